@@ -1,0 +1,306 @@
+"""What every vendor's module offers, and the values that pass between it and the flow.
+
+A provider is pure: it turns typed messages into HTTP requests and bytes into typed outcomes. It knows nothing of Redis,
+Celery, retry or throttle; it raises the errors of `sendmill.errors`, whose class decides what the flow does. Numbers
+are E.164 with the plus sign everywhere outside a vendor's own bytes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from config.settings import AccountSettings
+from sendmill.errors import PushRefused, UnsupportedFeature
+from sendmill.segments import Segments, count_segments
+from sendmill.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What all recipients of one call share.
+
+    `text` has every value put in and does not yet hold the signature; `options` are the `vendor={…}` of `send`.
+    """
+
+    text: str
+    signature: str | None = None
+    sender: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of a vendor's submit endpoints, with what the vendor publishes about it.
+
+    `max_numbers` is the most recipients in a call. `max_in_flight` is the most calls that may be open at once, over
+    all machines; None where the vendor says nothing.
+    """
+
+    name: str
+    max_numbers: int
+    max_in_flight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to come: up to `service.max_numbers` recipients of one message.
+
+    `reference` is ours: at most 32 of `[0-9a-z]`, never used twice. `made_at` is aware; dynamic passwords hash it.
+    """
+
+    service: Service
+    message: Message
+    numbers: Sequence[str]
+    reference: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request, ready for the wire. `url` is already percent-encoded and is sent as it stands."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer that was read to its end. `headers` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor took the call.
+
+    `vendor_message_id` names the whole call; `vendor_message_ids` (by E.164 number) is used instead where the vendor
+    gives one for each recipient. `refused` holds the recipients that the vendor names as left out, with a code.
+    `answer` is a short redacted form of what the vendor said, for `sendmill show`.
+    """
+
+    vendor_message_id: str | None = None
+    vendor_message_ids: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A vendor's later word on one message.
+
+    `state` is None where the vendor's word is not in its table: kept raw, it changes nothing. `vendor_message_id` or
+    `reference` (ours, as the vendor gives it back) name the call; `number` the recipient (None where the vendor leaves
+    it out). `occurred_at` is aware, or None where the vendor gave no time.
+    """
+
+    state: State | None
+    raw_state: str
+    number: str | None = None
+    vendor_message_id: str | None = None
+    reference: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A text from a handset. `extno` is the customer's own extension that it was sent to."""
+
+    number: str
+    text: str
+    extno: str | None = None
+    reference: str | None = None
+    vendor_message_id: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one poll or push brought. `more` says that another poll would bring more at once."""
+
+    reports: Sequence[Report] = ()
+    replies: Sequence[Reply] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """An address that is asked for reports or replies. The vendor gives each record once, so the raw body is stored
+    before it is parsed. `interval_s` is the vendor's least distance between two polls of this address."""
+
+    name: str
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a vendor sent to our address: `query` and `form` pairs are undecoded bytes, because charsets differ."""
+
+    method: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The answer that ends a push for the vendor."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left on an account, in the vendor's own unit (`messages`, `HKD`, …). `amount` is the vendor's text."""
+
+    amount: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedLimit:
+    """A number from the vendor's document: `name` as in `[accounts.x.limits]`, its value, and where it stands.
+
+    `may_be_raised` marks defaults of ours: a plan may allow more than the smallest published figure.
+    """
+
+    name: str
+    value: int
+    source: str
+    may_be_raised: bool = False
+
+
+class Provider(ABC):
+    """One vendor, spoken to with one account's settings."""
+
+    name: ClassVar[str]
+    """The word that stands in `provider = "…"`."""
+
+    settings_model: ClassVar[type[AccountSettings]]
+    """What `[accounts.x]` may hold for this vendor."""
+
+    limits: ClassVar[Sequence[PublishedLimit]] = ()
+    """Every limit of calls or recipients in time that the vendor publishes."""
+
+    reports: ClassVar[bool] = True
+    """False where the vendor never says what became of a message: then `submitted` is the end."""
+
+    polls: Sequence[Poll] = ()
+    """The addresses that are asked for reports and replies."""
+
+    def __init__(self, name: str, settings: AccountSettings) -> None:
+        self.account = name
+        self._common = settings
+
+    # --- before a message is taken -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def services(self) -> Sequence[Service]:
+        """The submit endpoints that this account may use, as its settings say."""
+
+    @abstractmethod
+    def service_for(self, message: Message, recipients: int) -> Service:
+        """The endpoint for a call of this message to that many waiting recipients (1 or more)."""
+
+    def largest_call(self, message: Message) -> int:
+        """The most recipients that any endpoint of this account takes of this message in one call."""
+        del message
+        return max(service.max_numbers for service in self.services())
+
+    @abstractmethod
+    def check(self, message: Message) -> None:
+        """Refuse what the vendor would refuse, before it costs a call.
+
+        Raises:
+            InvalidMessage: TextTooLong, NotEncodable, UnsupportedFeature, SenderNotAllowed, ….
+        """
+
+    @abstractmethod
+    def check_number(self, number: str) -> None:
+        """Refuse an E.164 number that this vendor does not reach.
+
+        Raises:
+            InvalidNumber: with one sentence that says what the vendor takes.
+        """
+
+    def segments(self, message: Message) -> Segments:
+        """How the vendor bills this message, signature included."""
+        return count_segments((message.signature or "") + message.text)
+
+    # --- submitting ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def submit_request(self, call: Call) -> Request:
+        """The request for this call. Pure: the same call gives the same bytes."""
+
+    @abstractmethod
+    def submitted(self, call: Call, response: Response) -> Accepted:
+        """Read the answer to a submit.
+
+        Raises:
+            NotSent, Refused, AccountBlocked, OutcomeUnknown: as the vendor's code tables say. An answer that is not
+                in them is OutcomeUnknown, never a success. No bytes raise anything else.
+        """
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def balance_request(self, made_at: datetime) -> Request:
+        """The request that asks what is left."""
+
+    @abstractmethod
+    def balance(self, response: Response) -> Balance:
+        """Read the answer to it; raises like `submitted`."""
+
+    def poll_request(self, poll: Poll) -> Request:
+        """The request of one of `polls`."""
+        raise UnsupportedFeature(f"{self.name} has no address {poll.name} to poll")
+
+    def polled(self, poll: Poll, response: Response) -> Received:
+        """Read what a poll brought. An answer that cannot be read raises OutcomeUnknown: it is never "nothing"."""
+        raise UnsupportedFeature(f"{self.name} has no address {poll.name} to poll")
+
+    @property
+    def queries(self) -> bool:
+        """True where a single message can be asked about by its vendor id."""
+        return False
+
+    def query_request(self, vendor_message_id: str) -> Request:
+        """The request that asks what became of one message."""
+        raise UnsupportedFeature(f"{self.name} cannot be asked about one message")
+
+    def queried(self, vendor_message_id: str, response: Response) -> Report | None:
+        """Read the answer; None where the vendor has nothing final yet. Raises like `submitted`."""
+        raise UnsupportedFeature(f"{self.name} cannot be asked about one message")
+
+    # --- being told ----------------------------------------------------------------------------------------------
+
+    def authenticate_push(self, push: Push, now: datetime) -> None:
+        """Check what the push carries to prove its sender, beyond the token in its address. Raises PushRefused."""
+
+    def pushed(self, push: Push) -> Received:
+        """Read a push. Raises PushRefused where its shape is not one that the vendor documents."""
+        raise PushRefused(f"{self.name} pushes nothing")
+
+    def ack(self, push: Push) -> Ack:
+        """What the vendor expects to hear once the push is stored."""
+        del push
+        return Ack(b"OK")
+
+    # --- secrets -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def secrets(self) -> Sequence[str]:
+        """Every secret of this account, so that logs and stored answers can be cleaned of them."""
