@@ -1,0 +1,1 @@
+"""Tests, from the smallest promise to whole processes."""
