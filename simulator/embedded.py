@@ -71,14 +71,13 @@ class EmbeddedValkey:
             raise RuntimeError("the embedded server is not running")
         return self._process.pid
 
-    @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """True from `start` until the process is gone, however it went."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> Self:
         """Start the server and wait until it has loaded its data and answers."""
-        if self.running:
+        if self.is_running():
             return self
         log_path = self.directory / "valkey.log"
         with log_path.open("ab") as log:
@@ -92,7 +91,7 @@ class EmbeddedValkey:
             )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._answers():
-            if not self.running or time.monotonic() > deadline:
+            if not self.is_running() or time.monotonic() > deadline:
                 self.kill()
                 tail = log_path.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"the embedded Valkey did not start: {tail}")
@@ -168,6 +167,8 @@ def free_tcp_port() -> int:
 
 def _short_directory() -> Path:
     """A new private directory whose path leaves room for a socket's name."""
-    wanted = tempfile.gettempdir()
-    parent = wanted if len(os.fsencode(wanted)) <= _SOCKET_PATH_MAX_BYTES - len("/sendmill-12345678/valkey.sock") else "/tmp"
-    return Path(tempfile.mkdtemp(prefix="sendmill-", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix="sendmill-"))
+    if len(os.fsencode(directory / "valkey.sock")) <= _SOCKET_PATH_MAX_BYTES:
+        return directory
+    directory.rmdir()
+    return Path(tempfile.mkdtemp(prefix="sendmill-", dir=os.sep + "tmp"))

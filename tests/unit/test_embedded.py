@@ -15,7 +15,7 @@ def test_data_outlives_a_stop(own_valkey: EmbeddedValkey) -> None:
     with redis.Redis.from_url(own_valkey.redis_url) as client:
         client.set("kept", "yes")
         own_valkey.stop()
-        assert own_valkey.running is False
+        assert own_valkey.is_running() is False
         own_valkey.start()
         assert client.get("kept") == b"yes"
 

@@ -1,0 +1,73 @@
+# Everything runs in .venv, which `make setup` makes from the lock; no server has to be installed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+CODE := sendmill config providers tasks workers simulator tests
+
+# As on a fresh machine: what stands in somebody's shell must not change what the tests see.
+export PYTHONPATH := .
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo up test lint format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in it (the other targets do it first)
+
+# The first of these that is Python 3.11 or later. PYTHON=… chooses another.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@python=""; \
+	for candidate in $${PYTHON:-} python3.11 python3.12 python3.13 python3; do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$candidate; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "sendmill needs Python 3.11 or later with venv: install it, or name it as in make setup PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# exec, so that Ctrl-C reaches the program alone and its exit code is ours.
+demo: $(STAMP) ## 60,000 messages through five simulated vendors, every one accounted for (2 minutes)
+	@exec $(BIN)/python -m simulator.demo
+
+up: $(STAMP) ## keep the whole system running with the simulator; prints the URL to export
+	@exec $(BIN)/python -m simulator.up
+
+test: lint ## lint, then every test, with real workers, beat and push (8 minutes on two cores)
+	@exec $(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## let ruff put the code in shape
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+# uv resolves for every Python from 3.11 on, not only for the one at hand. One file for the image, one with the tools.
+COMPILE := uv pip compile --universal --generate-hashes --no-config --quiet \
+	--custom-compile-command "make lock" pyproject.toml
+
+lock: $(STAMP) ## choose the versions anew (UPGRADE=--upgrade takes the newest)
+	@$(BIN)/$(COMPILE) $(UPGRADE) --group dev --output-file requirements-dev.lock
+	@$(BIN)/$(COMPILE) --group workers --constraint requirements-dev.lock --no-annotate --output-file requirements.lock
+
+clean: ## remove .venv and what the tools leave
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
