@@ -37,12 +37,14 @@ class Service:
     """One of a vendor's submit endpoints, with what the vendor publishes about it.
 
     `max_numbers` is the most recipients in a call. `max_in_flight` is the most calls that may be open at once, over
-    all machines; None where the vendor says nothing.
+    all machines; None where the vendor says nothing. `reports` is False where the vendor says nothing later about the
+    messages of this endpoint: then `submitted` is their end.
     """
 
     name: str
     max_numbers: int
     max_in_flight: int | None = None
+    reports: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,15 @@ class Balance:
 class PublishedLimit:
     """A number from the vendor's document: `name` as in `[accounts.x.limits]`, its value, and where it stands.
 
-    `may_be_raised` marks defaults of ours: a plan may allow more than the smallest published figure.
+    `may_be_raised` marks defaults of ours: a plan may allow more than the smallest published figure, up to `at_most`
+    where the vendor names the largest.
     """
 
     name: str
     value: int
     source: str
     may_be_raised: bool = False
+    at_most: int | None = None
 
 
 class Provider(ABC):

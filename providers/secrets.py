@@ -1,0 +1,26 @@
+"""Which values of an account's settings may never be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, SecretStr
+
+
+def secrets_of(settings: BaseModel) -> list[str]:
+    """The value of every SecretStr in the settings and their sub-tables, longest first, each once.
+
+    Longest first, so that replacing one after the other leaves no rest of a secret that contains another.
+    """
+    return sorted({secret for secret in _secrets(settings) if secret}, key=lambda secret: (-len(secret), secret))
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for field in type(value).model_fields:
+            yield from _secrets(getattr(value, field))
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _secrets(one)
