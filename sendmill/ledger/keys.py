@@ -1,0 +1,171 @@
+"""Names of all keys. Everything under the namespace; what one script must see together shares a hash tag.
+
+Jobs share the tag `{jobs}`; each account has its own tag, so that accounts can live on different shards. No key holds a
+number, a text or a secret.
+
+Job keys (under `<namespace>:{jobs}:`)
+
+=================== ======= ==========================================================================================
+key                 type    holds
+=================== ======= ==========================================================================================
+job:<job>           hash    meta (msgpack JobMeta), total, accepted, refused, suppressed, chunks, planned, segments,
+                            cancelled
+chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
+cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
+slices:<job>        list    msgpack [account, slice id, rows], in row order
+due                 zset    job → ms since the epoch at which it is to be planned
+all                 zset    job → ms of its creation
+key:<digest>        string  job id and content digest of an idempotency key
+accounts            hash    account → JSON of what workers publish (never credentials)
+routes              string  JSON of the routes, as workers publish them
+processes           zset    sending process → ms of its last heartbeat
+requests            list    JSON requests of the command line that need credentials
+answer:<id>         list    the JSON answer to one of them
+=================== ======= ==========================================================================================
+
+Account keys (under `<namespace>:{<account>}:`)
+
+=================== ======= ==========================================================================================
+state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name>, tag, balance…
+s:<slice>           string  a slice: see `sendmill.ledger.slices`
+d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
+h:<slice>           list    msgpack Attempt, only of attempts that were not simply accepted; capped
+out:<lane>          zset    slice → virtual start: the outbox
+turn                hash    virtual times of lanes and jobs
+wait                zset    slice → ms when it goes back to its outbox
+inflight            zset    slice → ms when its lease runs out
+calls               string  the last call number given out
+call:<n>            hash    an open call: rows, owner, service, times
+open                zset    open call → ms when its answer can no longer come
+past:<n // 64>      hash    call → msgpack PastCall
+ref:<bucket>        hash    vendor message id → call
+ask                 zset    call → ms when the vendor is to be asked what became of it
+slots:<service>     zset    call → ms when its slot is free again at the latest
+used:<limit>        list    sliding log: "ms count" entries
+clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits)
+seats               zset    process that drains this account → ms when its seat runs out
+woken               string  a wake-up is under way
+cancelled           set     jobs that were cancelled
+unconfirmed         hash    "<slice> <offset>" → msgpack [number, call, ms]
+horizon             zset    slice → ms when what is still open in it is given up
+inbox               stream  raw polls and pushes until they are folded
+early               zset    msgpack report that matches nothing yet → ms of its arrival
+events              stream  what consumers read: see `sendmill.events`
+replies             stream  the account's replies, for `sendmill replies`
+polled:<name>       string  exists while the vendor's interval since the last poll runs
+alerts              hash    alert code → JSON of the open alert
+=================== ======= ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+REFUSED = "-"
+"""The account under which rows lie that never reached one: refused by `send` or by planning."""
+
+_REF_BUCKETS = 16_384
+_PAST_SHIFT = 6
+
+
+class JobKeys:
+    """Keys that belong to jobs and to the system as a whole."""
+
+    def __init__(self, namespace: str) -> None:
+        self._prefix = f"{namespace}:{{jobs}}:"
+        self.due = self._prefix + "due"
+        self.all = self._prefix + "all"
+        self.accounts = self._prefix + "accounts"
+        self.routes = self._prefix + "routes"
+        self.processes = self._prefix + "processes"
+        self.requests = self._prefix + "requests"
+
+    def job(self, job_id: str) -> str:
+        """The job's hash."""
+        return f"{self._prefix}job:{job_id}"
+
+    def chunk(self, job_id: str, number: int) -> str:
+        """An uploaded chunk, counted from 0."""
+        return f"{self._prefix}chunk:{job_id}:{number}"
+
+    def cut(self, job_id: str) -> str:
+        """How each chunk was cut."""
+        return f"{self._prefix}cut:{job_id}"
+
+    def slices(self, job_id: str) -> str:
+        """The job's slices."""
+        return f"{self._prefix}slices:{job_id}"
+
+    def key(self, digest: str) -> str:
+        """An idempotency key, by its digest."""
+        return f"{self._prefix}key:{digest}"
+
+    def answer(self, request_id: str) -> str:
+        """Where a worker puts the answer to a request."""
+        return f"{self._prefix}answer:{request_id}"
+
+
+class AccountKeys:
+    """Keys that belong to one account."""
+
+    def __init__(self, namespace: str, account: str) -> None:
+        self.account = account
+        self.prefix = f"{namespace}:{{{account}}}:"
+        self.state = self.prefix + "state"
+        self.turn = self.prefix + "turn"
+        self.wait = self.prefix + "wait"
+        self.inflight = self.prefix + "inflight"
+        self.calls = self.prefix + "calls"
+        self.open = self.prefix + "open"
+        self.ask = self.prefix + "ask"
+        self.clock = self.prefix + "clock"
+        self.seats = self.prefix + "seats"
+        self.woken = self.prefix + "woken"
+        self.cancelled = self.prefix + "cancelled"
+        self.unconfirmed = self.prefix + "unconfirmed"
+        self.horizon = self.prefix + "horizon"
+        self.inbox = self.prefix + "inbox"
+        self.early = self.prefix + "early"
+        self.events = self.prefix + "events"
+        self.replies = self.prefix + "replies"
+        self.alerts = self.prefix + "alerts"
+
+    def slice(self, slice_id: str) -> str:
+        """A slice."""
+        return f"{self.prefix}s:{slice_id}"
+
+    def details(self, slice_id: str) -> str:
+        """What there is to tell about single rows of a slice."""
+        return f"{self.prefix}d:{slice_id}"
+
+    def history(self, slice_id: str) -> str:
+        """Attempts on rows of a slice that were not simply accepted."""
+        return f"{self.prefix}h:{slice_id}"
+
+    def out(self, lane: str) -> str:
+        """The outbox of a lane."""
+        return f"{self.prefix}out:{lane}"
+
+    def call(self, number: int) -> str:
+        """An open call."""
+        return f"{self.prefix}call:{number}"
+
+    def past(self, number: int) -> str:
+        """The hash in which an ended call is kept."""
+        return f"{self.prefix}past:{number >> _PAST_SHIFT}"
+
+    def ref(self, vendor_message_id: str) -> str:
+        """The hash in which a vendor's message id is kept: many small hashes, which Redis packs tightly."""
+        return f"{self.prefix}ref:{crc32(vendor_message_id.encode()) % _REF_BUCKETS}"
+
+    def slots(self, service: str) -> str:
+        """The slots in use of a service."""
+        return f"{self.prefix}slots:{service}"
+
+    def used(self, limit: str) -> str:
+        """The sliding log of a limit."""
+        return f"{self.prefix}used:{limit}"
+
+    def polled(self, name: str) -> str:
+        """Exists while the vendor's interval since the last poll of an address runs."""
+        return f"{self.prefix}polled:{name}"

@@ -1,0 +1,143 @@
+-- Reading and changing the rows of slices: included by every script that does so.
+--
+-- All keys of an account share its hash tag, so KEYS[1] (the account's `state` hash) places a script and every other
+-- name is made from its prefix. Types and lifetimes: sendmill/ledger/keys.py; layout of a slice: ledger/slices.py.
+
+local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
+local HEADER_BYTES = 128
+local ORDER = 'awqgusdnerfpck'
+local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
+local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
+local EVENTS_KEPT = 100000
+
+local function key(name) return PREFIX .. name end
+
+-- Milliseconds since the epoch with their fraction; never runs backwards, whatever the server's clock does.
+local function clock_ms()
+  local t = redis.call('TIME')
+  local now = tonumber(t[1]) * 1000 + tonumber(t[2]) / 1000
+  local last = tonumber(redis.call('HGET', key('clock'), 'last') or '0')
+  if last > now then return last end
+  redis.call('HSET', key('clock'), 'last', string.format('%.3f', now))
+  return now
+end
+
+local loaded = {}
+
+-- The header of a slice, or nil where it is gone.
+local function slice_of(id)
+  local s = loaded[id]
+  if s ~= nil then return s or nil end
+  local raw = redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES - 1)
+  if #raw < HEADER_BYTES then
+    loaded[id] = false
+    return nil
+  end
+  local n, epoch, aside, created, expires, start = struct.unpack('<I4I4I4I8I8d', raw, 5)
+  s = {
+    id = id,
+    key = key('s:' .. id),
+    raw = raw,
+    lane = LANES[string.sub(raw, 3, 3)],
+    events = string.sub(raw, 4, 4),
+    n = n,
+    epoch = epoch,
+    aside = aside,
+    created = created,
+    expires = expires,
+    start = start,
+    change = {},
+    told = {},
+    job = string.match(id, '^[^.]+'),
+  }
+  loaded[id] = s
+  return s
+end
+
+local function count_of(s, byte)
+  local at = string.find(ORDER, byte, 1, true)
+  return struct.unpack('<I4', s.raw, 41 + (at - 1) * 4) + (s.change[byte] or 0)
+end
+
+local function set_u32(s, at, value) redis.call('SETRANGE', s.key, at, struct.pack('<I4', value)) end
+
+local function states_of(s, first, last)
+  return redis.call('GETRANGE', s.key, HEADER_BYTES + first, HEADER_BYTES + last)
+end
+
+local function calls_of(s, first, last)
+  local at = HEADER_BYTES + s.n
+  return redis.call('GETRANGE', s.key, at + 4 * first, at + 4 * last + 3)
+end
+
+local function name_call(s, first, last, call)
+  local at = HEADER_BYTES + s.n + 4 * first
+  redis.call('SETRANGE', s.key, at, string.rep(struct.pack('<I4', call), last - first + 1))
+end
+
+-- Set rows first..last, all of them in state `old`, to `new`; what a consumer may hear is noted in s.told.
+local function move(s, first, last, old, new, now, word)
+  local many = last - first + 1
+  redis.call('SETRANGE', s.key, HEADER_BYTES + first, string.rep(new, many))
+  if new ~= 'g' then
+    local at = HEADER_BYTES + 5 * s.n + 4 * first
+    local passed = math.max(0, math.min(4294967295, math.floor(now - s.created)))
+    redis.call('SETRANGE', s.key, at, string.rep(struct.pack('<I4', passed), many))
+  end
+  s.change[old] = (s.change[old] or 0) - many
+  s.change[new] = (s.change[new] or 0) + many
+  if FINAL[new] and (s.events == '2' or (s.events == '1' and new ~= 'd')) then
+    word = word or {}
+    s.told[#s.told + 1] = {
+      first, last, old, new, word.code or '', word.detail or '', word.vmid or '', word.at or 0, math.floor(now),
+    }
+  end
+end
+
+-- Set those rows of first..last that `fits(state, call)` to `new`, run by run. Returns how many.
+local function move_where(s, first, last, new, now, fits, word)
+  local states, calls = states_of(s, first, last), calls_of(s, first, last)
+  local moved, run, run_state = 0, nil, nil
+  for i = 1, last - first + 2 do
+    local state = string.sub(states, i, i)
+    local fit = state ~= '' and state ~= new and fits(state, struct.unpack('<I4', calls, 4 * i - 3))
+    if run and (not fit or state ~= run_state) then
+      move(s, first + run - 1, first + i - 2, run_state, new, now, word)
+      moved = moved + (i - run)
+      run = nil
+    end
+    if fit and not run then
+      run, run_state = i, state
+    end
+  end
+  return moved
+end
+
+-- Write counters and events. Every script that called move() ends with this.
+local function flush()
+  for _, s in pairs(loaded) do
+    if s then
+      for byte, by in pairs(s.change) do
+        if by ~= 0 then
+          local at = string.find(ORDER, byte, 1, true)
+          set_u32(s, 40 + (at - 1) * 4, count_of(s, byte))
+        end
+      end
+      if #s.told > 0 then
+        redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'report', 'slice', s.id, 'rows',
+          cmsgpack.pack(s.told))
+      end
+    end
+  end
+end
+
+-- Put a slice with queued rows where it is claimed again: now, or at due_ms.
+local function put_back(s, due_ms, now)
+  redis.call('ZREM', key('inflight'), s.id)
+  if count_of(s, 'q') == 0 then return end
+  if due_ms > now then
+    redis.call('ZADD', key('wait'), due_ms, s.id)
+  else
+    redis.call('ZADD', key('out:' .. s.lane), s.start, s.id)
+  end
+end

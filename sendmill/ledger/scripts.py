@@ -1,0 +1,57 @@
+"""Lua scripts: read from the package, loaded into Redis when it does not know them yet.
+
+A script's file may open with lines `-- include <file>`: that file's text (from the ledger's own folder) stands there
+instead, so that all scripts share one way to read and change rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import NoScriptError
+
+_LEDGER = Path(__file__).parent / "lua"
+
+
+class Script:
+    """One Lua script, run by its digest."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self.text = _text(path)
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    def run(self, server: redis.Redis, key: str, *args: bytes | str | float) -> Any:
+        """Run on the shard of `key`. Arguments as the script's head says."""
+        try:
+            return server.evalsha(self.sha, 1, key, *args)
+        except NoScriptError:
+            return server.eval(self.text, 1, key, *args)
+
+    async def arun(self, server: redis.asyncio.Redis, key: str, *args: bytes | str | float) -> Any:
+        """The same from a coroutine."""
+        try:
+            return await server.evalsha(self.sha, 1, key, *args)
+        except NoScriptError:
+            return await server.eval(self.text, 1, key, *args)
+
+
+def _text(path: Path) -> str:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("-- include "):
+            lines.append((_LEDGER / line.removeprefix("-- include ").strip()).read_text(encoding="utf-8"))
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+@cache
+def ledger_script(name: str) -> Script:
+    """A script of the ledger itself, by its file's name without ending."""
+    return Script(_LEDGER / f"{name}.lua")

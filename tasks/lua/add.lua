@@ -1,0 +1,50 @@
+-- include rows.lua
+-- Take slices of a job into the account. Running it twice adds nothing: a slice that is there stays as it is.
+-- KEYS[1] the account's state hash
+-- ARGV[1] job, ARGV[2] ms until which the slices wait (0: not at all), ARGV[3] ms of the horizon,
+-- then for each slice: id, blob, msgpack map of details by row offset ("" for none)
+-- Returns the number of slices that were new.
+
+local now = clock_ms()
+local cancelled = redis.call('SISMEMBER', key('cancelled'), ARGV[1]) == 1
+local added = 0
+for i = 4, #ARGV, 3 do
+  local id, blob, details = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if redis.call('EXISTS', key('s:' .. id)) == 0 then
+    added = added + 1
+    redis.call('SET', key('s:' .. id), blob)
+    local s = slice_of(id)
+    if details ~= '' then
+      for offset, detail in pairs(cmsgpack.unpack(details)) do
+        redis.call('HSET', key('d:' .. id), offset, detail)
+      end
+    end
+    local queued = count_of(s, 'q')
+    if queued > 0 and cancelled then
+      move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
+    elseif queued > 0 then
+      -- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
+      local turn, last = key('turn'), 'job:' .. s.lane .. ':' .. ARGV[1]
+      local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. s.lane) or '0')
+      s.start = math.max(lane_now, tonumber(redis.call('HGET', turn, last) or '0'))
+      redis.call('HSET', turn, last, string.format('%.3f', s.start + queued))
+      redis.call('SETRANGE', s.key, 32, struct.pack('<d', s.start))
+      put_back(s, tonumber(ARGV[2]), now)
+    else
+      -- Rows that were refused before they came here: their consumers hear it now.
+      local states = states_of(s, 0, s.n - 1)
+      for offset = 0, s.n - 1 do
+        local state = string.sub(states, offset + 1, offset + 1)
+        if FINAL[state] and s.events ~= '0' then
+          local detail = redis.call('HGET', key('d:' .. id), offset)
+          local word = detail and cmsgpack.unpack(detail) or {}
+          s.told[#s.told + 1] =
+            { offset, offset, 'a', state, word.code or '', word.detail or '', '', 0, math.floor(now) }
+        end
+      end
+    end
+    redis.call('ZADD', key('horizon'), ARGV[3], id)
+  end
+end
+flush()
+return added

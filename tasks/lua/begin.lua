@@ -1,0 +1,96 @@
+-- include rows.lua
+-- include throttle.lua
+-- The gate before the wire. For each call in turn: check its slices' leases, the account, cancellation, expiry and that
+-- every row is queued; take slot and tokens; mark the rows `submitting`; write the call record. One misfit row marks
+-- nothing of its call. Stops at the first call that may not go.
+-- KEYS[1] the account's state hash
+-- ARGV[1] msgpack {lane, service, owner, slots (0: any number), call_ms (its timeout and grace),
+--         limits: [{name, unit, window_ms, most}], calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
+-- Returns {granted, why, a, b, ms}: why is ok | wait (a: ms) | slot | paused (a: state) | void
+--         | misfit (a: slice, b: lease, cancelled, expired, row or gone); ms is the clock.
+
+local ask = cmsgpack.unpack(ARGV[1])
+local now = clock_ms()
+local granted = 0
+
+local function result(why, a, b)
+  flush()
+  return { granted, why, a or '', b or '', string.format('%.3f', now) }
+end
+
+local state = redis.call('HGET', key('state'), 'state')
+if state and state ~= 'active' then return result('paused', state) end
+
+-- `sendmill limit` may have set a stricter value; the strictest wins.
+for _, limit in ipairs(ask.limits) do
+  local set = tonumber(redis.call('HGET', key('state'), 'limit:' .. limit.name))
+  if set and set < limit.most then limit.most = set end
+end
+
+local function misfit(call)
+  for _, rows in ipairs(call.rows) do
+    local s = slice_of(rows[1])
+    if not s then return rows[1], 'gone' end
+    local leased_until = tonumber(redis.call('ZSCORE', key('inflight'), s.id) or '0')
+    if s.epoch ~= rows[2] or leased_until <= now then return s.id, 'lease' end
+    if redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then return s.id, 'cancelled' end
+    if s.expires <= now then return s.id, 'expired' end
+    for i = 3, #rows, 2 do
+      local states = states_of(s, rows[i], rows[i + 1])
+      if states ~= string.rep('q', rows[i + 1] - rows[i] + 1) then return s.id, 'row' end
+    end
+  end
+  return nil
+end
+
+local slots = key('slots:' .. ask.service)
+if ask.slots > 0 then redis.call('ZREMRANGEBYSCORE', slots, '-inf', now) end
+
+for _, call in ipairs(ask.calls) do
+  local slice, reason = misfit(call)
+  if slice then return result('misfit', slice, reason) end
+  -- An owner that gave this call up (its answer from here was late) has left the number void.
+  if redis.call('EXISTS', key('call:' .. call.no)) == 1 then return result('void') end
+  local waits = redis.call('HMGET', key('clock'), 'otp', 'otp:' .. ask.service)
+  if ask.slots > 0 then
+    local otp_first = ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now
+    if otp_first or redis.call('ZCARD', slots) >= ask.slots then
+      if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp:' .. ask.service, now + 1000) end
+      return result('slot')
+    end
+  end
+  if ask.lane ~= 'otp' and tonumber(waits[1] or '0') > now then return result('wait', 5) end
+  local wait = 0
+  for _, limit in ipairs(ask.limits) do
+    wait = math.max(wait, wait_for(limit, cost_of(limit, call.recipients), now, ask.lane == 'bulk'))
+  end
+  if wait > 0 then
+    if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp', now + wait + 1000) end
+    return result('wait', string.format('%.3f', wait))
+  end
+  if ask.lane == 'otp' then redis.call('HDEL', key('clock'), 'otp', 'otp:' .. ask.service) end
+  for _, limit in ipairs(ask.limits) do
+    take(limit, cost_of(limit, call.recipients), now)
+  end
+  local ends = now + ask.call_ms
+  if ask.slots > 0 then redis.call('ZADD', slots, ends, call.no) end
+  local rows = {}
+  for n, run in ipairs(call.rows) do
+    local s = slice_of(run[1])
+    local kept = { run[1] }
+    for i = 3, #run, 2 do
+      move(s, run[i], run[i + 1], 'q', 'g', now)
+      name_call(s, run[i], run[i + 1], call.no)
+      kept[#kept + 1] = run[i]
+      kept[#kept + 1] = run[i + 1]
+    end
+    rows[n] = kept
+  end
+  redis.call('HSET', key('call:' .. call.no), 'rows', cmsgpack.pack(rows), 'at', string.format('%.3f', now),
+    'owner', ask.owner, 'service', ask.service, 'recipients', call.recipients)
+  redis.call('ZADD', key('open'), ends, call.no)
+  redis.call('HINCRBY', key('state'), 'calls', 1)
+  redis.call('HSET', key('state'), 'last_call_ms', math.floor(now))
+  granted = granted + 1
+end
+return result('ok')

@@ -1,0 +1,56 @@
+-- include rows.lua
+-- Lease slices from the outbox: otp strictly first, then normal and bulk at 4 : 1.
+-- KEYS[1] the account's state hash
+-- ARGV[1] rows wanted, ARGV[2] ms of the lease, ARGV[3..] lanes that may be claimed
+-- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than rows wanted need.
+
+local now = clock_ms()
+local wanted, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+local allowed = {}
+for i = 3, #ARGV do allowed[ARGV[i]] = true end
+local WEIGHT = { normal = 4, bulk = 1 }
+local turn = key('turn')
+
+local function waits(lane) return allowed[lane] and redis.call('ZCARD', key('out:' .. lane)) > 0 end
+
+local function lane_turn(lane) return tonumber(redis.call('HGET', turn, 'lane:' .. lane) or '0') end
+
+local function next_lane()
+  if waits('otp') then return 'otp' end
+  local normal, bulk = waits('normal'), waits('bulk')
+  if normal and bulk then return lane_turn('normal') <= lane_turn('bulk') and 'normal' or 'bulk' end
+  return normal and 'normal' or bulk and 'bulk' or nil
+end
+
+local result, rows = {}, 0
+while rows < wanted do
+  local lane = next_lane()
+  if not lane then break end
+  local popped = redis.call('ZPOPMIN', key('out:' .. lane))
+  local s = slice_of(popped[1])
+  if s and count_of(s, 'q') > 0 then
+    local queued = count_of(s, 'q')
+    s.epoch = s.epoch + 1
+    set_u32(s, 8, s.epoch)
+    redis.call('ZADD', key('inflight'), now + lease_ms, s.id)
+    local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. lane) or '0')
+    redis.call('HSET', turn, 'at:' .. lane, math.max(lane_now, tonumber(popped[2])))
+    -- The job's last slice starts no later than this one: nothing of it waits, so its place need not be kept.
+    local last = 'job:' .. lane .. ':' .. s.job
+    if tonumber(redis.call('HGET', turn, last) or '0') <= tonumber(popped[2]) + queued then
+      redis.call('HDEL', turn, last)
+    end
+    if WEIGHT[lane] then
+      local other = lane == 'normal' and 'bulk' or 'normal'
+      local from = lane_turn(lane)
+      -- A lane that was empty may not save up turns.
+      if not waits(other) then from = math.max(from, lane_turn(other)) end
+      redis.call('HSET', turn, 'lane:' .. lane, string.format('%.3f', from + queued / WEIGHT[lane]))
+    end
+    result[#result + 1] = s.id
+    result[#result + 1] = s.epoch
+    result[#result + 1] = redis.call('GET', s.key)
+    rows = rows + queued
+  end
+end
+return result

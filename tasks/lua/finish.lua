@@ -1,0 +1,95 @@
+-- include rows.lua
+-- Write what became of calls: first into their records, then to the rows that still name them. Running it twice, or
+-- late, changes nothing that a report or another call has decided since.
+-- KEYS[1] the account's state hash
+-- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
+--         answer, ask_ms (0: never), horizon_ms, back_ms (queued rows of a slice nobody leases wait that long),
+--         refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+-- Returns the number of rows changed.
+
+local now = clock_ms()
+local changed = 0
+
+-- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late.
+local function open_row(no)
+  return function(state, call) return call == no and (state == 'g' or state == 'u') end
+end
+
+for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local no = call.no
+  local past = key('past:' .. math.floor(no / 64))
+  local record = redis.call('HMGET', key('call:' .. no), 'rows', 'at', 'service', 'recipients')
+  local rows, began = nil, nil
+  if record[1] then
+    rows, began = cmsgpack.unpack(record[1]), tonumber(record[2])
+  else
+    local kept = redis.call('HGET', past, no)
+    if kept then
+      kept = cmsgpack.unpack(kept)
+      began, rows = kept[2], kept[6]
+    end
+  end
+  if rows then
+    redis.call('HSET', past, no,
+      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows }))
+    for _, ref in ipairs(call.refs) do
+      redis.call('HSET', key(ref[1]), ref[2], no)
+    end
+    local word = { code = call.code, detail = call.detail, vmid = call.vmid }
+    for _, row in ipairs(call.apart) do
+      local s = slice_of(row[1])
+      if s then
+        local apart = { code = row[5], vmid = row[4] }
+        changed = changed + move_where(s, row[2], row[2], row[3], now, open_row(no), apart)
+        redis.call('HSET', key('d:' .. s.id), row[2], cmsgpack.pack(apart))
+      end
+    end
+    for _, run in ipairs(rows) do
+      local s = slice_of(run[1])
+      if s then
+        local moved = 0
+        for i = 2, #run, 2 do
+          moved = moved + move_where(s, run[i], run[i + 1], call.state, now, open_row(no), word)
+        end
+        changed = changed + moved
+        if call.code ~= '' and moved > 0 then
+          redis.call('RPUSH', key('h:' .. s.id),
+            cmsgpack.pack({ math.floor(now), no, call.state, call.code, call.detail, call.answer, run }))
+          redis.call('LTRIM', key('h:' .. s.id), -500, -1)
+        end
+        local leased = redis.call('ZSCORE', key('inflight'), s.id)
+        if count_of(s, 'q') > 0 then
+          -- Its lease ran out while this call was open: nobody holds the slice, so it is put back here.
+          if not leased and not redis.call('ZSCORE', key('out:' .. s.lane), s.id)
+            and not redis.call('ZSCORE', key('wait'), s.id) then
+            put_back(s, now + call.back_ms, now)
+          end
+        elseif leased and count_of(s, 'g') == 0 then
+          redis.call('ZREM', key('inflight'), s.id)
+        end
+      end
+    end
+    if call.state == 'u' then
+      redis.call('ZADD', key('unconfirmed'), math.floor(began), no)
+    else
+      redis.call('ZREM', key('unconfirmed'), no)
+    end
+    if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
+    if record[1] then
+      redis.call('ZREM', key('open'), no)
+      redis.call('DEL', key('call:' .. no))
+      redis.call('ZREM', key('slots:' .. record[3]), no)
+      redis.call('HINCRBY', key('state'), 'ended:' .. call.state, 1)
+      if call.state == 's' then
+        redis.call('HINCRBY', key('state'), 'recipients', record[4])
+        local largest = tonumber(redis.call('HGET', key('state'), 'largest_call') or '0')
+        if tonumber(record[4]) > largest then redis.call('HSET', key('state'), 'largest_call', record[4]) end
+      end
+    end
+    if call.state ~= 's' and call.detail ~= '' then
+      redis.call('HSET', key('state'), 'last_error', call.detail, 'last_error_ms', math.floor(now))
+    end
+  end
+end
+flush()
+return changed

@@ -1,0 +1,39 @@
+-- include rows.lua
+-- include throttle.lua
+-- Undo calls that were granted and certainly not made: their rows are queued again, their numbers become void, so that
+-- a `begin` that is still on its way to this server marks nothing.
+-- KEYS[1] the account's state hash
+-- ARGV[1] ms for which the numbers stay void, ARGV[2] msgpack [{name, unit, window_ms, most}], ARGV[3..] call numbers
+-- Returns the number of calls undone.
+
+local now = clock_ms()
+local limits = cmsgpack.unpack(ARGV[2])
+local undone = 0
+for i = 3, #ARGV do
+  local no = tonumber(ARGV[i])
+  local record = redis.call('HMGET', key('call:' .. no), 'rows', 'service', 'recipients')
+  if record[1] then
+    for _, run in ipairs(cmsgpack.unpack(record[1])) do
+      local s = slice_of(run[1])
+      if s then
+        for j = 2, #run, 2 do
+          move_where(s, run[j], run[j + 1], 'q', now, function(state, call) return state == 'g' and call == no end)
+        end
+        -- Where the lease was lost meanwhile the slice is nowhere: bring it back.
+        if not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
+      end
+    end
+    for _, limit in ipairs(limits) do
+      refund(limit, cost_of(limit, tonumber(record[3])))
+    end
+    redis.call('ZREM', key('slots:' .. record[2]), no)
+    redis.call('HINCRBY', key('state'), 'calls', -1)
+    undone = undone + 1
+  end
+  redis.call('ZREM', key('open'), no)
+  redis.call('DEL', key('call:' .. no))
+  redis.call('HSET', key('call:' .. no), 'void', 1)
+  redis.call('PEXPIRE', key('call:' .. no), ARGV[1])
+end
+flush()
+return undone

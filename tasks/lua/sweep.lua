@@ -1,0 +1,58 @@
+-- include rows.lua
+-- What time alone decides: slices that waited go to their outbox, slices whose lease ran out go back, calls whose
+-- answer can no longer come leave their rows unconfirmed.
+-- KEYS[1] the account's state hash
+-- ARGV[1] the most entries of each kind in one run
+-- Returns {due, leases, calls, queued slices per lane: otp, normal, bulk, seats taken, ms until the next is due or -1}.
+
+local now = clock_ms()
+local most = tonumber(ARGV[1])
+
+local function ripe(name) return redis.call('ZRANGEBYSCORE', key(name), '-inf', now, 'LIMIT', 0, most) end
+
+local due = ripe('wait')
+for _, id in ipairs(due) do
+  redis.call('ZREM', key('wait'), id)
+  local s = slice_of(id)
+  if s and count_of(s, 'q') > 0 then redis.call('ZADD', key('out:' .. s.lane), s.start, id) end
+end
+
+local leases = ripe('inflight')
+for _, id in ipairs(leases) do
+  redis.call('ZREM', key('inflight'), id)
+  local s = slice_of(id)
+  if s and count_of(s, 'q') > 0 then redis.call('ZADD', key('out:' .. s.lane), s.start, id) end
+end
+
+local calls = ripe('open')
+for _, text in ipairs(calls) do
+  local no = tonumber(text)
+  local record = redis.call('HMGET', key('call:' .. text), 'rows', 'at', 'service')
+  if record[1] then
+    local rows = cmsgpack.unpack(record[1])
+    redis.call('HSET', key('past:' .. math.floor(no / 64)), no,
+      cmsgpack.pack({ 'u', math.floor(tonumber(record[2])), '', 'no_answer', '', rows }))
+    for _, run in ipairs(rows) do
+      local s = slice_of(run[1])
+      if s then
+        for i = 2, #run, 2 do
+          move_where(s, run[i], run[i + 1], 'u', now, function(state, call) return state == 'g' and call == no end)
+        end
+      end
+    end
+    redis.call('ZADD', key('unconfirmed'), math.floor(tonumber(record[2])), no)
+    redis.call('ZREM', key('slots:' .. record[3]), no)
+    redis.call('HINCRBY', key('state'), 'ended:u', 1)
+  end
+  redis.call('ZREM', key('open'), text)
+  redis.call('DEL', key('call:' .. text))
+end
+
+redis.call('ZREMRANGEBYSCORE', key('seats'), '-inf', now)
+flush()
+local nxt = redis.call('ZRANGE', key('wait'), 0, 0, 'WITHSCORES')
+return {
+  #due, #leases, #calls,
+  redis.call('ZCARD', key('out:otp')), redis.call('ZCARD', key('out:normal')), redis.call('ZCARD', key('out:bulk')),
+  redis.call('ZCARD', key('seats')), nxt[2] and math.max(0, math.floor(tonumber(nxt[2]) - now)) or -1,
+}
