@@ -1,0 +1,171 @@
+"""Phone numbers are checked once, the same way on the short and on the long way."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendmill.errors import InvalidNumber, InvalidOption
+from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK
+from sendmill.numbers import calling_code, mask, normalise, normalise_by_library, pack, unpack
+
+REGIONS = ("CN", "HK", "MO", "TW", "SG", "US", "GB", "DE", "IT")
+
+
+def outcome(function, *arguments):
+    """The number, or the class of the refusal."""
+    try:
+        return function(*arguments)
+    except InvalidNumber:
+        return InvalidNumber
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("+85298882844", "+85298882844"),
+        ("+852 98882844", "+85298882844"),
+        ("  +852-9888-2844 ", "+85298882844"),
+        ("+8613712345678", "+8613712345678"),
+        ("+86 137 1234 5678", "+8613712345678"),
+        ("+85366123456", "+85366123456"),
+        ("+886921222111", "+886921222111"),
+        ("+6581234567", "+6581234567"),
+        ("+1 (202) 555-0123", "+12025550123"),
+        ("+447911123456", "+447911123456"),
+        ("+390612345678", "+390612345678"),
+    ],
+)
+def test_a_number_with_its_country_code_becomes_e164(raw, expected):
+    """Separators go, digits stay as they stand, an Italian zero included."""
+    assert expected == normalise(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "expected"),
+    [
+        ("98882844", "HK", "+85298882844"),
+        ("13712345678", "CN", "+8613712345678"),
+        ("137-1234-5678", "CN", "+8613712345678"),
+        ("0085298882844", "CN", "+85298882844"),
+        ("85298882844", "HK", "+85298882844"),
+        ("0921 222 111", "TW", "+886921222111"),
+        ("07911 123456", "GB", "+447911123456"),
+        ("+8613712345678", "HK", "+8613712345678"),
+    ],
+)
+def test_a_number_without_country_code_is_read_as_dialled_in_the_region(raw, region, expected):
+    """Trunk zero and international prefix are what somebody there would dial; a plus sign overrides the region."""
+    assert expected == normalise(raw, region)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ("85298882844", "no country code"),
+        ("0085298882844", "no country code"),
+        ("13712345678", "no country code"),
+        ("+85212", "too short"),
+        ("+861371234567", "not assigned"),
+        ("+852988828441", "not assigned"),
+        ("+86137123456789012", "too long"),
+        ("+4407911123456", "trunk zero"),
+        ("+8860921222111", "trunk zero"),
+        ("+86013712345678", "trunk zero"),
+        ("+99912345678", "country code that does not exist"),
+        ("+8529888CALL", "not a phone number"),
+        ("+８５２９８８８２８４４", "not a phone number"),
+        ("+852 9888 ２844", "not a phone number"),
+        ("+852٩٨٨٨٢٨٤٤", "not a phone number"),
+        ("+852_98882844", "not a phone number"),
+        ("++85298882844", "not a phone number"),
+        ("+85298882844,+85298882845", "not a phone number"),
+        ("+85298882844\n+85298882845", "not a phone number"),
+        ("+85298882844 ext 5", "not a phone number"),
+        ("+", "not a phone number"),
+        ("", "not a phone number"),
+        ("1" * 1000, "not a phone number"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_one_masked_sentence(raw, problem):
+    """The sentence says what is wrong, on one line, and never shows the whole number."""
+    with pytest.raises(InvalidNumber) as refusal:
+        normalise(raw)
+    sentence = str(refusal.value)
+    assert problem in sentence
+    assert "\n" not in sentence
+    assert len(raw) < 9 or raw.strip() not in sentence
+
+
+def test_an_unknown_region_is_an_invalid_option():
+    """A region that does not exist is the caller's option, not the row's number."""
+    with pytest.raises(InvalidOption, match="'XX' is unknown"):
+        normalise("98882844", "XX")
+
+
+def test_every_block_of_the_short_cut_is_valid_in_the_installed_library():
+    """Each block is tried at both ends and at random: a release that takes numbers away is noticed here."""
+    tails = random.Random(852)
+    for block, length in {**LENGTH_BY_BLOCK, **LENGTH_BY_NORTH_AMERICAN_BLOCK}.items():
+        rest_digits = length - len(block)
+        for tail in (0, 10**rest_digits - 1, tails.randrange(10**rest_digits)):
+            number = f"{block}{tail:0{rest_digits}}"
+            assert number == normalise_by_library(number)
+
+
+@given(
+    code=st.sampled_from(["+86", "+852", "+853", "+886", "+65", "+1", "+44"]),
+    national=st.text("0123456789", min_size=5, max_size=12),
+)
+def test_the_short_cut_answers_like_the_library_for_any_digits(code, national):
+    """Random numbers of the countries that have blocks: taken and refused alike."""
+    assert outcome(normalise_by_library, code + national) == outcome(normalise, code + national)
+
+
+@given(number=st.from_regex(r"\+(861[3-9]|852[4-9]|8536|8869|65[89]|447|1[2-9])[0-9]{5,9}", fullmatch=True))
+def test_the_short_cut_answers_like_the_library_for_plausible_mobiles(number):
+    """The same where most numbers hit a block."""
+    assert outcome(normalise_by_library, number) == outcome(normalise, number)
+
+
+@given(raw=st.from_regex(r"[0-9]{6,13}", fullmatch=True), region=st.sampled_from(REGIONS))
+def test_the_short_cut_answers_like_the_library_for_numbers_of_a_region(raw, region):
+    """Without a plus sign the region decides, on both ways alike."""
+    assert outcome(normalise_by_library, raw, region) == outcome(normalise, raw, region)
+
+
+@given(raw=st.text(max_size=20), region=st.sampled_from((None, *REGIONS)))
+def test_any_text_is_a_number_or_an_invalid_number(raw, region):
+    """Nothing but InvalidNumber is raised, and what passes is E.164 that packs and unpacks."""
+    result = outcome(normalise, raw, region)
+    if result is not InvalidNumber:
+        assert result == unpack(pack(result))
+        assert result == normalise(result)
+
+
+def test_packed_numbers_fit_eight_bytes():
+    """Fifteen digits are the longest that E.164 has."""
+    assert 8 == len(pack("+999999999999999").to_bytes(8, "little"))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+85298882844", "+852****44"),
+        ("+8613712345678", "+861****78"),
+        ("12345", "12****"),
+        ("", "****"),
+        ("ab\ncdefghij\x1b[31m", "ab?c****1m"),
+    ],
+)
+def test_a_mask_shows_four_and_two_characters(number, expected):
+    """What is too short to hide anything shows less, and control characters never reach a terminal."""
+    assert expected == mask(number)
+
+
+def test_a_region_knows_its_calling_code():
+    """The country code comes with its plus sign."""
+    assert "+852" == calling_code("HK")
