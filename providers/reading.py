@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
-from xml.etree.ElementTree import Element, ParseError  # noqa: S405 - types only, parsing is defusedxml's
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -24,7 +24,7 @@ _CHARSETS = {"gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030"}
 _BLANK = "\ufeff \t\r\n\0"
 
 
-class Unreadable(Exception):  # noqa: N818 - it never leaves the providers
+class Unreadable(Exception):
     """The body is not what it seems to be. The text is fit for an error: it quotes nothing."""
 
 

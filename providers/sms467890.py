@@ -1,0 +1,272 @@
+"""467890.com: sms467890.txt (the vendor's interface page, printed machine-translated; its source names no pages).
+
+The tables of that page are called here by their subject: "send", "report", "balance". Read from it, and where we
+guess (FACTS section 5):
+
+- The page prints `Uid`, `Pwd`, `Mobile`, `Content`; every client in use writes them in lower case, and so do we.
+- "English, separated": an ASCII comma without a space. The answer's example has a stray quote behind `msgid`; both
+  that and the proper form are read.
+- An answer counts as accepted where `status` is `success` and `respCode` is 0 and a `msgid` came. Where they contradict
+  each other the outcome is unknown.
+- The vendor has no parameter for a signature, so 【…】 stands in front of the content and counts in its length.
+- What acknowledges a report is not said: HTTP 200 with a body that is a setting (`ack`).
+- The vendor removes a repeated content to the same number by itself and answers success (note B): a deliberate repeat
+  may be swallowed, and a resend after an unknown outcome rarely arrives twice. For how long is not said.
+- Code 2 or 6 refuses the whole call: it does not say which of its numbers is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import SecretStr
+
+from config.settings import AccountSettings
+from providers.addresses import VendorUrl
+from providers.base import (
+    Accepted,
+    Ack,
+    Balance,
+    Call,
+    Message,
+    Provider,
+    Push,
+    Received,
+    Report,
+    Request,
+    Response,
+    Service,
+)
+from providers.clock import parse_moment
+from providers.content import (
+    refuse_empty,
+    refuse_options,
+    refuse_sender,
+    refuse_unpaired_surrogates,
+    signed_text,
+    utf16_units,
+)
+from providers.forms import percent_decode
+from providers.outcomes import CodeTable, judge, unreadable
+from providers.reading import Unreadable, fields_of, text_of
+from providers.secrets import secrets_of
+from sendmill.errors import (
+    BadCredentials,
+    ContentRefused,
+    Frozen,
+    InvalidNumber,
+    NoBalance,
+    OutcomeUnknown,
+    PushRefused,
+    RecipientRefused,
+    TextTooLong,
+)
+from sendmill.states import State
+
+SEND_CODES: CodeTable = {
+    "0": None,
+    "1": BadCredentials,
+    "2": RecipientRefused,
+    "3": ContentRefused,
+    "4": ContentRefused,
+    "5": NoBalance,
+    "6": RecipientRefused,
+    "7": OutcomeUnknown,
+    "8": Frozen,
+}
+"""`respCode` of Message/send. 7 says "Failed to send" and not that nothing was taken."""
+
+BALANCE_CODES: CodeTable = {"0": None, "1": BadCredentials, "2": Frozen}
+"""`respCode` of Message/balance: a table of its own, in which 2 is not the mobile."""
+
+STATES = {
+    "DELIVRD": State.DELIVERED,
+    "UNKNOWN": State.UNDELIVERED,
+}
+"""`report_status`. The page says that UNKNOWN is "Failed to send", whatever the word means elsewhere."""
+
+NOT_FINAL = frozenset({"ACCEPTD", "ENROUTE"})
+"""Words of the SMPP standard (3.4, section 5.2.28) that end nothing."""
+
+MAX_NUMBERS = 5000
+"""Page, "send", Mobile."""
+
+MAX_CONTENT_UNITS = 268
+"""Page, "send", Content: 268 characters, which are four parts of 67 16-bit words. So an emoji is counted as two: the
+stricter reading, because the vendor's own way to count is not said."""
+
+SEND = Service("send", MAX_NUMBERS)
+
+_MAINLAND = re.compile(r"\+861[0-9]{10}", re.ASCII)
+_NUMBER_PUSHED = re.compile(r"(?:\+?86)?(1[0-9]{10})", re.ASCII)
+_STATE_WORD = re.compile(r"[A-Z0-9_:.-]{1,32}", re.ASCII)
+_REPORT = re.compile(r"report\s*=", re.IGNORECASE)
+_REPORT_FIELDS = 4
+_AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,6})?", re.ASCII)
+
+# The page's own example of success, which is no JSON: {"status":"success",…, "msgid":"msgid""}
+_STRAY_QUOTE = re.compile(rb'("msgid"\s*:\s*"[^"\\]*")"(\s*\}\s*)$')
+
+_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
+
+
+class Sms467890Settings(AccountSettings):
+    """`[accounts.x]` with `provider = "sms467890"`. `base_url` is what stands before `/send` and `/balance`."""
+
+    base_url: VendorUrl = "http://www.467890.com/Admin/index.php/Message"
+    uid: str
+    pwd: SecretStr
+    ack: str = "OK"
+
+
+class Sms467890(Provider):
+    """One account at 467890.com: mainland China, up to 5,000 numbers a call, reports pushed, no replies."""
+
+    name: ClassVar[str] = "sms467890"
+    settings_model: ClassVar[type[AccountSettings]] = Sms467890Settings
+
+    def __init__(self, name: str, settings: AccountSettings) -> None:
+        super().__init__(name, settings)
+        assert isinstance(settings, Sms467890Settings)
+        self._settings = settings
+        self._base_url = settings.base_url.rstrip("/")
+
+    # --- before a message is taken -------------------------------------------------------------------------------
+
+    def services(self) -> Sequence[Service]:
+        """One endpoint takes everything."""
+        return (SEND,)
+
+    def service_for(self, message: Message, recipients: int) -> Service:
+        """One endpoint takes everything."""
+        return SEND
+
+    def check(self, message: Message) -> None:
+        """Refuse an empty text, one over 268 characters with its signature, a sender, and any parameter."""
+        refuse_empty(message)
+        refuse_sender(self.name, message)
+        refuse_options(self.name, message)
+        content = signed_text(message, self._settings)
+        refuse_unpaired_surrogates(content)
+        units = utf16_units(content)
+        if units > MAX_CONTENT_UNITS:
+            raise TextTooLong(f"{units} characters with the signature: sms467890 takes {MAX_CONTENT_UNITS}")
+
+    def check_number(self, number: str) -> None:
+        """Refuse what is no mainland mobile number: +86 and 11 digits."""
+        if not _MAINLAND.fullmatch(number):
+            raise InvalidNumber("sms467890 reaches mainland Chinese mobile numbers alone: +86 and 11 digits")
+
+    # --- submitting ----------------------------------------------------------------------------------------------
+
+    def submit_request(self, call: Call) -> Request:
+        """POST of a JSON object; numbers as 11 digits, joined by commas."""
+        return self._post(
+            "send",
+            {
+                "mobile": ",".join(number.removeprefix("+86") for number in call.numbers),
+                "content": signed_text(call.message, self._settings),
+            },
+        )
+
+    def submitted(self, call: Call, response: Response) -> Accepted:
+        """Read `{status, respCode, respMsg, msgid}`. One `msgid` names the whole call."""
+        fields = self._fields(response)
+        self._judge(fields, SEND_CODES, response)
+        message_id = fields.get("msgid", "")
+        if not message_id:
+            raise unreadable(self.name, "says success without a msgid", http_status=response.status)
+        return Accepted(vendor_message_id=message_id, answer="respCode 0")
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def balance_request(self, made_at: datetime) -> Request:
+        """POST of `uid` and `pwd`."""
+        return self._post("balance", {})
+
+    def balance(self, response: Response) -> Balance:
+        """`respMsg` is the number. Its unit is not said: messages, as mainland vendors sell them (inferred)."""
+        fields = self._fields(response)
+        self._judge(fields, BALANCE_CODES, response)
+        amount = fields.get("respMsg", "")
+        if not _AMOUNT.fullmatch(amount):
+            raise unreadable(self.name, "says success without a balance", http_status=response.status)
+        return Balance(amount, "messages")
+
+    # --- being told ----------------------------------------------------------------------------------------------
+
+    def pushed(self, push: Push) -> Received:
+        """Read `Report=msgid,mobile,report_status,report_time` (page, "report").
+
+        One report a body is documented; several, on lines of their own or joined by `&`, are read too. Fields may
+        have spaces around them, as the page's example has, and may come percent-encoded. A `msgid` names a call of
+        many numbers, so a report is known by `msgid` and number together.
+        """
+        raw = push.body or push.query
+        texts = _REPORT.split(percent_decode(raw).strip("\ufeff \t\r\n\0"))
+        # What stands before the first name is nothing in the documented form.
+        if len(texts) == 1 or texts[0].strip():
+            raise PushRefused("a push of sms467890 begins with Report=")
+        return Received(reports=[_report(text) for text in texts[1:]])
+
+    def ack(self, push: Push) -> Ack:
+        """HTTP 200; the body is a setting, because the page names none."""
+        return Ack(self._settings.ack.encode())
+
+    def secrets(self) -> Sequence[str]:
+        """The password and the push tokens."""
+        return secrets_of(self._settings)
+
+    # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _post(self, endpoint: str, fields: dict[str, str]) -> Request:
+        credentials = {"uid": self._settings.uid, "pwd": self._settings.pwd.get_secret_value()}
+        body = json.dumps(credentials | fields, ensure_ascii=False, separators=(",", ":")).encode()
+        return Request("POST", f"{self._base_url}/{endpoint}", _HEADERS, body)
+
+    def _fields(self, response: Response) -> dict[str, str]:
+        body = _STRAY_QUOTE.sub(rb"\1\2", response.body)
+        why = "is not JSON"
+        try:
+            if text_of(body).startswith("{"):
+                return dict(fields_of(body))
+        except Unreadable as error:
+            why = str(error)
+        raise unreadable(self.name, why, http_status=response.status)
+
+    def _judge(self, fields: dict[str, str], table: CodeTable, response: Response) -> None:
+        status, code = fields.get("status", ""), fields.get("respCode", "")
+        if status not in {"success", "error"} or (status == "success") != (code == "0"):
+            raise unreadable(self.name, "has a status and a respCode that contradict", http_status=response.status)
+        judge(self.name, code, table, not_sent=self._settings.treat_as_not_sent, http_status=response.status)
+
+
+def _report(text: str) -> Report:
+    fields = [field.strip() for field in text.strip(" \t\r\n&\0").split(",")]
+    if len(fields) != _REPORT_FIELDS:
+        raise PushRefused("a report of sms467890 has the four fields msgid, mobile, report_status, report_time")
+    message_id, mobile, word, time = fields
+    number = _NUMBER_PUSHED.fullmatch(mobile)
+    if not message_id or number is None:
+        raise PushRefused("a report of sms467890 names a msgid and a mainland mobile number")
+    state = _state(word)
+    return Report(
+        state=state,
+        raw_state=word,
+        number=f"+86{number[1]}",
+        vendor_message_id=message_id,
+        code=None if state is State.DELIVERED else word,
+        occurred_at=parse_moment(time),
+    )
+
+
+def _state(word: str) -> State | None:
+    """Two words are documented; carriers send many more, all for failures. Text that is no status word says nothing."""
+    upper = word.upper()
+    if upper in NOT_FINAL or not _STATE_WORD.fullmatch(upper):
+        return None
+    return STATES.get(upper, State.UNDELIVERED)
