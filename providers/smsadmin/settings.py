@@ -1,0 +1,55 @@
+"""`[accounts.x]` of a smsadmin.cn account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from config.settings import AccountSettings
+from providers.addresses import VendorUrl
+
+
+class SmsadminSettings(AccountSettings):
+    """What a smsadmin.cn account needs. Every default that is a reading of ours says so."""
+
+    uid: str = Field(min_length=1)
+    """用户 ID."""
+
+    pwd: SecretStr = Field(min_length=1)
+    """The plain password, in every style: md5 is computed here."""
+
+    base_url: VendorUrl = "http://www.smsadmin.cn/smsmarketing/wwwroot/api"
+    """The address up to `/api`. The document knows http alone (§2 to §8)."""
+
+    method: Literal["post", "get"] = "post"
+    """post takes 1000 numbers a call (§3), get 100 (§2)."""
+
+    style: Literal["md5", "plain", "urlencode"] = "md5"
+    """Which of the three addresses is used: the password hashed, plain, or plain with the text url-encoded. The
+    document recommends urlencode for texts with line breaks and spaces (history, 1.0.3)."""
+
+    urlencode_twice: bool = True
+    """What `style = "urlencode"` does: the value is url-encoded and then encoded again like any form field. False sends
+    it encoded once. The document does not say; twice is what clients of the live service do by post, and by get it is
+    concluded from that."""
+
+    signature_placement: Literal["suffix", "prefix"] = "suffix"
+    """Where 【…】 goes: after the text as in the document's example (§4), or before it."""
+
+    max_text_chars: int = Field(default=500, gt=0)
+    """The longest text with its signature. The vendor publishes no number: its code 7 names the channel's own (§2)."""
+
+    polls: Sequence[Literal["report", "reve_urlencode", "reve"]] = ("report", "reve_urlencode")
+    """The addresses that are asked; empty where the vendor pushes to us instead. Never reve and reve_urlencode both:
+    each record is given once."""
+
+    unlisted_states: Literal["keep", "undelivered"] = "keep"
+    """A state word that stands in no table (carriers have hundreds): kept raw without a change, or undelivered."""
+
+    push_name: str | None = None
+    """What SmsName of a push must be; None takes any. The document says `ID`, most likely the uid (§9, §10)."""
+
+    ack: str = "OK"
+    """The body of our answer to a push. The document asks for none (§9, §10)."""
