@@ -1,0 +1,106 @@
+"""AccessYou, smsapi.pdf of 2023-10-20 (accessyou.txt): which endpoint does what.
+
+Part B: sendsms.php, check_msginfo.php, check_accinfo.php. Part C: sendsms-batch.php. Parts D to J
+(otp, vercode, sender ids, MMS, voice) have their place in `ENDPOINTS` still to be filled.
+
+What the document says of batch (p.61 to 68): the request only. No answer is printed; the table of
+p.7 says "JSON", p.67 "If successful, you can login to check". Nothing promises an id for each
+number, and check_msginfo (p.50) takes the "returned value from SENDSMS API" and prints one
+destination. So here a batch gets one JSON answer of the shape of p.44 with one msg_id for all its
+numbers; what check_msginfo says of it is option `batch_log`: "each" repeats <msginfo> for every
+number, "first" shows the first alone, "none" knows no such id.
+"""
+
+from typing import ClassVar
+from urllib.parse import urlencode
+
+from simulator import accessyou_check, accessyou_submit
+from simulator.accessyou_wire import ENDPOINTS, failure
+from simulator.accounts import Account, Option
+from simulator.identifiers import local_time
+from simulator.vendor import Answer, Call, Desk, Push, Reply, Report
+from simulator.wire import Request, Response, form_fields
+
+
+class Accessyou:
+    """One service a URL; each has its own user and password (notes of p.49 and 54)."""
+
+    name: ClassVar[str] = "accessyou"
+    options: ClassVar[dict[str, Option]] = {
+        "user": "demo",
+        "web_password": "web-secret",
+        "batch_user": "demo-batch",
+        "batch_password": "batch-secret",
+        "log_user": "demo-log",
+        "log_password": "log-secret",
+        "info_user": "demo-info",
+        "info_password": "info-secret",
+        "template_ids": ["1"],
+        "senders": [],
+        "debug_tail": True,
+        "byte_order_mark": True,
+        "batch_log": "each",
+        "rate": "0.10",
+        "expiry_date": "2030-12-31",
+        "reply_sender_name": "sender",
+        "reply_receiver_name": "receiver",
+        "reply_time_name": "time",
+        "reply_message_name": "message",
+        "reply_receiver": "85264500000",
+    }
+    delivered: ClassVar[str] = "DELIVERED"
+    failed: ClassVar[list[str]] = ["UNDELIVERED", "FAILED", "REJECTED", "EXPIRED"]
+    one_at_a_time: ClassVar[bool] = True
+    can_poll: ClassVar[bool] = False
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def identify(self, request: Request, path: str) -> Call:
+        """GET reads the query, POST the form; a wrong method finds no parameters."""
+        rules = ENDPOINTS.get(path)
+        fields: dict[str, bytes] = {}
+        if request.method == "GET":
+            fields = form_fields(request.query)
+        elif request.is_form:
+            fields = form_fields(request.body)
+        endpoint = path.rpartition("/")[2] if rules else "other"
+        call = Call(request, self.name, endpoint, fields)
+        call.submit = rules is not None and rules.submit
+        call.claimed = call.text("accountno")
+        call.account = self._desk.account(self.name, call.claimed)
+        return call
+
+    def error(self, call: Call, code: str) -> Response:
+        """The answer of this endpoint for a msg_status or a word of p.43."""
+        return failure(call, code)
+
+    def answer(self, call: Call) -> Answer:
+        """Hand the call to its part of the document."""
+        if call.endpoint == "other":
+            self._desk.breach(call, "path", "no such endpoint")
+            return Answer(Response(b"404 Not Found", "text/html", 404), "404")
+        if call.submit:
+            return accessyou_submit.submit(self._desk, call)
+        return accessyou_check.look_up(self._desk, call)
+
+    def report_pushes(self, account: Account, reports: list[Report]) -> list[Push]:
+        """`delivery_url` is "coming soon" (p.74): nothing is pushed."""
+        del account, reports
+        return []
+
+    def reply_pushes(self, account: Account, replies: list[Reply]) -> list[Push]:
+        """Part I, SMS2API: a POST of named variables, the message in hex of UTF-16BE; answer 1."""
+        pushes = []
+        for reply in replies:
+            time_name = account.text("reply_time_name")
+            fields = {
+                account.text("reply_sender_name"): str(reply.number),
+                account.text("reply_receiver_name"): account.text("reply_receiver"),
+                account.text("reply_message_name"): reply.text.encode("utf-16-be").hex().upper(),
+            }
+            if time_name:
+                fields[time_name] = local_time(reply.at_ns)
+            url = account.reply_url or account.push_url
+            pushes.append(Push(account, url, urlencode(fields).encode(), 1, "reply", b"1"))
+        return pushes

@@ -1,0 +1,154 @@
+"""What came over the wire, one row a request, in columns so that a million messages stay small.
+
+A message costs about 8 bytes for its number, 2 for its fate and, where each message is a call of
+its own, about 30 for the call. Vendor message ids are computed from the row (see identifiers), so
+they cost nothing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+KERNEL_STAMP = 1
+ACCEPTED = 2
+SUBMIT = 4
+_INTERN_LIMIT = 100_000
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where a call went."""
+
+    vendor: str
+    account: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One call read back; `numbers` in E.164 without `+`, `texts` one or one a number."""
+
+    sequence: int
+    arrival_ns: int
+    key: Key
+    flags: int
+    outcome: str
+    numbers: array[int]
+    texts: list[str]
+    reference: str
+    detail: int
+
+
+class Table(Generic[Item]):
+    """Values numbered in the order of their first appearance."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self._index: dict[Item, int] = {}
+
+    def index_of(self, item: Item) -> int:
+        """The number of `item`, which is added when new."""
+        found = self._index.get(item)
+        if found is None:
+            found = self._index[item] = len(self.items)
+            self.items.append(item)
+        return found
+
+
+class Journal:
+    """Append-only columns; the position of a call is its sequence number, from 0."""
+
+    def __init__(self) -> None:
+        self.keys = Table[Key]()
+        self.outcomes = Table[str]()
+        self.texts: list[bytes] = [b""]
+        self._text_index: dict[str, int] = {"": 0}
+        self.arrivals_ns = array("q")
+        self.key_of = array("H")
+        self.outcome_of = array("H")
+        self.flags = array("B")
+        self.detail = array("B")
+        self.text_of = array("I")
+        self.ends = array("Q")
+        self.numbers = array("Q")
+        self.fates = array("H")
+        self.references: dict[int, str] = {}
+        self.texts_of: dict[int, array[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self.arrivals_ns)
+
+    def append(  # noqa: PLR0913  a row has this many columns
+        self,
+        arrival_ns: int,
+        key: int,
+        flags: int,
+        outcome: str,
+        numbers: list[int],
+        fates: array[int],
+        texts: list[str],
+        reference: str,
+        detail: int,
+    ) -> int:
+        """Add a call; `texts` holds one text, or one for each number. Returns its sequence."""
+        sequence = len(self.arrivals_ns)
+        self.arrivals_ns.append(arrival_ns)
+        self.key_of.append(key)
+        self.flags.append(flags)
+        self.outcome_of.append(self.outcomes.index_of(outcome))
+        self.detail.append(detail)
+        self.text_of.append(self._text(texts[0]) if texts else 0)
+        if len(texts) > 1:
+            self.texts_of[sequence] = array("I", [self._text(text) for text in texts])
+        self.numbers.extend(numbers)
+        self.fates.extend(fates)
+        self.ends.append(len(self.numbers))
+        if reference:
+            self.references[sequence] = reference
+        return sequence
+
+    def _text(self, text: str) -> int:
+        index = self._text_index.get(text)
+        if index is None:
+            # Texts that are all different must not be kept twice: the index starts anew.
+            if len(self._text_index) >= _INTERN_LIMIT:
+                self._text_index.clear()
+            index = self._text_index[text] = len(self.texts)
+            self.texts.append(text.encode("utf-8", "surrogatepass"))
+        return index
+
+    def first_number(self, sequence: int) -> int:
+        """The position of the call's first number in `numbers` and `fates`."""
+        return self.ends[sequence - 1] if sequence else 0
+
+    def text_index(self, sequence: int, position: int) -> int:
+        """The index into `texts` of the message at `position` in the call."""
+        several = self.texts_of.get(sequence)
+        return several[position] if several is not None else self.text_of[sequence]
+
+    def row(self, sequence: int) -> Row:
+        """Read one call back."""
+        first, end = self.first_number(sequence), self.ends[sequence]
+        several = self.texts_of.get(sequence, array("I", [self.text_of[sequence]]))
+        return Row(
+            sequence=sequence,
+            arrival_ns=self.arrivals_ns[sequence],
+            key=self.keys.items[self.key_of[sequence]],
+            flags=self.flags[sequence],
+            outcome=self.outcomes.items[self.outcome_of[sequence]],
+            numbers=self.numbers[first:end],
+            texts=[self.texts[index].decode("utf-8", "surrogatepass") for index in several],
+            reference=self.references.get(sequence, ""),
+            detail=self.detail[sequence],
+        )
+
+    def rows(self, after: int = -1) -> Iterator[Row]:
+        """The calls with a sequence above `after`, as long as the journal is when reached."""
+        sequence = after + 1
+        while sequence < len(self):
+            yield self.row(sequence)
+            sequence += 1

@@ -1,0 +1,67 @@
+"""The journal as text: one JSON object a call."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from simulator.identifiers import vendor_message_id
+from simulator.journal import ACCEPTED, KERNEL_STAMP, Journal, Row
+
+_LINES_A_CHUNK = 200
+
+
+def as_line(row: Row) -> str:
+    """One call; numbers in E.164 digits, `text` one, or `texts` one a number."""
+    accepted = bool(row.flags & ACCEPTED)
+    line: dict[str, object] = {
+        "call": row.sequence,
+        "arrival_ns": row.arrival_ns,
+        "stamp": "kernel" if row.flags & KERNEL_STAMP else "user",
+        "vendor": row.key.vendor,
+        "account": row.key.account,
+        "endpoint": row.key.endpoint,
+        "accepted": accepted,
+        "outcome": row.outcome,
+        "numbers": [str(number) for number in row.numbers],
+        "reference": row.reference,
+        "vendor_id": vendor_message_id(row.key.vendor, row.sequence, row.arrival_ns) if accepted else "",
+    }
+    if len(row.texts) > 1:
+        line["texts"] = row.texts
+    else:
+        line["text"] = row.texts[0]
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def chunks(journal: Journal, account: str, after: int) -> Iterator[bytes]:
+    """NDJSON of the calls after a sequence number, of one account or (empty) of all."""
+    lines: list[str] = []
+    for row in journal.rows(after):
+        if not account or row.key.account == account:
+            lines.append(as_line(row))
+        if len(lines) >= _LINES_A_CHUNK:
+            yield ("\n".join(lines) + "\n").encode()
+            lines.clear()
+    if lines:
+        yield ("\n".join(lines) + "\n").encode()
+
+
+class JournalFile:
+    """A file that follows the journal; started anew with each process and each reset."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = 0
+        path.write_bytes(b"")
+
+    def write(self, journal: Journal) -> None:
+        """Append the calls that are not in the file yet."""
+        if len(journal) < self._written:
+            self._path.write_bytes(b"")
+            self._written = 0
+        if len(journal) == self._written:
+            return
+        with self._path.open("ab") as file:
+            for chunk in chunks(journal, "", self._written - 1):
+                file.write(chunk)
+        self._written = len(journal)
