@@ -51,7 +51,10 @@ STATES: Mapping[str, State] = {
     "REJECTD": State.REJECTED,
     "UNKNOWN": State.UNKNOWN,
 }
-"""State words in upper case. What stands not here is either a carrier's own code or not final: see settings."""
+"""State words in upper case; carriers' own codes are told apart by CARRIER_CODE. All others change nothing."""
+
+CARRIER_CODE = re.compile(r"[A-Z]{2,4}:[0-9A-Z]{1,6}")
+"""How carriers' gateways write their own failures: `MK:0012`, `ERR:104` (the latter is in xioo's table)."""
 
 # The document prints "0 发送成功!", the live service sends "0发送成功!". What follows a code is Chinese or nothing, so
 # "502 Bad Gateway" and "1.5" are no codes; three digits are enough for all and too few for a phone number.

@@ -88,7 +88,7 @@ class Smsadmin(Provider):
         self._base_url = settings.base_url.rstrip("/")
         numbers = NUMBERS_PER_POST if settings.method == "post" else NUMBERS_PER_GET
         self._service = Service(settings.method, numbers)
-        self._unlisted = State.UNDELIVERED if settings.unlisted_states == "undelivered" else None
+        self._carrier_codes = State.UNDELIVERED if settings.carrier_codes == "undelivered" else None
         self.polls = [Poll(poll, POLL_INTERVAL_S) for poll in settings.polls]
         for field, value in (("uid", settings.uid), ("pwd", self._pwd)):
             if not _fits(value):
@@ -190,7 +190,7 @@ class Smsadmin(Provider):
         if text in codes and codes[text] is None:
             return Received()
         if poll.name == "report":
-            received = receive.polled_reports(_body(response), self._unlisted)
+            received = receive.polled_reports(_body(response), self._carrier_codes)
         else:
             received = receive.polled_replies(_body(response), urlencoded=poll.name == "reve_urlencode")
         if received is None:
@@ -208,7 +208,7 @@ class Smsadmin(Provider):
 
     def pushed(self, push: Push) -> Received:
         """§9 and §10."""
-        return receive.pushed(push, self._unlisted)
+        return receive.pushed(push, self._carrier_codes)
 
     def ack(self, push: Push) -> Ack:
         """`ack`; smsadmin never sends a push twice."""

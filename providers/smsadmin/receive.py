@@ -19,7 +19,7 @@ from providers.base import Push, Received, Reply, Report
 from providers.clock import parse_wall_clock
 from providers.forms import push_fields
 from providers.mainland import sender_of_reply, to_e164
-from providers.smsadmin.codes import STATES
+from providers.smsadmin.codes import CARRIER_CODE, STATES
 from sendmill.errors import PushRefused
 from sendmill.states import State
 
@@ -52,15 +52,17 @@ class Record(NamedTuple):
     sub_code: bytes
 
 
-def polled_reports(body: bytes, unlisted: State | None) -> Received | None:
+def polled_reports(body: bytes, carrier_codes: State | None) -> Received | None:
     """Read the records of `report`; None where the body has none at all.
 
-    `unlisted` is the state of a word that stands in no table.
+    `carrier_codes` is the state that a carrier's own code such as `MK:0012` means; None where it means none.
     """
     reports = [
         _unreadable(len(record))
         if isinstance(record, bytes)
-        else report_of(_text(record.content), record.mobile, _text(record.linkid), record.time, unlisted=unlisted)
+        else report_of(
+            _text(record.content), record.mobile, _text(record.linkid), record.time, carrier_codes=carrier_codes
+        )
         for record in _records(body, one_line=True)
     ]
     return Received(reports=reports, more=len(reports) >= RECORDS_PER_POLL) if reports else None
@@ -88,7 +90,7 @@ def polled_replies(body: bytes, *, urlencoded: bool) -> Received | None:
     return Received(reports=reports, replies=replies, more=more) if reports or replies else None
 
 
-def pushed(push: Push, unlisted: State | None) -> Received:
+def pushed(push: Push, carrier_codes: State | None) -> Received:
     """Read a push of §9 (Class=mo) or §10 (Class=rpt), which carries one record. Names are compared without case.
 
     LinkId and the time are missing before 1.0.5 of the document.
@@ -101,7 +103,9 @@ def pushed(push: Push, unlisted: State | None) -> Received:
     mobile = fields.get("mobile", "")
     linkid = fields.get("linkid", "")
     if kind == "rpt" and mobile and (word := fields.get("report", "").strip()):
-        return Received(reports=[report_of(word, mobile, linkid, fields.get("reporttime", ""), unlisted=unlisted)])
+        return Received(
+            reports=[report_of(word, mobile, linkid, fields.get("reporttime", ""), carrier_codes=carrier_codes)]
+        )
     sender = sender_of_reply(mobile)
     if kind == "mo" and sender and "message" in fields:
         reply = Reply(
@@ -119,14 +123,16 @@ def lower_fields(push: Push) -> dict[str, str]:
     return {name.lower(): value for name, value in push_fields(push, CHARSET).items()}
 
 
-def report_of(word: str, mobile: str, linkid: str, time: str, *, unlisted: State | None) -> Report:
+def report_of(word: str, mobile: str, linkid: str, time: str, *, carrier_codes: State | None) -> Report:
     """One report from its fields."""
+    upper = word.upper()
+    state = carrier_codes if CARRIER_CODE.fullmatch(upper) else STATES.get(upper)
     return Report(
-        state=STATES.get(word.strip().upper(), unlisted),
+        state=state,
         raw_state=word,
         number=to_e164(mobile),
         reference=_reference(linkid),
-        code=word,
+        code=None if state is State.DELIVERED else word,
         occurred_at=parse_wall_clock(time),
     )
 

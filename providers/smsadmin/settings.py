@@ -45,8 +45,9 @@ class SmsadminSettings(AccountSettings):
     """The addresses that are asked; empty where the vendor pushes to us instead. Never reve and reve_urlencode both:
     each record is given once."""
 
-    unlisted_states: Literal["keep", "undelivered"] = "keep"
-    """A state word that stands in no table (carriers have hundreds): kept raw without a change, or undelivered."""
+    carrier_codes: Literal["undelivered", "keep"] = "undelivered"
+    """What a report with a carrier's own code such as `MK:0012` means. The document does not list them; carriers give
+    them to failures alone. "keep" leaves the message as it is and raises an alert, as for any other unlisted word."""
 
     push_name: str | None = None
     """What SmsName of a push must be; None takes any. The document says `ID`, most likely the uid (§9, §10)."""

@@ -1,0 +1,193 @@
+"""xioo spoken to with one account's settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from providers.base import (
+    Accepted,
+    Ack,
+    Balance,
+    Call,
+    Message,
+    Provider,
+    Push,
+    Received,
+    Request,
+    Response,
+    Service,
+)
+from providers.content import (
+    refuse_empty,
+    refuse_options,
+    refuse_sender,
+    refuse_unpaired_surrogates,
+    utf16_units,
+)
+from providers.forms import FORM_HEADERS, encode_form
+from providers.mainland import check_mainland, to_national
+from providers.outcomes import judge, unreadable
+from providers.parts import count_characters
+from providers.secrets import secrets_of
+from providers.signatures import bare, bracketed
+from providers.xioo import receive
+from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
+from providers.xioo.settings import XiooSettings
+from sendmill.errors import InvalidOption, RecipientRefused, TextTooLong
+from sendmill.segments import Segments
+
+MAX_CONTENT_CHARS = 500
+"""§1.6: 1-500 个汉字; 300 are advised."""
+
+_OPTIONS = frozenset({"extno"})
+_EXTNO = re.compile(r"[0-9]{1,20}")
+_AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
+
+
+class Xioo(Provider):
+    """One account at xioo: plain text to mainland China, reports and replies pushed. It publishes no limit in time."""
+
+    name = "xioo"
+    settings_model = XiooSettings
+
+    def __init__(self, name: str, settings: XiooSettings) -> None:
+        super().__init__(name, settings)
+        self._settings = settings
+        self._service = Service("send", settings.max_numbers_per_call)
+
+    # --- before a message is taken -------------------------------------------------------------------------------
+
+    def services(self) -> Sequence[Service]:
+        """The one address."""
+        return [self._service]
+
+    def service_for(self, message: Message, recipients: int) -> Service:
+        """That same one."""
+        del message, recipients
+        return self._service
+
+    def check(self, message: Message) -> None:
+        """Refuse a content of more than 500 characters, an extno that is not digits, and what xioo cannot do."""
+        refuse_empty(message)
+        refuse_sender(self.name, message)
+        refuse_options(self.name, message, _OPTIONS)
+        extno = message.options.get("extno")
+        if extno is not None and not _EXTNO.fullmatch(str(extno)):
+            raise InvalidOption("extno is digits alone, at most 20")
+        content = self._content(message)
+        refuse_unpaired_surrogates(content + self._sign(message))
+        if (length := utf16_units(content)) > MAX_CONTENT_CHARS:
+            raise TextTooLong(f"{length} characters; xioo takes {MAX_CONTENT_CHARS}")
+
+    def check_number(self, number: str) -> None:
+        """Mainland China alone."""
+        check_mainland(number)
+
+    def segments(self, message: Message) -> Segments:
+        """Parts of 70 and 67 characters, signature included, whatever the script (inferred: §1.6 counts alike)."""
+        sign = self._sign(message)
+        return count_characters((f"【{sign}】" if sign else "") + message.text)
+
+    # --- submitting ----------------------------------------------------------------------------------------------
+
+    def submit_request(self, call: Call) -> Request:
+        """The form of §1.6. `sign` is mandatory there, and goes empty where the vendor has bound one to the account."""
+        pairs = [
+            ("content", self._content(call.message)),
+            ("mobile", ",".join(map(to_national, call.numbers))),
+            ("sign", self._sign(call.message)),
+            ("type", "pt"),
+        ]
+        extno = call.message.options.get("extno", self._settings.extno)
+        if extno is not None:
+            pairs.append(("extno", str(extno)))
+        return self._post(pairs)
+
+    def submitted(self, call: Call, response: Response) -> Accepted:
+        """`0,sendid,invalidcount,successcount,blackcount,msg`, or `code,msg`.
+
+        The counts do not say which numbers were left out, so a call that was taken in part is accepted as a whole: the
+        numbers that get no report end as unknown. A call of which nothing was taken is refused.
+        """
+        del call
+        code, rest = self._split(response)
+        table = NO_BALANCE if code == "2" and "余额" in rest else SUBMIT_CODES
+        judge(self.name, code, table, not_sent=self._settings.treat_as_not_sent, http_status=response.status)
+        success = read_success(rest)
+        if success is None:
+            raise unreadable(self.name, "has code 0 and not the documented fields", http_status=response.status)
+        counts = f"invalid {success.invalid}, accepted {success.accepted}, blacklisted {success.blacklisted}"
+        if success.accepted == 0:
+            raise RecipientRefused(
+                f"xioo took none of the numbers: {counts}", vendor_code=code, http_status=response.status
+            )
+        return Accepted(vendor_message_id=success.sendid, answer=f"0: {counts}")
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def balance_request(self, made_at: datetime) -> Request:
+        """§2.2, posted, so that the password stands in no address."""
+        del made_at
+        return self._post([("type", "balance")])
+
+    def balance(self, response: Response) -> Balance:
+        """`0,<number>` (§2.3 names the fields, clients of the platform their order). Its unit is not said."""
+        code, amount = self._split(response)
+        judge(self.name, code, BALANCE_CODES, http_status=response.status)
+        if not _AMOUNT.fullmatch(amount):
+            raise unreadable(self.name, "has code 0 and no number", http_status=response.status)
+        return Balance(amount, "credit")
+
+    # --- being told ----------------------------------------------------------------------------------------------
+
+    def authenticate_push(self, push: Push, now: datetime) -> None:
+        """The signed name where `access_secret` is set, else `push_name`; and `push_pwd`."""
+        receive.authenticate(receive.fields_of(push), self._settings, now)
+
+    def pushed(self, push: Push) -> Received:
+        """§3 and §4."""
+        return receive.read(receive.fields_of(push), self._settings.extno_prefix_chars)
+
+    def ack(self, push: Push) -> Ack:
+        """HTTP 200 with `ack`."""
+        del push
+        return Ack(self._settings.ack.encode())
+
+    # --- secrets -------------------------------------------------------------------------------------------------
+
+    def secrets(self) -> Sequence[str]:
+        """The interface password, AccessSecret, push_pwd and the push tokens."""
+        return secrets_of(self._settings)
+
+    # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _sign(self, message: Message) -> str:
+        """The signature without brackets, as the document's samples write it; empty where there is none."""
+        own = self._settings.sign if self._settings.sign is not None else self._settings.signature
+        return bare((own if message.signature is None else message.signature) or "")
+
+    def _content(self, message: Message) -> str:
+        signature = bracketed(self._sign(message)) if self._settings.sign_in_content else ""
+        return message.text if message.text.startswith(signature) else signature + message.text
+
+    def _post(self, pairs: list[tuple[str, str]]) -> Request:
+        credentials = [("name", self._settings.name), ("pwd", self._settings.pwd.get_secret_value())]
+        form = encode_form([*credentials, *pairs], receive.CHARSET)
+        return Request("POST", self._settings.url, FORM_HEADERS, form.encode("ascii"))
+
+    def _split(self, response: Response) -> tuple[str, str]:
+        split = split_code(_text(response.body))
+        if split is None:
+            raise unreadable(self.name, "has no code", http_status=response.status)
+        return split
+
+
+def _text(body: bytes) -> str:
+    """§1.4 says UTF-8. An older host of the family that answers in GBK is still read: code 2 is told by its words."""
+    try:
+        text = body.decode(receive.CHARSET)
+    except UnicodeDecodeError:
+        text = body.decode("gb18030", "replace")
+    return text.strip("\ufeff \t\r\n\0")
