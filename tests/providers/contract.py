@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -78,7 +78,7 @@ class ProviderContract:
     """Numbers that are well formed elsewhere and that this vendor does not reach."""
 
     garbage: ClassVar[Mapping[str, bytes]] = GARBAGE
-    """Answers that the vendor does not document. Where one of ours happens to mean something, the vendor replaces it."""
+    """Answers that the vendor does not document; a vendor to which one of ours means something replaces it."""
 
     good_answers: ClassVar[Sequence[bytes]] = ()
     """Answers that the fuzz test bends: submit, balance, polls and pushes mixed."""
@@ -301,6 +301,10 @@ def _everything_told_by(error: BaseException | None) -> str:
         told += [str(error), repr(error), repr(error.args), repr(vars(error))]
         error = error.__cause__ or error.__context__
     return " ".join(told)
+
+
+def _echoed(answers: Iterable[bytes], echo: bytes) -> Iterator[bytes]:
+    return (body + echo for body in answers)
 
 
 def _broken(answers: Sequence[bytes], echo: bytes) -> Iterator[bytes]:
