@@ -156,7 +156,12 @@ class AccountKeys:
 
     def ref(self, vendor_message_id: str) -> str:
         """The hash in which a vendor's message id is kept: many small hashes, which Redis packs tightly."""
-        return f"{self.prefix}ref:{crc32(vendor_message_id.encode()) % _REF_BUCKETS}"
+        return self.prefix + self.ref_name(vendor_message_id)
+
+    @staticmethod
+    def ref_name(vendor_message_id: str) -> str:
+        """That hash's name without the account's prefix."""
+        return f"ref:{crc32(vendor_message_id.encode()) % _REF_BUCKETS}"
 
     def slots(self, service: str) -> str:
         """The slots in use of a service."""

@@ -1,7 +1,7 @@
 """Lua scripts: read from the package, loaded into Redis when it does not know them yet.
 
-A script's file may open with lines `-- include <file>`: that file's text (from the ledger's own folder) stands there
-instead, so that all scripts share one way to read and change rows.
+A script's file may open with lines `-- include <file>`: that file's text (from the script's own folder, else from the
+ledger's) stands there instead, so that all scripts share one way to read and change rows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def _text(path: Path) -> str:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("-- include "):
-            lines.append((_LEDGER / line.removeprefix("-- include ").strip()).read_text(encoding="utf-8"))
+            name = line.removeprefix("-- include ").strip()
+            beside = path.parent / name
+            lines.append((beside if beside.exists() else _LEDGER / name).read_text(encoding="utf-8"))
         else:
             lines.append(line)
     return "\n".join(lines)

@@ -21,6 +21,10 @@ end
 local state = redis.call('HGET', key('state'), 'state')
 if state and state ~= 'active' then return result('paused', state) end
 
+-- A vendor that took nothing is left alone for a while.
+local cool = tonumber(redis.call('HGET', key('clock'), 'cool') or '0')
+if cool > now then return result('wait', string.format('%.3f', cool - now)) end
+
 -- `sendmill limit` may have set a stricter value; the strictest wins.
 for _, limit in ipairs(ask.limits) do
   local set = tonumber(redis.call('HGET', key('state'), 'limit:' .. limit.name))

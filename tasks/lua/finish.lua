@@ -3,8 +3,8 @@
 -- late, changes nothing that a report or another call has decided since.
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
---         answer, ask_ms (0: never), horizon_ms, back_ms (queued rows of a slice nobody leases wait that long),
---         refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+--         answer, ask_ms (0: never), back_ms (queued rows of a slice nobody leases wait that long),
+--         cool_ms (nothing goes out of the account for that long), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
 -- Returns the number of rows changed.
 
 local now = clock_ms()
@@ -74,6 +74,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     else
       redis.call('ZREM', key('unconfirmed'), no)
     end
+    if call.cool_ms > 0 then redis.call('HSET', key('clock'), 'cool', now + call.cool_ms) end
     if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
     if record[1] then
       redis.call('ZREM', key('open'), no)

@@ -1,0 +1,216 @@
+"""What Redis holds of a job as a whole, and its upload: chunks first, then one script that makes the job exist."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import redis
+
+from sendmill.errors import KeyConflict, StoreError
+from sendmill.ledger.keys import JobKeys
+from sendmill.ledger.scripts import ledger_script
+from sendmill.prepare import PreparedRow, RefusedRow
+from sendmill.states import State
+
+CHUNK_ROWS = 20_000
+"""Accepted rows in a chunk: a multiple of every vendor's largest call, so that whole chunks make whole calls."""
+
+CHUNK_BYTES = 1_000_000
+"""A chunk of personalised rows ends where its values pass this."""
+
+ABANDONED_UPLOAD_S = 3600
+"""An upload that its producer never finished goes after this."""
+
+_PROGRESS_ROWS = 1000
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TIME_CHARS = 9
+_RANDOM_CHARS = 9
+
+
+class JobMeta(msgspec.Struct, frozen=True):
+    """What was asked for, as the producer gave it. Times are ms since the epoch."""
+
+    job: str
+    kind: str
+    text: str
+    lane: str
+    created_ms: int
+    expires_ms: int
+    fields: tuple[str, ...] | None = None
+    at_ms: int | None = None
+    account: str | None = None
+    route: str | None = None
+    sender: str | None = None
+    signature: str | None = None
+    ref: str | None = None
+    duplicates_ok: bool = False
+    options: dict[str, Any] = {}
+    report_events: str = "all"
+
+
+class Chunk(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of an upload: accepted ones as parallel arrays, refused ones as (row, to, state, code, reason)."""
+
+    numbers: list[int]
+    rows: list[int]
+    values: list[tuple[str, ...]] | None
+    refused: list[tuple[int, str, str, str, str]]
+
+
+_CHUNK = msgspec.msgpack.Decoder(Chunk)
+_META = msgspec.msgpack.Decoder(JobMeta)
+
+
+def decode_chunk(raw: bytes) -> Chunk:
+    """Read an uploaded chunk."""
+    return _CHUNK.decode(raw)
+
+
+def decode_meta(raw: bytes) -> JobMeta:
+    """Read what a job asks for."""
+    return _META.decode(raw)
+
+
+def new_job_id(now_s: float | None = None) -> str:
+    """A fresh id: 18 of `[0-9a-z]`, those of later milliseconds sort behind those of earlier ones."""
+    ms = int((time.time() if now_s is None else now_s) * 1000)
+    time_part = "".join(_ALPHABET[(ms >> shift) & 31] for shift in range(5 * (_TIME_CHARS - 1), -1, -5))
+    return time_part + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARS))
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """How an upload ended. `known` is the earlier job that the idempotency key already names."""
+
+    job: str
+    total: int
+    accepted: int
+    refused: list[RefusedRow]
+    known: str | None = None
+
+
+def upload(
+    server: redis.Redis,
+    keys: JobKeys,
+    meta: JobMeta,
+    rows: Iterable[PreparedRow | RefusedRow],
+    *,
+    key: str | None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Uploaded:
+    """Store a job's rows and make it exist. Memory is that of one chunk, and of the refused rows.
+
+    Raises:
+        KeyConflict: the key names a job with other content.
+        StoreError: chunks were lost on the way (Redis lost data); nothing exists, send again.
+        redis.RedisError: as the server gives it; nothing exists yet, or everything does.
+    """
+    writer = _Writer(server, keys, meta)
+    read = 0
+    for row in rows:
+        writer.add(row)
+        read += 1
+        if on_progress is not None and read % _PROGRESS_ROWS == 0:
+            on_progress(read)
+    if on_progress is not None:
+        on_progress(read)
+    return writer.commit(key)
+
+
+class _Writer:
+    def __init__(self, server: redis.Redis, keys: JobKeys, meta: JobMeta) -> None:
+        self._server = server
+        self._keys = keys
+        self._meta = meta
+        self._digest = hashlib.blake2b(_identity(meta), digest_size=16)
+        self._chunks = 0
+        self._accepted = 0
+        self._failed = 0
+        self._suppressed = 0
+        self._refused: list[RefusedRow] = []
+        self._new_chunk()
+
+    def _new_chunk(self) -> None:
+        self._numbers: list[int] = []
+        self._rows: list[int] = []
+        self._values: list[tuple[str, ...]] = []
+        self._out: list[tuple[int, str, str, str, str]] = []
+        self._bytes = 0
+
+    def add(self, row: PreparedRow | RefusedRow) -> None:
+        if isinstance(row, RefusedRow):
+            self._refused.append(row)
+            self._out.append((row.row, row.to, row.state.value, row.code, row.reason))
+            if row.state is State.SUPPRESSED:
+                self._suppressed += 1
+            else:
+                self._failed += 1
+        else:
+            self._accepted += 1
+            self._numbers.append(row.number)
+            self._rows.append(row.row)
+            if row.values is not None:
+                self._values.append(row.values)
+                self._bytes += sum(map(len, row.values))
+        full = len(self._numbers) >= CHUNK_ROWS or len(self._out) >= CHUNK_ROWS or self._bytes >= CHUNK_BYTES
+        if full:
+            self._store(self._pack())
+
+    def _pack(self) -> bytes:
+        values = self._values if self._meta.fields is not None else None
+        raw = msgspec.msgpack.encode(Chunk(self._numbers, self._rows, values, self._out))
+        self._digest.update(raw)
+        self._new_chunk()
+        return raw
+
+    def _store(self, raw: bytes) -> None:
+        self._server.set(self._keys.chunk(self._meta.job, self._chunks), raw, ex=ABANDONED_UPLOAD_S)
+        self._chunks += 1
+
+    def commit(self, key: str | None) -> Uploaded:
+        only = b""
+        if self._numbers or self._out or not self._chunks:
+            raw = self._pack()
+            if self._chunks:
+                self._store(raw)
+            else:
+                only = raw
+                self._chunks = 1
+        meta = self._meta
+        total = self._accepted + self._failed + self._suppressed
+        answer, *rest = ledger_script("commit").run(
+            self._server,
+            self._keys.due,
+            meta.job,
+            msgspec.msgpack.encode(meta),
+            meta.at_ms or meta.created_ms,
+            meta.created_ms,
+            total,
+            self._accepted,
+            self._failed,
+            self._suppressed,
+            self._chunks,
+            hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
+            self._digest.hexdigest(),
+            only,
+        )
+        known = rest[0].decode() if rest else None
+        match answer:
+            case b"conflict":
+                raise KeyConflict(f"the key names job {known}, which has other content: use a new key for a new job")
+            case b"lost":
+                raise StoreError("Redis lost a part of the upload: nothing was sent, send the job again")
+            case b"same":
+                return Uploaded(known or "", total, self._accepted, self._refused, known=known)
+            case _:
+                return Uploaded(meta.job, total, self._accepted, self._refused)
+
+
+def _identity(meta: JobMeta) -> bytes:
+    """What makes two jobs of one key the same: all that was asked for, but for when it was asked."""
+    same = msgspec.structs.replace(meta, job="", created_ms=0, expires_ms=meta.expires_ms - meta.created_ms)
+    return msgspec.msgpack.encode(same)

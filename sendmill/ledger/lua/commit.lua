@@ -1,0 +1,44 @@
+-- Make an uploaded job exist: all of it or nothing.
+-- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
+-- ARGV[1] job, ARGV[2] msgpack JobMeta, ARGV[3] ms when it is to be planned, ARGV[4] ms of its creation,
+-- ARGV[5] rows, ARGV[6] accepted, ARGV[7] failed, ARGV[8] suppressed, ARGV[9] chunks,
+-- ARGV[10] digest of the idempotency key or "", ARGV[11] digest of the content,
+-- ARGV[12] the only chunk where there is one (so that a small job is one round trip), else ""
+-- Returns {"ok", job} | {"same", the job that the key names} | {"conflict", that job} | {"lost"} where a chunk is gone.
+
+local prefix = string.sub(KEYS[1], 1, -4)
+local job, chunks = ARGV[1], tonumber(ARGV[9])
+
+local function chunk(n) return prefix .. 'chunk:' .. job .. ':' .. n end
+
+local function forget_upload()
+  for n = 0, chunks - 1 do redis.call('UNLINK', chunk(n)) end
+end
+
+if ARGV[10] ~= '' then
+  local known = redis.call('GET', prefix .. 'key:' .. ARGV[10])
+  if known then
+    local known_job, known_digest = string.match(known, '^(%S+) (%S+)$')
+    if known_job == job then return { 'ok', job } end
+    forget_upload()
+    return { known_digest == ARGV[11] and 'same' or 'conflict', known_job }
+  end
+end
+if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job } end
+if ARGV[12] ~= '' then
+  redis.call('SET', chunk(0), ARGV[12])
+else
+  for n = 0, chunks - 1 do
+    -- PERSIST answers 0 both for a key that is gone and for one without an end; only the first loses rows.
+    if redis.call('PERSIST', chunk(n)) == 0 and redis.call('EXISTS', chunk(n)) == 0 then
+      forget_upload()
+      return { 'lost' }
+    end
+  end
+end
+redis.call('HSET', prefix .. 'job:' .. job, 'meta', ARGV[2], 'total', ARGV[5], 'accepted', ARGV[6], 'failed', ARGV[7],
+  'suppressed', ARGV[8], 'chunks', chunks, 'planned', 0, 'created', ARGV[4])
+redis.call('ZADD', prefix .. 'due', ARGV[3], job)
+redis.call('ZADD', prefix .. 'all', ARGV[4], job)
+if ARGV[10] ~= '' then redis.call('SET', prefix .. 'key:' .. ARGV[10], job .. ' ' .. ARGV[11]) end
+return { 'ok', job }

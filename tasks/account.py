@@ -1,0 +1,56 @@
+"""One account as a worker process knows it: its provider, its limits, its part of the ledger."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from config.settings import AccountSettings
+from providers.base import Provider, Service
+from sendmill.ledger.keys import AccountKeys
+from tasks.outbox import Outbox
+from tasks.throttle import Limit
+
+_HEX = re.compile(r"[0-9a-f]{1,12}", re.ASCII)
+
+GRACE_S = 5.0
+"""A slot is held this much longer than a call may take, so that it is never free while the call is on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """All that a step of the flow needs of an account.
+
+    `max_in_flight` is the account's own setting, for each service. `tag` opens every reference that this ledger gives
+    to the account's vendor: a ledger that starts anew counts calls from 1 again, and its references must differ.
+    """
+
+    name: str
+    provider: Provider
+    settings: AccountSettings
+    keys: AccountKeys
+    outbox: Outbox
+    limits: list[Limit]
+    max_in_flight: int | None
+    tag: str
+
+    def reference(self, call: int) -> str:
+        """Our reference of a call: at most 32 of `[0-9a-z]`, different for every call."""
+        return f"{self.tag}{call:x}"
+
+    def call_of(self, reference: str) -> int | None:
+        """The call that a reference names, None where it is none of ours."""
+        number = reference.lower().removeprefix(self.tag)
+        if number == reference.lower() or not _HEX.fullmatch(number):
+            return None
+        return int(number, 16)
+
+    def slots(self, service: Service) -> int:
+        """The most calls of a service that may be open at once over all machines, 0 for any number."""
+        chosen = [most for most in (self.max_in_flight, service.max_in_flight) if most is not None]
+        return min(chosen, default=0)
+
+    @property
+    def call_ms(self) -> int:
+        """After this a call's answer can no longer come."""
+        return int((self.settings.timeout_s + GRACE_S) * 1000)

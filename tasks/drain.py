@@ -1,0 +1,416 @@
+"""Drain: claim an account's slices, pack them into calls, and put those on the wire as fast as its limits allow.
+
+One drain runs for each account in each process at most, for 20 s at a time; many processes drain one account together,
+because everything that must hold over all of them is decided in Redis (begin.lua). What dies here leaves leases that run
+out: rows that were queued go out again, rows that were on the wire become `unconfirmed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+
+import aiohttp
+import structlog
+from redis.exceptions import RedisError
+
+from providers.base import Call
+from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, RecipientRefused
+from sendmill.states import State
+from tasks import submit
+from tasks.account import Account
+from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
+from tasks.outbox import LEASE_MS, CallRows, Folding, Grant
+from tasks.pack import Lease, Packer, ReadyCall
+from tasks.throttle import JITTER_S, largest_call
+
+DRAIN_S = 20.0
+"""After this a drain claims nothing new, so that accounts take turns in a process."""
+
+LANES = ("otp", "normal", "bulk")
+
+_RENEW_S = LEASE_MS / 3000
+_AT_ONCE = 16
+"""Calls that one run of the gate may grant."""
+
+_SLOT_POLL_S = 0.02
+"""A slot that another process holds is asked for again after this."""
+
+_LOOK_AGAIN_S = 0.05
+"""While calls are open, an outbox that was empty is looked at again after this, or at once when poked."""
+
+_REBUILD_S = 30.0
+"""A request that was built longer ago is built anew: dynamic passwords hash the time."""
+
+_AWAY_S = 0.5
+_LONGEST_PUT_ASIDE_MS = 300_000
+_FIRST_PUT_ASIDE_MS = 2_000
+
+log = structlog.get_logger(__name__)
+
+
+class Drain:
+    """One account's drain in this process.
+
+    Args:
+        account: what to drain.
+        session: the process's HTTP session.
+        most_open: the most calls that this drain may have open at once.
+        stopping: True once the process is to end; nothing new is started then.
+    """
+
+    def __init__(
+        self, account: Account, session: aiohttp.ClientSession, *, most_open: int, stopping: Callable[[], bool]
+    ) -> None:
+        self._account = account
+        self._outbox = account.outbox
+        self._session = session
+        self._most_open = most_open
+        self._stopping = stopping
+        self._packer = Packer(account.provider, largest_call(account.limits))
+        self._leases: dict[str, Lease] = {}
+        self._ready: dict[tuple[str, str], deque[ReadyCall]] = {}
+        self._open: set[asyncio.Task[None]] = set()
+        self._open_by_service: dict[str, int] = {}
+        self._woken = asyncio.Event()
+        self._ends_at = 0.0
+        self._look_at = 0.0
+        self._look_for_otp_at = 0.0
+        self._halted = False
+        self._trouble_told = False
+        self._all_well = False
+
+    def poke(self) -> None:
+        """There may be something new to send."""
+        self._look_at = self._look_for_otp_at = 0.0
+        self._woken.set()
+
+    async def run(self) -> bool:
+        """Drain until the outbox is empty, the time is up or the account stops.
+
+        Returns:
+            True where slices still wait, so that somebody should go on.
+        """
+        self._ends_at = time.monotonic() + DRAIN_S
+        await self._outbox.sit()
+        renewing = asyncio.create_task(self._renew())
+        try:
+            while not self._must_stop():
+                self._woken.clear()
+                try:
+                    await self._claim()
+                    wait_s = await self._start()
+                    if self._idle():
+                        left, waiting = await self._outbox.leave(whatever_waits=False)
+                        if left:
+                            return waiting > 0
+                        continue
+                except (RedisError, OSError) as error:
+                    log.warning("Redis is away: trying again", account=self._account.name, error=type(error).__name__)
+                    wait_s = _AWAY_S
+                await self._sleep(wait_s)
+            return await self._hand_back()
+        finally:
+            renewing.cancel()
+
+    def _must_stop(self) -> bool:
+        return self._halted or self._stopping() or time.monotonic() >= self._ends_at
+
+    def _idle(self) -> bool:
+        return not self._open and not self._packer.rows and not any(self._ready.values())
+
+    async def _sleep(self, wait_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(wait_s, max(0.0, self._ends_at - time.monotonic()))):
+                await self._woken.wait()
+
+    # --- claiming and packing ------------------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        now = time.monotonic()
+        emptied = now < self._look_at
+        while not emptied and self._wants_more():
+            emptied = not await self._claim_from(LANES)
+        if emptied:
+            self._look_at = max(self._look_at, now + _LOOK_AGAIN_S)
+        elif now >= self._look_for_otp_at:
+            # Enough of the rest waits here, but otp is let in whenever it comes.
+            self._look_for_otp_at = now + _LOOK_AGAIN_S
+            await self._claim_from(LANES[:1])
+        self._pack(full_only=not emptied)
+        if not any(self._ready.values()):
+            self._pack(full_only=False)
+
+    def _wants_more(self) -> bool:
+        ready = [call for calls in self._ready.values() for call in calls]
+        rows = self._packer.rows + sum(call.recipients for call in ready)
+        largest = max(service.max_numbers for service in self._account.provider.services())
+        calls = self._packer.contents + len(ready)
+        return calls < 2 * self._most_open and rows < max(2 * self._most_open, largest)
+
+    async def _claim_from(self, lanes: tuple[str, ...]) -> bool:
+        claimed = await self._outbox.claim(2 * self._most_open, lanes)
+        for each in claimed:
+            lease = Lease(each.slice_id, each.epoch, each.slice)
+            lease.held = each.slice.states.count(State.QUEUED.byte)
+            self._leases[each.slice_id] = lease
+            self._packer.add(lease)
+        return bool(claimed)
+
+    def _pack(self, *, full_only: bool) -> None:
+        # A call that is not full waits for its like as long as more of the outbox is about to be claimed.
+        for lane in LANES:
+            room = 2 * self._most_open - sum(len(calls) for (each, _), calls in self._ready.items() if each == lane)
+            for _ in range(room):
+                call = self._packer.call(lane, full_only=full_only and lane != "otp")
+                if call is None:
+                    break
+                self._queue(lane, call.service.name).append(call)
+
+    def _queue(self, lane: str, service: str) -> deque[ReadyCall]:
+        return self._ready.setdefault((lane, service), deque())
+
+    # --- the gate ------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> float:
+        """Start what may go now; returns seconds after which to look again."""
+        wait_s = _LOOK_AGAIN_S if self._open else 1.0
+        for lane in LANES:
+            for (each, service), calls in list(self._ready.items()):
+                while each == lane and calls and not self._halted:
+                    room = self._room(calls[0])
+                    if room <= 0:
+                        break  # a call that ends pokes us
+                    grant = await self._ask(calls, lane, service, room)
+                    if grant.why == "wait":
+                        wait_s = min(wait_s, grant.wait_ms / 1000)
+                        break
+                    if grant.why == "slot":
+                        wait_s = min(wait_s, _SLOT_POLL_S)
+                        break
+                    if grant.why == "paused":
+                        self._halted = True
+        return wait_s
+
+    def _room(self, call: ReadyCall) -> int:
+        room = self._most_open - len(self._open)
+        slots = self._account.slots(call.service)
+        if slots:
+            room = min(room, slots - self._open_by_service.get(call.service.name, 0))
+        return min(room, _AT_ONCE)
+
+    async def _ask(self, calls: deque[ReadyCall], lane: str, service: str, room: int) -> Grant:
+        asking: list[ReadyCall] = []
+        while calls and len(asking) < room:
+            call = calls.popleft()
+            if any(lease.dropped for lease, _, _ in call.runs):
+                self._repack(call)
+            elif await self._build(call):
+                asking.append(call)
+        if not asking:
+            return Grant(0, "ok")
+        asked_at = time.monotonic()
+        grant = await self._begin(asking, lane, service)
+        late = bool(self._account.limits) and time.monotonic() - asked_at > JITTER_S
+        if late and grant.granted:
+            # Used now it might arrive in a window that is full: give it up and ask anew.
+            log.warning("Redis answered too late for the limit", account=self._account.name, calls=grant.granted)
+            await self._undo(asking[: grant.granted])
+            calls.extendleft(reversed(asking))
+            return Grant(0, "ok")
+        for call in asking[: grant.granted]:
+            self._send(call)
+        rest = asking[grant.granted :]
+        if grant.why == "misfit" and rest:
+            await self._drop(grant.slice_id, grant.reason)
+        for call in rest:
+            if grant.why == "void":
+                call.number = 0
+        calls.extendleft(reversed(rest))
+        return grant
+
+    async def _build(self, call: ReadyCall) -> bool:
+        """Number the call and build its request; False where the vendor cannot be asked for this at all."""
+        if not call.number:
+            call.number = await self._outbox.next_call_number()
+            call.request = None
+        if call.request is None or time.time() - call.request_made_at > _REBUILD_S:
+            call.request_made_at = time.time()
+            typed: Call = submit.as_call(self._account, call)
+            try:
+                call.request = self._account.provider.submit_request(typed)
+            except InvalidMessage as error:
+                await self._refuse(call, error)
+                return False
+        return True
+
+    async def _begin(self, asking: list[ReadyCall], lane: str, service: str) -> Grant:
+        rows = [CallRows(call.number, call.recipients, call.rows_by_slice()) for call in asking]
+        slots = self._account.slots(asking[0].service)
+        try:
+            return await self._outbox.begin(
+                rows,
+                lane=lane,
+                service=service,
+                slots=slots,
+                call_ms=self._account.call_ms,
+                limits=self._account.limits,
+            )
+        except (RedisError, OSError):
+            # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
+            await self._undo(asking)
+            raise
+
+    async def _undo(self, calls: list[ReadyCall]) -> None:
+        numbers = [call.number for call in calls]
+        while True:
+            try:
+                await self._outbox.give_up(numbers, self._account.limits)
+                break
+            except (RedisError, OSError):
+                await asyncio.sleep(_AWAY_S)
+        for call in calls:
+            call.number = 0
+
+    async def _drop(self, slice_id: str, reason: str) -> None:
+        """A slice is not as we know it: its rows that were not started are let go."""
+        lease = self._leases.pop(slice_id, None)
+        if lease is None:
+            return
+        lease.dropped = True
+        queued = State.QUEUED.byte.decode()
+        if reason == "cancelled":
+            await self._outbox.close([slice_id], from_states=queued, to="c", code="", detail="")
+        elif reason == "expired":
+            detail = "expired before it could be sent"
+            await self._outbox.close([slice_id], from_states=queued, to="e", code="expired_by_us", detail=detail)
+        if reason != "gone":
+            await self._outbox.release([(slice_id, lease.epoch)])
+
+    def _repack(self, call: ReadyCall) -> None:
+        """Take a call apart: rows of dropped leases are let go, the others wait for another call."""
+        self._packer.add_runs([run for run in call.runs if not run[0].dropped])
+        self._pack(full_only=False)
+
+    async def _refuse(self, call: ReadyCall, error: InvalidMessage) -> None:
+        closing = [Folding(lease.slice_id, offset, 0, "f", error.code, str(error)) for lease, offset in call.rows()]
+        await self._outbox.fold(closing)
+        self._let_go(call, requeued=False)
+        await self._release_done(aside=False)
+
+    # --- on the wire ---------------------------------------------------------------------------------------------
+
+    def _send(self, call: ReadyCall) -> None:
+        name = call.service.name
+        self._open_by_service[name] = self._open_by_service.get(name, 0) + 1
+        task = asyncio.create_task(self._deliver(call))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _deliver(self, call: ReadyCall) -> None:
+        try:
+            error = await submit.submit(self._account, self._session, call, self._regrant)
+            await self._after(call, error)
+        except Exception:
+            # Nothing may end a call without a word; its rows are found by the sweep of calls that never ended.
+            log.exception("a call ended unexpectedly", account=self._account.name, call=call.number)
+        finally:
+            self._open_by_service[call.service.name] -= 1
+            self._woken.set()
+
+    async def _regrant(self, call: ReadyCall) -> bool:
+        """Wait at the gate for another try."""
+        call.number = 0
+        while not self._must_stop() and not any(lease.dropped for lease, _, _ in call.runs):
+            try:
+                if not await self._build(call):
+                    return False
+                asked_at = time.monotonic()
+                grant = await self._begin([call], call.lane, call.service.name)
+            except (RedisError, OSError):
+                await asyncio.sleep(_AWAY_S)
+                continue
+            if grant.granted:
+                if not self._account.limits or time.monotonic() - asked_at <= JITTER_S:
+                    return True
+                await self._undo([call])
+            elif grant.why in ("wait", "slot"):
+                await asyncio.sleep(max(grant.wait_ms / 1000, _SLOT_POLL_S))
+            elif grant.why == "void":
+                call.number = 0
+            else:
+                return False
+        return False
+
+    async def _after(self, call: ReadyCall, error: ProviderError | None) -> None:
+        """What a call's end means for the drain: halves, alerts, slices that are through."""
+        if error is None:
+            if not self._all_well:
+                self._all_well = True
+                await resolve_alert(self._outbox.server, self._account.keys, UNREADABLE_ANSWER)
+            self._let_go(call, requeued=False)
+        elif isinstance(error, RecipientRefused) and call.recipients > 1:
+            for half in call.halves(self._account.provider):
+                self._queue(half.lane, half.service.name).appendleft(half)
+            return
+        else:
+            if isinstance(error, AccountBlocked | OutcomeUnknown) and not self._trouble_told:
+                await submit.report_trouble(self._account, error)
+                self._trouble_told = isinstance(error, OutcomeUnknown)
+            if isinstance(error, AccountBlocked):
+                # What this account would be sent next would fare no better now.
+                self._halted = True
+            again = submit.state_after(error, recipients=call.recipients, duplicates_ok=call.duplicates_ok) == "q"
+            self._let_go(call, requeued=again)
+        await self._release_done(aside=isinstance(error, NotSent | OutcomeUnknown))
+
+    def _let_go(self, call: ReadyCall, *, requeued: bool) -> None:
+        for lease, first, last in call.runs:
+            lease.held -= last - first + 1
+            if requeued:
+                lease.requeued += last - first + 1
+
+    async def _release_done(self, *, aside: bool) -> None:
+        for lease in [each for each in self._leases.values() if each.held <= 0]:
+            del self._leases[lease.slice_id]
+            if lease.requeued:
+                wait_ms = min(_LONGEST_PUT_ASIDE_MS, _FIRST_PUT_ASIDE_MS << min(lease.slice.header.put_aside, 10))
+                await self._outbox.release([(lease.slice_id, lease.epoch)], wait_ms=wait_ms if aside else 0)
+
+    # --- leases and the end --------------------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            try:
+                await self._outbox.sit()
+                lost = await self._outbox.renew([(lease.slice_id, lease.epoch) for lease in self._leases.values()])
+            except (RedisError, OSError):
+                continue
+            for slice_id in lost:
+                lease = self._leases.pop(slice_id, None)
+                if lease is not None and lease.held > 0:
+                    lease.dropped = True
+
+    async def _hand_back(self) -> bool:
+        """Give back what was not started, wait for what is on the wire, and leave."""
+        self._packer.clear()
+        self._ready.clear()
+        while True:
+            try:
+                await self._outbox.release([(lease.slice_id, lease.epoch) for lease in self._leases.values()])
+                break
+            except (RedisError, OSError):
+                if self._stopping():
+                    break  # the leases run out by themselves
+                await asyncio.sleep(_AWAY_S)
+        self._leases.clear()
+        if self._open:
+            await asyncio.wait(self._open)
+        with contextlib.suppress(RedisError, OSError):
+            _, waiting = await self._outbox.leave(whatever_waits=True)
+            return waiting > 0 and not self._halted
+        return False

@@ -1,0 +1,227 @@
+"""The outbox of one account: slices claimed under a lease, calls begun and ended. Every step is one script.
+
+This is the only module of the flow that changes rows before a report comes. What each script does, reads and returns
+stands at the head of its Lua file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis.asyncio
+
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.scripts import Script, ledger_script
+from sendmill.ledger.slices import Slice, decode
+from tasks.throttle import Limit
+
+LEASE_MS = 15_000
+"""A slice's lease; renewed every third of it."""
+
+SEAT_MS = 30_000
+"""A process's seat at an account; longer than a drain."""
+
+VOID_MS = 120_000
+"""How long the number of a call that was given up stays void: longer than a request can hang on its way to Redis."""
+
+CALL_NUMBERS_AT_ONCE = 64
+
+_LUA = Path(__file__).parent / "lua"
+_ADD = Script(_LUA / "add.lua")
+_CLAIM = Script(_LUA / "claim.lua")
+_BEGIN = Script(_LUA / "begin.lua")
+_GIVE_UP = Script(_LUA / "giveup.lua")
+_FINISH = Script(_LUA / "finish.lua")
+_FOLD = Script(_LUA / "fold.lua")
+_RELEASE = Script(_LUA / "release.lua")
+_RENEW = Script(_LUA / "renew.lua")
+_SWEEP = Script(_LUA / "sweep.lua")
+_LEAVE = Script(_LUA / "leave.lua")
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A slice under our lease."""
+
+    slice_id: str
+    epoch: int
+    slice: Slice
+
+
+class CallRows(msgspec.Struct, frozen=True):
+    """A call's number and the rows that it carries: (slice id, epoch, first, last, first, last, …) each."""
+
+    number: int
+    recipients: int
+    rows: list[list[Any]]
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What the gate said: how many of the calls may go now, and why not more.
+
+    `why` is ok, wait (`wait_ms`), slot, paused, void or misfit (`slice_id`, `reason`).
+    """
+
+    granted: int
+    why: str
+    wait_ms: float = 0.0
+    slice_id: str = ""
+    reason: str = ""
+
+
+class CallOutcome(msgspec.Struct, frozen=True):
+    """What became of a call: `state` is that of its rows now, as a State's byte."""
+
+    no: int
+    state: str
+    vmid: str = ""
+    code: str = ""
+    detail: str = ""
+    answer: str = ""
+    ask_ms: int = 0
+    back_ms: int = 0
+    cool_ms: int = 0
+    refs: list[tuple[str, str]] = []
+    apart: list[tuple[str, int, str, str, str]] = []
+
+
+class Folding(msgspec.Struct, array_like=True, frozen=True):
+    """A report on one row, found: `call` is the call that the row must name, 0 for any; `state` a State's byte."""
+
+    slice_id: str
+    offset: int
+    call: int
+    state: str
+    code: str = ""
+    detail: str = ""
+    vmid: str = ""
+    at_ms: int = 0
+    matched_by: str = ""
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What time alone had decided, and what waits now: slices by lane, seats taken, ms until the next is due."""
+
+    due: int
+    leases: int
+    calls: int
+    waiting: dict[str, int]
+    seats: int
+    next_due_ms: int
+
+    @property
+    def backlog(self) -> int:
+        """Slices that a drain could claim now."""
+        return sum(self.waiting.values())
+
+
+class Outbox:
+    """One account's outbox as one process sees it."""
+
+    def __init__(self, server: redis.asyncio.Redis, keys: AccountKeys, process: str) -> None:
+        self.server = server
+        self.keys = keys
+        self._process = process
+        self._numbers: list[int] = []
+
+    async def add(
+        self,
+        job: str,
+        slices: Iterable[tuple[str, bytes, Mapping[int, bytes]]],
+        *,
+        due_ms: int,
+        horizon_ms: int,
+    ) -> int:
+        """Take slices in: (id, blob, details by row offset). Those that are there already stay as they are."""
+        args: list[bytes | str | float] = [job, due_ms, horizon_ms]
+        for slice_id, blob, details in slices:
+            args += (slice_id, blob, msgspec.msgpack.encode(details) if details else b"")
+        return int(await _ADD.arun(self.server, self.keys.state, *args))
+
+    async def claim(self, rows: int, lanes: Sequence[str]) -> list[Claimed]:
+        """Lease slices that hold about that many queued rows."""
+        answer = await _CLAIM.arun(self.server, self.keys.state, rows, LEASE_MS, *lanes)
+        triples = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
+        return [Claimed(slice_id.decode(), epoch, decode(blob)) for slice_id, epoch, blob in triples]
+
+    async def next_call_number(self) -> int:
+        """A call number that nobody else has."""
+        if not self._numbers:
+            last = int(await self.server.incrby(self.keys.calls, CALL_NUMBERS_AT_ONCE))
+            self._numbers = list(range(last, last - CALL_NUMBERS_AT_ONCE, -1))
+        return self._numbers.pop()
+
+    async def begin(
+        self, calls: Sequence[CallRows], *, lane: str, service: str, slots: int, call_ms: int, limits: Sequence[Limit]
+    ) -> Grant:
+        """Ask to put calls of one lane and service on the wire now. Those granted are marked before this returns."""
+        ask = {
+            "lane": lane,
+            "service": service,
+            "owner": self._process,
+            "slots": slots,
+            "call_ms": call_ms,
+            "limits": [limit.for_script() for limit in limits],
+            "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
+        }
+        answer = await _BEGIN.arun(self.server, self.keys.state, msgspec.msgpack.encode(ask))
+        granted, why, a, b = answer[0], answer[1].decode(), answer[2].decode(), answer[3].decode()
+        if why == "wait":
+            return Grant(granted, why, wait_ms=float(a))
+        if why == "misfit":
+            return Grant(granted, why, slice_id=a, reason=b)
+        return Grant(granted, why, reason=a)
+
+    async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
+        """Undo calls that were, or may have been, granted and were certainly not made."""
+        packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
+        return int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
+
+    async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
+        """Write what became of calls."""
+        return int(await _FINISH.arun(self.server, self.keys.state, msgspec.msgpack.encode(outcomes)))
+
+    async def fold(self, reports: Sequence[Folding]) -> list[int]:
+        """Fold reports into rows; see fold.lua for what comes back for each."""
+        if not reports:
+            return []
+        return [int(n) for n in await _FOLD.arun(self.server, self.keys.state, msgspec.msgpack.encode(reports))]
+
+    async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0) -> None:
+        """Give slices back (id, epoch); with `wait_ms` they come out again only then."""
+        flat = [part for lease in leases for part in lease]
+        if flat:
+            await _RELEASE.arun(self.server, self.keys.state, wait_ms, *flat)
+
+    async def renew(self, leases: Iterable[tuple[str, int]]) -> set[str]:
+        """Lengthen leases; returns the slices whose lease is lost."""
+        flat = [part for lease in leases for part in lease]
+        if not flat:
+            return set()
+        return {lost.decode() for lost in await _RENEW.arun(self.server, self.keys.state, LEASE_MS, *flat)}
+
+    async def close(self, slice_ids: Sequence[str], *, from_states: str, to: str, code: str, detail: str) -> int:
+        """Move all rows of slices that are in one of some states to another."""
+        if not slice_ids:
+            return 0
+        script = ledger_script("close")
+        return int(await script.arun(self.server, self.keys.state, from_states, to, code, detail, "0", *slice_ids))
+
+    async def sweep(self, most: int = 1000) -> Swept:
+        """Do what time alone decides; see sweep.lua."""
+        answer = [int(part) for part in await _SWEEP.arun(self.server, self.keys.state, most)]
+        due, leases, calls, otp, normal, bulk, seats, next_due_ms = answer
+        return Swept(due, leases, calls, {"otp": otp, "normal": normal, "bulk": bulk}, seats, next_due_ms)
+
+    async def sit(self) -> None:
+        """Take, or keep, this process's seat at the account."""
+        seconds, micros = await self.server.time()
+        until = int(seconds) * 1000 + int(micros) // 1000 + SEAT_MS
+        await self.server.zadd(self.keys.seats, {self._process: until})
+
+    async def leave(self, *, whatever_waits: bool) -> tuple[bool, int]:
+        """Leave the seat; refused while something waits, unless told otherwise. Returns (left, slices waiting)."""
+        answer = await _LEAVE.arun(self.server, self.keys.state, self._process, "1" if whatever_waits else "0")
+        return bool(answer[0]), int(answer[1])

@@ -1,0 +1,201 @@
+"""One call on the wire: sent, its answer read, its outcome written.
+
+Only what was certainly not sent is tried again: by tenacity here, shortly and with new tokens each time, and by the
+slice's due time afterwards. A call that is on the wire is never cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import aiohttp
+import structlog
+import tenacity
+from redis.exceptions import RedisError
+
+from providers.base import Accepted, Call
+from providers.http import exchange
+from sendmill.errors import (
+    AccountBlocked,
+    InvalidMessage,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+    RecipientRefused,
+    Refused,
+    RequestRefused,
+)
+from sendmill.states import State
+from tasks import alerts
+from tasks.account import Account
+from tasks.outbox import CallOutcome
+from tasks.pack import ReadyCall
+
+TRIES = 3
+WAIT_S = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)
+LONGEST_WAIT_HERE_S = 2.0
+"""A vendor that asks for a longer wait than this is asked again by due time, not by a waiting coroutine."""
+
+FIRST_QUERY_MS = 5_000
+"""A message is asked about this long after it was accepted, where its vendor has to be asked."""
+
+REQUEUE_MS = 2_000
+COOL_MS = 1_000
+"""A vendor that took nothing in all tries is left alone for this long, or as long as it asks."""
+
+LONGEST_COOL_MS = 600_000
+_STORE_RETRY_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
+
+log = structlog.get_logger(__name__)
+
+Regrant = Callable[[ReadyCall], Awaitable[bool]]
+"""Waits at the gate for another try of a call; False where the call may not go any more."""
+
+
+async def submit(
+    account: Account, session: aiohttp.ClientSession, call: ReadyCall, regrant: Regrant
+) -> ProviderError | None:
+    """Make a call that the gate has granted, and write what became of it.
+
+    Returns:
+        What went wrong, or None where the vendor took the call (or it was dropped at the gate before another try).
+    """
+    error: ProviderError | None = None
+    try:
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(_worth_another_try),
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=WAIT_S,
+            reraise=True,
+        ):
+            with attempt:
+                number = attempt.retry_state.attempt_number
+                if number > 1 and not await regrant(call):
+                    return error
+                error = await _once(account, session, call, last=number == TRIES)
+                if error is not None and _worth_another_try(error):
+                    raise error
+    except NotSent as last:
+        return last
+    return error
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, NotSent) and (error.retry_after_s or 0.0) <= LONGEST_WAIT_HERE_S
+
+
+async def _once(
+    account: Account, session: aiohttp.ClientSession, call: ReadyCall, *, last: bool
+) -> ProviderError | None:
+    request = call.request
+    assert request is not None, "a call is built before it is granted"
+    typed = as_call(account, call)
+    try:
+        response = await exchange(session, request, timeout_s=account.settings.timeout_s)
+        accepted = account.provider.submitted(typed, response)
+    except ProviderError as error:
+        await write_outcome(account, _failed(call, error, last=last))
+        if not isinstance(error, NotSent):
+            log.warning(
+                "call not accepted",
+                account=account.name,
+                call=call.number,
+                recipients=call.recipients,
+                error=type(error).__name__,
+                code=error.code,
+                http_status=error.http_status,
+            )
+        return error
+    await write_outcome(account, _accepted(account, call, accepted))
+    return None
+
+
+def as_call(account: Account, call: ReadyCall) -> Call:
+    """The call as a provider sees it."""
+    return Call(
+        service=call.service,
+        message=call.message,
+        numbers=call.numbers(),
+        reference=account.reference(call.number),
+        made_at=datetime.fromtimestamp(call.request_made_at, UTC),
+    )
+
+
+def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutcome:
+    vendor_id = accepted.vendor_message_id or ""
+    apart: list[tuple[str, int, str, str, str]] = []
+    refs = [(account.keys.ref_name(each), each) for each in (vendor_id, *accepted.vendor_message_ids.values()) if each]
+    if accepted.refused or accepted.vendor_message_ids:
+        for lease, offset in call.rows():
+            number = lease.body.number(offset)
+            own_id = accepted.vendor_message_ids.get(number, vendor_id)
+            if number in accepted.refused:
+                apart.append((lease.slice_id, offset, "r", own_id, accepted.refused[number]))
+            elif accepted.vendor_message_ids:
+                apart.append((lease.slice_id, offset, "s", own_id, ""))
+    return CallOutcome(
+        no=call.number,
+        state="s",
+        vmid=vendor_id,
+        answer=accepted.answer,
+        ask_ms=FIRST_QUERY_MS if account.provider.queries else 0,
+        refs=refs,
+        apart=apart,
+    )
+
+
+def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome:
+    state = state_after(error, recipients=call.recipients, duplicates_ok=call.duplicates_ok)
+    detail = str(error)
+    cool_ms = 0
+    if isinstance(error, NotSent):
+        cool_ms = int(1000 * (error.retry_after_s or 0.0)) or (COOL_MS if last else 0)
+    return CallOutcome(
+        no=call.number, state=state, code=error.code, detail=detail, back_ms=REQUEUE_MS, cool_ms=min(cool_ms, LONGEST_COOL_MS)
+    )
+
+
+def state_after(error: ProviderError | InvalidMessage, *, recipients: int, duplicates_ok: bool) -> str:
+    """The state byte of a call's rows after an error.
+
+    A refused recipient among many does not condemn the others: they are queued again and sent in halves.
+    """
+    match error:
+        case NotSent() | AccountBlocked():
+            state = State.QUEUED
+        case OutcomeUnknown():
+            state = State.QUEUED if duplicates_ok else State.UNCONFIRMED
+        case RecipientRefused() if recipients > 1:
+            state = State.QUEUED
+        case RequestRefused() | InvalidMessage():
+            state = State.FAILED
+        case Refused():
+            state = State.REJECTED
+        case _:
+            state = State.UNCONFIRMED
+    return state.byte.decode()
+
+
+async def write_outcome(account: Account, outcome: CallOutcome) -> None:
+    """Write an outcome, however long Redis is away: it is the only witness of what the vendor said."""
+    async for attempt in tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((RedisError, OSError, asyncio.TimeoutError)),
+        wait=_STORE_RETRY_S,
+        before_sleep=lambda _: log.warning("outcome not written yet: Redis is away", call=outcome.no),
+    ):
+        with attempt:
+            await account.outbox.finish([outcome])
+
+
+async def report_trouble(account: Account, error: ProviderError) -> None:
+    """Raise the alert that an error calls for; an account that the vendor refuses is suspended."""
+    server = account.outbox.server
+    detail = f"{type(error).__name__}: {error}"
+    if isinstance(error, AccountBlocked):
+        if await alerts.open_alert(server, account.keys, alerts.ACCOUNT_BLOCKED, detail, suspend=True):
+            log.error("account suspended", account=account.name, error=type(error).__name__, code=error.code)
+    elif isinstance(error, OutcomeUnknown) and error.http_status is not None:
+        if await alerts.open_alert(server, account.keys, alerts.UNREADABLE_ANSWER, detail):
+            log.error("the vendor's answer is not in its document", account=account.name, code=error.code)
