@@ -53,7 +53,9 @@ def normalise_by_library(raw: str, region: str | None = None) -> str:
     """`normalise` without its short cut: the numbering plans decide."""
     text = raw.strip()
     if not _SHAPE.fullmatch(text):
-        raise InvalidNumber(f"{mask(raw)} is not a phone number: only digits 0-9, one leading + and separators may stand in it")
+        raise InvalidNumber(
+            f"{mask(raw)} is not a phone number: only digits 0-9, one leading + and separators may stand in it"
+        )
     digits = text.translate(_SEPARATORS)
     if region is None and not digits.startswith("+"):
         raise InvalidNumber(f"{mask(raw)} has no country code: write it with a plus sign (+852…) or name a region")
@@ -63,7 +65,9 @@ def normalise_by_library(raw: str, region: str | None = None) -> str:
         raise InvalidNumber(f"{mask(raw)} {_parse_problem(error)}") from None
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if digits.startswith("+") and digits != e164:
-        raise InvalidNumber(f"{mask(raw)} has a trunk zero or prefix after its country code +{number.country_code}: leave it out")
+        raise InvalidNumber(
+            f"{mask(raw)} has a trunk zero or prefix after its country code +{number.country_code}: leave it out"
+        )
     if not phonenumbers.is_valid_number(number):
         raise InvalidNumber(f"{mask(raw)} {_validity_problem(number)}")
     return e164

@@ -1,0 +1,206 @@
+"""What an application hands over and what it gets back. Values only: nothing here talks to Redis.
+
+Numbers are E.164 with the plus sign except where a row shows what was given. Times are aware. `message_id` is ours,
+`<job id>-<row>`; `vendor_message_id` is the vendor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Literal, NamedTuple
+
+from sendmill.states import State
+
+# --- handed over -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """One text to one number, or to each of any iterable of numbers, which is streamed."""
+
+    text: str
+    to: str | Iterable[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSms:
+    """One template, filled here from each row. A row is a mapping with `to` and the template's fields; streamed."""
+
+    text: str
+    rows: Iterable[Mapping[str, object]]
+
+
+# --- got back by send --------------------------------------------------------------------------------------------
+
+
+class Refusal(NamedTuple):
+    """A row that will not be sent: its number from 1, the recipient as it was given, a stable code and one sentence."""
+
+    row: int
+    to: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that the ledger has. `total` rows were read; `accepted` of them go out, `refused` names the others."""
+
+    id: str
+    total: int
+    accepted: int
+    refused: Sequence[Refusal] = ()
+
+
+# --- asked for ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """How many rows of a job are in which state. `segments` counts those that were submitted, as the vendor bills.
+
+    `done` says that every row is final (or `submitted`, where the account has no reports).
+    """
+
+    job_id: str
+    total: int
+    states: Mapping[State, int]
+    segments: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One line of the list of jobs."""
+
+    job_id: str
+    created_at: datetime
+    lane: str
+    total: int
+    ref: str | None
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInfo:
+    """One message. `code` and `detail` say why, where there is something to say; `code` is the vendor's own or ours."""
+
+    message_id: str
+    to: str
+    state: State
+    account: str | None = None
+    vendor_message_id: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    submitted_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResult:
+    """What a cancellation reached: `cancelled` rows will not go, `gone` rows had been submitted or were final."""
+
+    cancelled: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """An account as its workers publish it. `backlog` counts rows by lane.
+
+    `rate_used` and `rate_allowed` are per second, of the limit that binds first; None where the vendor publishes none.
+    """
+
+    name: str
+    provider: str
+    state: str
+    state_reason: str | None = None
+    backlog: Mapping[str, int] = field(default_factory=dict)
+    in_flight: int = 0
+    rate_used: float | None = None
+    rate_allowed: float | None = None
+    last_error: str | None = None
+    balance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left on an account at a time, in the vendor's own unit. `amount` is the vendor's text."""
+
+    account: str
+    amount: str
+    unit: str
+    at: datetime
+
+
+# --- told --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened. Seen at least once by each group; `ack` ends that."""
+
+    kind: ClassVar[str]
+
+    id: str
+    account: str | None = None
+    occurred_at: datetime | None = None
+    received_at: datetime
+    acknowledge: Callable[[], object] | None = field(default=None, repr=False, compare=False)
+
+    def ack(self) -> object:
+        """Say that the event has been dealt with: its group will not see it again.
+
+        From `AsyncClient` the result is a coroutine: await it.
+
+        Raises:
+            StoreError: Redis did not hear it; the event comes again, which a consumer must bear anyway.
+        """
+        return None if self.acknowledge is None else self.acknowledge()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportEvent(Event):
+    """A message changed into a final state, or a late report corrected one."""
+
+    kind: ClassVar[Literal["report"]] = "report"
+
+    job_id: str
+    message_id: str
+    to: str
+    state: State
+    previous_state: State | None = None
+    ref: str | None = None
+    vendor_message_id: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyEvent(Event):
+    """A text from a handset. `message_id` is the message that it seems to answer, `matched_by` how that was found."""
+
+    kind: ClassVar[Literal["reply"]] = "reply"
+
+    from_: str
+    text: str = field(repr=False)
+    extno: str | None = None
+    message_id: str | None = None
+    matched_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEvent(Event):
+    """Something that a person should see. `code` is stable (`gap`, …); `open` turns False when it is over."""
+
+    kind: ClassVar[Literal["alert"]] = "alert"
+
+    code: str
+    detail: str
+    open: bool = True
+
+
+AnyEvent = ReportEvent | ReplyEvent | AlertEvent
+"""What `Client.events` yields: `match` on the class or compare `kind`."""

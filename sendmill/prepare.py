@@ -1,0 +1,247 @@
+"""From what an application hands over to rows that can be stored: checked, normalised, each number and text once.
+
+`Client.send` and `sendmill.testing.FakeClient` both read jobs through here, so an application's tests meet the same
+refusals as its users. Rows are streamed: nothing grows with the length of the job but the memory of duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, repeat
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
+
+from sendmill.dedupe import SeenRows
+from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
+from sendmill.messages import Sms, TemplateSms
+from sendmill.numbers import mask, normalise, pack, unpack
+from sendmill.options import SendOptions
+from sendmill.states import State
+from sendmill.template import Template
+
+_Value = TypeVar("_Value")
+
+BATCH_ROWS = 1000
+
+SHOWN_CHARS = 64
+"""How much of a recipient that is no number is kept for the refusal."""
+
+DUPLICATE_ROW = "duplicate_row"
+
+_ERROR_BY_CODE = {
+    error.code: error for error in (InvalidMessage, InvalidNumber, EmptyText, NotEncodable, InvalidTemplate)
+}
+
+
+class PreparedRow(NamedTuple):
+    """A row that can be stored: its number from 1, the packed phone number, the template's values in field order.
+
+    `values` is None where all rows share one text.
+    """
+
+    row: int
+    number: int
+    values: tuple[str, ...] | None
+
+
+class RefusedRow(NamedTuple):
+    """A row that will not be sent: `failed` with the error's code, or `suppressed` as a duplicate.
+
+    `to` is the recipient as it was given, cut to 64 characters; `reason` is one sentence that shows it masked.
+    """
+
+    row: int
+    to: str
+    state: State
+    code: str
+    reason: str
+
+
+class PreparedBatch(NamedTuple):
+    """Rows that follow each other, as columns: what `PreparedRow` and `RefusedRow` say row by row.
+
+    `rows`, `numbers` and `values` run in parallel; `rows_read` counts accepted and refused ones together.
+    """
+
+    rows_read: int
+    rows: Sequence[int]
+    numbers: Sequence[int]
+    values: Sequence[tuple[str, ...]] | None
+    refused: Sequence[RefusedRow]
+
+
+Content = Sms | TemplateSms
+
+
+def prepare(content: Content, options: SendOptions) -> Iterator[PreparedRow | RefusedRow]:
+    """Read a job row by row, in order. Like `prepare_batches`, a row at a time."""
+    return chain.from_iterable(map(_in_order, prepare_batches(content, options)))
+
+
+def prepare_batches(content: Content, options: SendOptions) -> Iterator[PreparedBatch]:
+    """Read a job in batches of up to 1,000 rows, in order: several times as fast as row by row.
+
+    What concerns the whole job is checked at once: the text or template, that there is a recipient at all, and the first
+    row where it is the only one. The first batch is read for that.
+
+    Args:
+        content: what to send.
+        options: how; `region` and `dedupe` matter here.
+
+    Raises:
+        InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's InvalidNumber.
+            While rows are read: InvalidOption, where the job is too long to remove duplicates.
+    """
+    if isinstance(content, Sms):
+        check_text(content.text)
+        recipients = (content.to,) if isinstance(content.to, str) else content.to
+        batches = _sms_batches(_streamed(recipients, "to"), options)
+    elif isinstance(content, TemplateSms):
+        check_text(content.text)
+        batches = _template_batches(Template(content.text), _streamed(content.rows, "rows"), options)
+    else:
+        raise InvalidMessage(f"a job's content is an Sms or a TemplateSms, not {type(content).__name__}")
+    first = next(batches, None)
+    if first is None:
+        raise InvalidMessage("the job has no recipients")
+    if first.rows_read == 1 and first.refused:
+        sole = first.refused[0]
+        raise _ERROR_BY_CODE[sole.code](sole.reason)
+    return chain((first,), batches)
+
+
+def check_text(text: object) -> None:
+    """Refuse a text that no vendor can be given.
+
+    Raises:
+        EmptyText: nothing or only white space.
+        NotEncodable: half of a surrogate pair, which no encoding has.
+        InvalidMessage: not a text at all.
+    """
+    if not isinstance(text, str):
+        raise InvalidMessage(f"the text must be a str, not {type(text).__name__}")
+    if not text or text.isspace():
+        raise EmptyText("the text is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise NotEncodable(f"the text has half of a surrogate pair at character {error.start + 1}") from None
+
+
+def _streamed(rows: Iterable[object], name: str) -> Iterator[object]:
+    try:
+        return iter(rows)
+    except TypeError:
+        raise InvalidMessage(f"{name} must be an iterable, not {type(rows).__name__}") from None
+
+
+def _sms_batches(recipients: Iterator[object], options: SendOptions) -> Iterator[PreparedBatch]:
+    seen = SeenRows() if options.dedupe else None
+    first_row = 1
+    while given := list(islice(recipients, BATCH_ROWS)):
+        rows: Sequence[int] = range(first_row, first_row + len(given))
+        refused: list[RefusedRow] = []
+        try:
+            numbers = _all_numbers(given, options.region)
+        except InvalidNumber:
+            rows, numbers, refused = _valid_numbers(rows, given, options.region)
+        repeated = seen.add_many(numbers) if seen is not None else None
+        if repeated:
+            refused += [_duplicate(rows[position], given[rows[position] - first_row]) for position in repeated]
+            rows, numbers = _without(rows, repeated), _without(numbers, repeated)
+        yield PreparedBatch(len(given), rows, numbers, None, refused)
+        first_row += len(given)
+
+
+def _all_numbers(given: Sequence[object], region: str | None) -> list[int]:
+    """The usual case, in one comprehension: every row is a number."""
+    if {*map(type, given)} != {str}:
+        raise InvalidNumber("a row is no text")
+    # int() reads the plus sign too, and spares a call to `pack` for each row.
+    return [int(normalise(raw, region)) for raw in given]  # type: ignore[arg-type]
+
+
+def _valid_numbers(
+    rows: Sequence[int], given: Sequence[object], region: str | None
+) -> tuple[list[int], list[int], list[RefusedRow]]:
+    """Row by row: the rows with valid numbers, these numbers, and the rest."""
+    valid_rows: list[int] = []
+    numbers: list[int] = []
+    refused: list[RefusedRow] = []
+    for row, raw in zip(rows, given, strict=True):
+        try:
+            numbers.append(_number(raw, region))
+            valid_rows.append(row)
+        except InvalidMessage as error:
+            refused.append(_failed(row, raw, error))
+    return valid_rows, numbers, refused
+
+
+def _template_batches(template: Template, given: Iterator[object], options: SendOptions) -> Iterator[PreparedBatch]:
+    seen = SeenRows(by_text=bool(template.fields)) if options.dedupe else None
+    row = 0
+    while batch := list(islice(given, BATCH_ROWS)):
+        rows: list[int] = []
+        numbers: list[int] = []
+        values: list[tuple[str, ...]] = []
+        texts: list[str] = []
+        refused: list[RefusedRow] = []
+        for row, mapping in enumerate(batch, row + 1):
+            try:
+                number, filled, text = _template_row(template, mapping, options.region)
+            except InvalidMessage as error:
+                refused.append(_failed(row, _recipient(mapping), error))
+                continue
+            rows.append(row)
+            numbers.append(number)
+            values.append(filled)
+            texts.append(text)
+        repeated = seen.add_many(numbers, texts) if seen is not None else None
+        if repeated:
+            refused += [_duplicate(rows[position], unpack(numbers[position])) for position in repeated]
+            rows, numbers, values = (_without(column, repeated) for column in (rows, numbers, values))
+        yield PreparedBatch(len(batch), rows, numbers, values, refused)
+
+
+def _template_row(template: Template, row: object, region: str | None) -> tuple[int, tuple[str, ...], str]:
+    if not isinstance(row, Mapping):
+        raise InvalidMessage(f"the row must be a mapping, not {type(row).__name__}")
+    if "to" not in row:
+        raise InvalidNumber("the row has no value for to, the recipient")
+    number = _number(row["to"], region)
+    values = template.values(row)
+    text = template.fill(values)
+    check_text(text)
+    return number, values, text
+
+
+def _number(raw: object, region: str | None) -> int:
+    if not isinstance(raw, str):
+        raise InvalidNumber(f"a number must be a str such as '+85298882844', not {type(raw).__name__}")
+    return pack(normalise(raw, region))
+
+
+def _recipient(row: object) -> object:
+    return row.get("to", "") if isinstance(row, Mapping) else ""
+
+
+def _failed(row: int, to: object, error: InvalidMessage) -> RefusedRow:
+    return RefusedRow(row, str(to)[:SHOWN_CHARS], State.FAILED, error.code, str(error))
+
+
+def _duplicate(row: int, to: object) -> RefusedRow:
+    reason = f"{mask(str(to))} has this text in an earlier row"
+    return RefusedRow(row, str(to)[:SHOWN_CHARS], State.SUPPRESSED, DUPLICATE_ROW, reason)
+
+
+def _without(column: Sequence[_Value], positions: Iterable[int]) -> list[_Value]:
+    left_out = set(positions)
+    return [value for position, value in enumerate(column) if position not in left_out]
+
+
+def _in_order(batch: PreparedBatch) -> Iterable[PreparedRow | RefusedRow]:
+    values = repeat(None) if batch.values is None else batch.values
+    accepted = map(PreparedRow, batch.rows, batch.numbers, values)
+    if not batch.refused:
+        return accepted
+    return sorted(chain(accepted, batch.refused), key=itemgetter(0))
