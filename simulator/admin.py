@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from simulator import journalfile, figures
+from simulator import figures, journalfile
 from simulator.accounts import Account
 from simulator.fates import Rule
 from simulator.faults import Fault

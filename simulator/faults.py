@@ -95,7 +95,7 @@ class Faults:
 
     def __init__(self, seed: int = 0) -> None:
         self.orders: list[Fault] = []
-        self._chance = random.Random(seed)  # noqa: S311  repeatable, nothing secret
+        self._chance = random.Random(seed)
 
     def seed(self, seed: int) -> None:
         """Start the chance anew."""

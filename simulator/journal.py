@@ -82,7 +82,7 @@ class Journal:
     def __len__(self) -> int:
         return len(self.arrivals_ns)
 
-    def append(  # noqa: PLR0913  a row has this many columns
+    def append(
         self,
         arrival_ns: int,
         key: int,

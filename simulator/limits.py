@@ -49,7 +49,7 @@ class Limits:
         self._rate(account, "messages_per_s", account.messages_per_s, NS_PER_S, at_ns, messages)
         self._rate(account, "messages_per_h", account.messages_per_h, _HOUR_NS, at_ns, messages)
 
-    def _rate(  # noqa: PLR0913  one limit has this many facts
+    def _rate(
         self, account: Account, name: str, limit: float, span_ns: int, at_ns: int, weight: int
     ) -> None:
         if not limit:

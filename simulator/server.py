@@ -104,7 +104,7 @@ async def serve(settings: Settings, host: str, port: int, ready_file: Path | Non
         beside = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
         beside.write_text(ready, "utf-8")
         beside.replace(ready_file)
-    print(ready, flush=True)  # noqa: T201  the promise of the command line
+    print(ready, flush=True)
     file = JournalFile(journal) if journal is not None else None
     ticking = loop.create_task(_tick(world, file))
     await ended.wait()

@@ -133,7 +133,7 @@ def _check_small_fields(desk: Desk, call: Call, linkids: Linkids) -> None:
         desk.breach(call, "parameter_format", "dtime: 0000-00-00 00:00:00")
 
 
-def _content_error(  # noqa: PLR0913  the facts of one submission
+def _content_error(
     desk: Desk, call: Call, account: Account, texts: list[str], rows: int, rules: Endpoint
 ) -> str:
     longest = max((len(text) for text in texts), default=0)

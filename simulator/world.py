@@ -29,7 +29,7 @@ class Reaction:
     response: Response
     fault: Fault | None = None
     delay_s: float = 0.0
-    flight: "tuple[str, str, str] | None" = None
+    flight: tuple[str, str, str] | None = None
 
 
 class Client(Protocol):
@@ -153,7 +153,7 @@ class World:
             self._plan_replies(account, sequence, answer.numbers, request.arrival_ns)
 
     def _plan_reports(
-        self, account: Account, sequence: int, numbers: list[int], fates: "array[int]", at_ns: int
+        self, account: Account, sequence: int, numbers: list[int], fates: array[int], at_ns: int
     ) -> None:
         vendor = self.vendors[account.vendor]
         place = (account.vendor, account.name)
@@ -197,7 +197,7 @@ class World:
             elif vendor.can_poll:
                 self.queues[place].replies.extend(replies)
 
-    def _leave_for_polling(self, account: Account, packed: "array[int]") -> "array[int]":
+    def _leave_for_polling(self, account: Account, packed: array[int]) -> array[int]:
         queue = self.queues[account.vendor, account.name]
         pushed = array("Q")
         for one in packed:

@@ -49,7 +49,7 @@ _MESSAGES = {
 _STATE_CODES = {"cancelled": "11", "ip_forbidden": "13"}
 _MAX_CHARS = 500
 _STIME = re.compile(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d:\d\d", re.ASCII)
-_SQL = re.compile(r"\b(select\b.+\bfrom|drop\s+table|delete\s+from|insert\s+into)\b", re.I | re.S)
+_SQL = re.compile(r"\b(select\b.+\bfrom|drop\s+table|delete\s+from|insert\s+into)\b", re.IGNORECASE | re.DOTALL)
 
 
 class Xioo:

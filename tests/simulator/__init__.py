@@ -1,0 +1,1 @@
+"""The simulator against the vendors' documents: real HTTP, a real process, nothing mocked."""

@@ -1,0 +1,122 @@
+"""sms467890.txt, row by row."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from simulator.client import Simulator
+from tests.simulator.conftest import Receiver
+
+_SEND = "/sms467890/Admin/index.php/Message/send"
+_BALANCE = "/sms467890/Admin/index.php/Message/balance"
+_GOOD = {"pwd": "secret", "mobile": "13800000000", "content": "hello"}
+_EMPTY = '"msgid":""}'
+
+
+def post(send: Callable[..., Any], uid: str, path: str = _SEND, **fields: str) -> bytes:
+    """POST JSON; the body of the answer."""
+    body = json.dumps({"uid": uid, **fields}).encode()
+    answer: bytes = send("POST", path, body, "application/json; charset=utf-8").body
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "breaches"),
+    [
+        ({"pwd": "wrong"}, "1", []),
+        ({"mobile": ""}, "2", []),
+        ({"mobile": "8613800000000"}, "2", ["number_format"]),
+        ({"mobile": "13800000000, 13800000001"}, "2", ["separator"]),
+        ({"mobile": "13800000000;13800000001"}, "2", ["separator"]),
+        ({"content": ""}, "3", []),
+        ({"content": "x" * 269}, "4", ["content_length"]),
+        ({"mobile": ",".join(f"138{n:08d}" for n in range(5001))}, "6", ["too_many_numbers"]),
+    ],
+)
+def test_refusals_carry_the_documented_code(
+    send: Any, new_account: Any, simulator: Simulator, change: dict[str, str], code: str, breaches: list[str]
+) -> None:
+    """Each row of the respCode table that a request can bring about."""
+    uid = new_account("sms467890")
+    body = post(send, uid, **{**_GOOD, **change})
+    assert body.startswith(f'{{"status":"error","respCode":"{code}","respMsg":"'.encode())
+    assert body.endswith(_EMPTY.encode())
+    assert breaches == [one["kind"] for one in simulator.breaches()["counts"]]
+
+
+def test_success_has_the_documented_bytes(send: Any, new_account: Any, simulator: Simulator) -> None:
+    """Five thousand numbers and 268 characters are within the limits."""
+    uid = new_account("sms467890")
+    mobiles = ",".join(f"138{n:08d}" for n in range(5000))
+    body = post(send, uid, **{**_GOOD, "mobile": mobiles, "content": "短" * 268})
+    row = next(simulator.journal(uid))
+    expected = f'{{"status":"success","respCode":"0","respMsg":"send success","msgid":"{row["vendor_id"]}"}}'
+    assert body == expected.encode()
+    assert len(row["numbers"]) == 5000
+    assert simulator.counters("sms467890", uid)["largest_call"] == 5000
+    assert simulator.breaches()["total"] == 0
+
+
+def test_the_misprint_of_the_sample_is_an_option(send: Any, new_account: Any) -> None:
+    """`"msgid":"msgid""}`."""
+    uid = new_account("sms467890", options={"misprint": True})
+    assert post(send, uid, **_GOOD).endswith(b'""}')
+
+
+@pytest.mark.parametrize(("state", "path", "code"), [("frozen", _SEND, "8"), ("frozen", _BALANCE, "2")])
+def test_a_frozen_account_has_a_code_for_each_address(
+    send: Any, new_account: Any, state: str, path: str, code: str
+) -> None:
+    """8 when sending, 2 when asking for the balance."""
+    uid = new_account("sms467890", state=state)
+    fields = _GOOD if path == _SEND else {"pwd": "secret"}
+    assert f'"respCode":"{code}"'.encode() in post(send, uid, path, **fields)
+
+
+def test_the_balance_stands_in_the_message_and_falls(send: Any, new_account: Any) -> None:
+    """respMsg shows the balance; 5 when it does not suffice."""
+    uid = new_account("sms467890", balance=1)
+    ask = b'{"status":"success","respCode":"0","respMsg":"%d","msgid":""}'
+    assert post(send, uid, _BALANCE, pwd="secret") == ask % 1
+    post(send, uid, **_GOOD)
+    assert post(send, uid, _BALANCE, pwd="secret") == ask % 0
+    assert b'"respCode":"5"' in post(send, uid, **_GOOD)
+
+
+def test_upper_case_names_are_breaches(send: Any, new_account: Any, simulator: Simulator) -> None:
+    """The page prints `Mobile:`; the wire has lower case."""
+    uid = new_account("sms467890")
+    body = post(send, uid, pwd="secret", Mobile="13800000000", content="hello")
+    assert b'"respCode":"2"' in body
+    kinds = {one["kind"] for one in simulator.breaches()["counts"]}
+    assert kinds == {"parameter_unknown", "parameter_missing"}
+
+
+def test_repeats_are_swallowed_with_success_when_switched_on(
+    send: Any, new_account: Any, simulator: Simulator
+) -> None:
+    """Note B."""
+    uid = new_account("sms467890", options={"deduplicate_s": 60})
+    post(send, uid, **_GOOD)
+    assert b'"success"' in post(send, uid, **_GOOD)
+    counters = simulator.counters("sms467890", uid)
+    assert (counters["messages_accepted"], counters["numbers_refused"]) == (1, 1)
+
+
+def test_reports_are_pushed_as_a_raw_body(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """Report=msgid,mobile,report_status,report_time."""
+    uid = new_account("sms467890", push_url=receiver.url)
+    simulator.add_fates({"vendor": "sms467890", "last": "1", "state": "UNKNOWN"}, {"last": "0", "state": "DELIVRD"})
+    post(send, uid, **{**_GOOD, "mobile": "13800000000,13800000001"})
+    simulator.wait_until_delivered()
+    row = next(simulator.journal(uid))
+    bodies = sorted(push.body.decode().rpartition(",")[0] for push in receiver.pushed)
+    assert bodies == [
+        f"Report={row['vendor_id']},13800000000,DELIVRD",
+        f"Report={row['vendor_id']},13800000001,UNKNOWN",
+    ]
+    assert simulator.counters("sms467890", uid)["reports_pushed"] == 2
