@@ -1,0 +1,17 @@
+"""Names of the Celery tasks. They go over the broker, so a rename loses what is under way at a deployment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sendmill.broker import PLAN_TASK
+
+PLAN: Final = PLAN_TASK
+DRAIN: Final = "sendmill.drain"
+TICK: Final = "sendmill.tick"
+POLL: Final = "sendmill.poll"
+QUERY: Final = "sendmill.query"
+FOLD: Final = "sendmill.fold"
+SETTLE: Final = "sendmill.settle"
+BALANCE: Final = "sendmill.balance"
+REQUESTS: Final = "sendmill.requests"
