@@ -198,8 +198,8 @@ class Provider(ABC):
     limits: ClassVar[Sequence[PublishedLimit]] = ()
     """Every limit of calls or recipients in time that the vendor publishes."""
 
-    reports: ClassVar[bool] = True
-    """False where the vendor never says what became of a message: then `submitted` is the end."""
+    reports: bool = True
+    """False where the vendor, or this account of it, never says what became of a message: `submitted` is the end."""
 
     polls: Sequence[Poll] = ()
     """The addresses that are asked for reports and replies."""

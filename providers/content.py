@@ -6,16 +6,27 @@ import unicodedata
 
 from config.settings import AccountSettings
 from providers.base import Message
+from providers.signatures import bracketed, is_signed
 from sendmill.errors import EmptyText, NotEncodable, UnsupportedFeature
 
 
 def signed_text(message: Message, settings: AccountSettings) -> str:
-    """Signature and text as one: the signature goes in front, as vendors of 【…】 signatures read it.
+    """Signature and text as one, the signature in front, exactly as it was given.
 
     The account's signature stands in where the job names none; an empty one means that none is wanted.
     """
     signature = settings.signature if message.signature is None else message.signature
     return (signature or "") + message.text
+
+
+def bracketed_text(message: Message, settings: AccountSettings) -> str:
+    """The same for vendors that know a signature by its 【】: they are put around it where they lack.
+
+    The account's signature stays out of a text that brings one of its own.
+    """
+    if message.signature is None and is_signed(message.text):
+        return message.text
+    return bracketed((settings.signature if message.signature is None else message.signature) or "") + message.text
 
 
 def refuse_empty(message: Message) -> None:

@@ -41,7 +41,7 @@ from providers.base import (
     Service,
 )
 from providers.clock import parse_moment
-from providers.content import refuse_empty, refuse_options, refuse_sender, refuse_unpaired_surrogates, signed_text
+from providers.content import bracketed_text, refuse_empty, refuse_options, refuse_sender, refuse_unpaired_surrogates
 from providers.forms import FORM_HEADERS, encode_form, push_fields
 from providers.outcomes import CodeTable, judge, unreadable
 from providers.reading import Unreadable, fields_of
@@ -160,7 +160,7 @@ class Ihuyi(Provider):
         refuse_empty(message)
         refuse_sender(self.name, message)
         refuse_options(self.name, message)
-        refuse_unpaired_surrogates(signed_text(message, self._settings))
+        refuse_unpaired_surrogates(bracketed_text(message, self._settings))
 
     def check_number(self, number: str) -> None:
         """Refuse what has no country code that can be told from the rest: §2.3 wants a space between them."""
@@ -173,7 +173,7 @@ class Ihuyi(Provider):
         [number] = call.numbers
         country, national = _country_and_national(number)
         mobile = f"{country} {national}"
-        content = signed_text(call.message, self._settings)
+        content = bracketed_text(call.message, self._settings)
         time = _unix_s(call.made_at)
         return self._request(
             "Submit",

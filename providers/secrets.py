@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, SecretStr
 
+from providers.forms import percent_encode
+
 
 def secrets_of(settings: BaseModel) -> list[str]:
-    """The value of every SecretStr in the settings and their sub-tables, longest first, each once.
+    """The value of every SecretStr in the settings and their sub-tables, as it is and as it stands in an address.
 
-    Longest first, so that replacing one after the other leaves no rest of a secret that contains another.
+    Longest first, each once, so that replacing one after the other leaves no rest of a secret that contains another.
     """
-    return sorted({secret for secret in _secrets(settings) if secret}, key=lambda secret: (-len(secret), secret))
+    plain = {secret for secret in _secrets(settings) if secret}
+    return sorted(plain | {percent_encode(secret) for secret in plain}, key=lambda secret: (-len(secret), secret))
 
 
 def _secrets(value: object) -> Iterator[str]:

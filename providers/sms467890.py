@@ -43,11 +43,11 @@ from providers.base import (
 )
 from providers.clock import parse_moment
 from providers.content import (
+    bracketed_text,
     refuse_empty,
     refuse_options,
     refuse_sender,
     refuse_unpaired_surrogates,
-    signed_text,
     utf16_units,
 )
 from providers.forms import percent_decode
@@ -150,7 +150,7 @@ class Sms467890(Provider):
         refuse_empty(message)
         refuse_sender(self.name, message)
         refuse_options(self.name, message)
-        content = signed_text(message, self._settings)
+        content = bracketed_text(message, self._settings)
         refuse_unpaired_surrogates(content)
         units = utf16_units(content)
         if units > MAX_CONTENT_UNITS:
@@ -169,7 +169,7 @@ class Sms467890(Provider):
             "send",
             {
                 "mobile": ",".join(number.removeprefix("+86") for number in call.numbers),
-                "content": signed_text(call.message, self._settings),
+                "content": bracketed_text(call.message, self._settings),
             },
         )
 
