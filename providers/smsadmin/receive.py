@@ -57,14 +57,14 @@ def polled_reports(body: bytes, carrier_codes: State | None) -> Received | None:
 
     `carrier_codes` is the state that a carrier's own code such as `MK:0012` means; None where it means none.
     """
-    reports = [
+    reports = tuple(
         _unreadable(len(record))
         if isinstance(record, bytes)
         else report_of(
             _text(record.content), record.mobile, _text(record.linkid), record.time, carrier_codes=carrier_codes
         )
         for record in _records(body, one_line=True)
-    ]
+    )
     return Received(reports=reports, more=len(reports) >= RECORDS_PER_POLL) if reports else None
 
 
@@ -87,7 +87,7 @@ def polled_replies(body: bytes, *, urlencoded: bool) -> Received | None:
             )
         )
     more = len(reports) + len(replies) >= RECORDS_PER_POLL
-    return Received(reports=reports, replies=replies, more=more) if reports or replies else None
+    return Received(tuple(reports), tuple(replies), more) if reports or replies else None
 
 
 def pushed(push: Push, carrier_codes: State | None) -> Received:
@@ -103,9 +103,8 @@ def pushed(push: Push, carrier_codes: State | None) -> Received:
     mobile = fields.get("mobile", "")
     linkid = fields.get("linkid", "")
     if kind == "rpt" and mobile and (word := fields.get("report", "").strip()):
-        return Received(
-            reports=[report_of(word, mobile, linkid, fields.get("reporttime", ""), carrier_codes=carrier_codes)]
-        )
+        report = report_of(word, mobile, linkid, fields.get("reporttime", ""), carrier_codes=carrier_codes)
+        return Received(reports=(report,))
     sender = sender_of_reply(mobile)
     if kind == "mo" and sender and "message" in fields:
         reply = Reply(
@@ -114,7 +113,7 @@ def pushed(push: Push, carrier_codes: State | None) -> Received:
             reference=_reference(linkid),
             occurred_at=parse_wall_clock(fields.get("reverttime", "")),
         )
-        return Received(replies=[reply])
+        return Received(replies=(reply,))
     raise PushRefused("neither Class=mo with Mobile and Message, nor Class=rpt with Mobile and Report")
 
 
@@ -140,8 +139,10 @@ def report_of(word: str, mobile: str, linkid: str, time: str, *, carrier_codes: 
 def _records(body: bytes, *, one_line: bool) -> Iterator[Record | bytes]:
     """The records of a poll, and as bare bytes what stands between them and is none."""
     starts = list(_RECORD.finditer(body))
+    if not starts:
+        return
     ends = [start.start() for start in starts[1:]] + [len(body)]
-    if starts and (before := body[: starts[0].start()].strip()):
+    if before := body[: starts[0].start()].strip():
         yield before
     for start, end in zip(starts, ends, strict=True):
         rest = body[start.end() : end]

@@ -66,7 +66,7 @@ def read(fields: Mapping[str, str], extno_prefix_chars: int) -> Received:
         raise PushRefused("neither a report (mobile, state) nor replies (args)")
     state = state_of(word)
     occurred_at = parse_wall_clock(fields.get("time", ""))  # §3.1: of the first number; taken for all
-    reports = [
+    reports = tuple(
         Report(
             state=state,
             raw_state=word,
@@ -76,21 +76,21 @@ def read(fields: Mapping[str, str], extno_prefix_chars: int) -> Received:
             occurred_at=occurred_at,
         )
         for mobile in mobiles
-    ]
+    )
     return Received(reports=reports)
 
 
 def _replies(args: str, extno_prefix_chars: int) -> Received:
     records = [record for record in _JOINT.split(args) if record.strip()]
     read_ones = [_reply(record, extno_prefix_chars) for record in records]
-    replies = [reply for reply in read_ones if reply is not None]
+    replies = tuple(reply for reply in read_ones if reply is not None)
     if not replies:
         raise PushRefused("args holds no record of mobile#@#content#@#time#@#extno")
-    unread = [
+    unread = tuple(
         Report(state=None, raw_state="unreadable", detail=f"{len(record)} characters of args fit no record")
         for record, reply in zip(records, read_ones, strict=True)
         if reply is None
-    ]
+    )
     return Received(reports=unread, replies=replies)
 
 
