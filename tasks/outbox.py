@@ -87,6 +87,20 @@ class CallOutcome(msgspec.Struct, frozen=True):
     apart: list[tuple[str, int, str, str, str]] = []
 
 
+class PastCall(msgspec.Struct, array_like=True, frozen=True):
+    """An ended call: the state it left its rows in, when it began, the vendor's id, code and answer, its rows.
+
+    `rows` has [slice id, first, last, first, last, …] for each slice.
+    """
+
+    state: str
+    at_ms: int
+    vmid: str
+    code: str
+    answer: str
+    rows: list[list[Any]]
+
+
 class Folding(msgspec.Struct, array_like=True, frozen=True):
     """A report on one row, found: `call` is the call that the row must name, 0 for any; `state` a State's byte."""
 
@@ -188,6 +202,18 @@ class Outbox:
         if not reports:
             return []
         return [int(n) for n in await _FOLD.arun(self.server, self.keys.state, msgspec.msgpack.encode(reports))]
+
+    async def past_call(self, number: int) -> PastCall | None:
+        """An ended call, None where it is not kept."""
+        raw = await self.server.hget(self.keys.past(number), str(number))
+        return msgspec.msgpack.decode(raw, type=PastCall) if raw else None
+
+    async def forget_call(self, number: int) -> None:
+        """Remove what is kept of an ended call."""
+        past = await self.past_call(number)
+        if past is not None and past.vmid:
+            await self.server.hdel(self.keys.ref(past.vmid), past.vmid)
+        await self.server.hdel(self.keys.past(number), str(number))
 
     async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0) -> None:
         """Give slices back (id, epoch); with `wait_ms` they come out again only then."""

@@ -15,6 +15,7 @@ cut:<job>           hash    chunk number → msgpack Cut, stored once: a second 
 slices:<job>        list    msgpack [account, slice id, rows], in row order
 due                 zset    job → ms since the epoch at which it is to be planned
 all                 zset    job → ms of its creation
+kept                zset    job → ms of the last change that is known: when it may go is reckoned from there
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
@@ -75,6 +76,7 @@ class JobKeys:
         self._prefix = f"{namespace}:{{jobs}}:"
         self.due = self._prefix + "due"
         self.all = self._prefix + "all"
+        self.kept = self._prefix + "kept"
         self.accounts = self._prefix + "accounts"
         self.routes = self._prefix + "routes"
         self.processes = self._prefix + "processes"

@@ -37,8 +37,9 @@ else
   end
 end
 redis.call('HSET', prefix .. 'job:' .. job, 'meta', ARGV[2], 'total', ARGV[5], 'accepted', ARGV[6], 'failed', ARGV[7],
-  'suppressed', ARGV[8], 'chunks', chunks, 'planned', 0, 'created', ARGV[4])
+  'suppressed', ARGV[8], 'chunks', chunks, 'planned', 0, 'created', ARGV[4], 'key', ARGV[10])
 redis.call('ZADD', prefix .. 'due', ARGV[3], job)
 redis.call('ZADD', prefix .. 'all', ARGV[4], job)
+redis.call('ZADD', prefix .. 'kept', ARGV[4], job)
 if ARGV[10] ~= '' then redis.call('SET', prefix .. 'key:' .. ARGV[10], job .. ' ' .. ARGV[11]) end
 return { 'ok', job }

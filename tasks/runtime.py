@@ -1,0 +1,141 @@
+"""What one worker process has: settings, the ledger, an HTTP session, its accounts. Opened on the process's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from config.settings import Settings
+from providers import registry
+from providers.http import new_session
+from providers.limits import effective
+from sendmill.ledger.keys import AccountKeys, JobKeys
+from tasks.account import Account
+from tasks.outbox import Outbox
+from tasks.throttle import limits_of
+
+REDIS_TIMEOUT_S = 10.0
+CONNECTIONS = 256
+"""HTTP connections of a process, over all accounts."""
+
+_TAG_BYTES = 5
+
+SendTask = Callable[[str, Sequence[Any]], None]
+"""Publishes a Celery task by name; may block."""
+
+
+def connect(redis_url: str) -> redis.asyncio.Redis:
+    """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call."""
+    return redis.asyncio.Redis.from_url(
+        redis_url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S / 2,
+        socket_keepalive=not redis_url.startswith("unix:"),
+        retry=Retry(NoBackoff(), 0),
+        max_connections=CONNECTIONS,
+    )
+
+
+def process_name() -> str:
+    """This process among all of all machines, and never a later one that got the same pid."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The process's own things. `send_task` reaches Celery's broker; it is called in a thread."""
+
+    settings: Settings
+    server: redis.asyncio.Redis
+    jobs: JobKeys
+    session: aiohttp.ClientSession
+    accounts: Mapping[str, Account]
+    process: str
+    send_task: SendTask
+    stopping: Callable[[], bool] = lambda: False
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, settings: Settings, send_task: SendTask, *, stopping: Callable[[], bool]) -> Runtime:
+        """Connect, and publish the accounts.
+
+        Raises:
+            ConfigError: a limit that the vendor does not allow.
+            redis.RedisError: Redis is away; try again.
+        """
+        server = connect(settings.redis_url)
+        process = process_name()
+        accounts = {}
+        for name, account_settings in settings.accounts.items():
+            keys = AccountKeys(settings.namespace, name)
+            provider = registry.build(name, account_settings)
+            values = effective(provider, account_settings)
+            await server.hsetnx(keys.state, "tag", secrets.token_hex(_TAG_BYTES))
+            tag = await server.hget(keys.state, "tag")
+            accounts[name] = Account(
+                name=name,
+                provider=provider,
+                settings=account_settings,
+                keys=keys,
+                outbox=Outbox(server, keys, process),
+                limits=limits_of(values),
+                max_in_flight=values.get("max_in_flight"),
+                tag=(tag or b"").decode(),
+            )
+        runtime = cls(
+            settings=settings,
+            server=server,
+            jobs=JobKeys(settings.namespace),
+            session=new_session(connections=CONNECTIONS),
+            accounts=accounts,
+            process=process,
+            send_task=send_task,
+            stopping=stopping,
+        )
+        await runtime.publish()
+        return runtime
+
+    async def publish(self) -> None:
+        """Tell producers and the command line which accounts and routes there are; never a credential."""
+        entries = {name: json.dumps(_published(account)) for name, account in self.accounts.items()}
+        routes = [
+            {"name": route.name, "prefix": route.prefix, "accounts": list(route.accounts)} for route in self.settings.routes
+        ]
+        async with self.server.pipeline(transaction=False) as pipe:
+            pipe.hset(self.jobs.accounts, mapping=entries)
+            pipe.set(self.jobs.routes, json.dumps(routes))
+            await pipe.execute()
+
+    def keys_of(self, account: str) -> AccountKeys:
+        """The keys of an account, which need not be one of ours any more."""
+        return AccountKeys(self.settings.namespace, account)
+
+    async def send(self, task: str, *args: Any) -> None:
+        """Publish a Celery task without holding up the loop. A broker that is away costs a tick: not raised."""
+        await asyncio.to_thread(self.send_task, task, args)
+
+    async def close(self) -> None:
+        """Close the session and the connections."""
+        await self.session.close()
+        await self.server.aclose()
+
+
+def _published(account: Account) -> dict[str, Any]:
+    return {
+        "provider": account.provider.name,
+        "limits": {limit.name: limit.most for limit in account.limits},
+        "max_in_flight": account.max_in_flight,
+        "reports": account.provider.reports,
+        "services": {service.name: service.max_numbers for service in account.provider.services()},
+    }

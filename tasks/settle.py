@@ -1,0 +1,112 @@
+"""Settle: what no report ever reached becomes `unknown`, and what was kept long enough goes.
+
+The sweep that brings back leases and ends calls without an answer runs with every tick (sweep.lua).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import msgspec
+import structlog
+
+from sendmill.ledger.jobs import decode_meta
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.slices import Slice, decode
+from sendmill.states import FINAL, State
+from tasks.account import Account
+from tasks.outbox import Outbox
+from tasks.runtime import Runtime
+
+AT_ONCE = 100
+_OPEN = frozenset(State) - FINAL
+_LOOK_AGAIN_MS = 3_600_000
+_DAY_MS = 86_400_000
+
+log = structlog.get_logger(__name__)
+
+
+async def settle(runtime: Runtime) -> None:
+    """Give up on reports past the horizon, and remove jobs past their retention. Safe to run twice."""
+    now_ms = int(time.time() * 1000)
+    for account in runtime.accounts.values():
+        await give_up_reports(runtime, account, now_ms)
+    for raw in await runtime.server.zrangebyscore(
+        runtime.jobs.kept, 0, now_ms - runtime.settings.retention_days * _DAY_MS, start=0, num=AT_ONCE
+    ):
+        await retire(runtime, raw.decode(), now_ms)
+
+
+async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> int:
+    """Rows that no report reached by the horizon are `unknown`; returns how many."""
+    keys = account.keys
+    ripe = [raw.decode() for raw in await runtime.server.zrangebyscore(keys.horizon, 0, now_ms, start=0, num=AT_ONCE)]
+    # Where an account has no reports, `submitted` is the end.
+    states = "u" if not account.provider.reports else "us"
+    given_up = await account.outbox.close(
+        ripe, from_states=states, to="k", code="no_report", detail="no report came within the horizon"
+    )
+    if ripe:
+        await runtime.server.zrem(keys.horizon, *ripe)
+    if given_up:
+        log.warning("no report within the horizon", account=account.name, messages=given_up)
+    return given_up
+
+
+async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
+    """Remove a job whose last final state is old enough, with all that is kept of it; returns whether it went."""
+    server, jobs = runtime.server, runtime.jobs
+    raw_meta = await server.hget(jobs.job(job), "meta")
+    slices: dict[str, list[str]] = defaultdict(list)
+    for raw in await server.lrange(jobs.slices(job), 0, -1):
+        account, slice_id, _ = msgspec.msgpack.decode(raw)
+        slices[account].append(slice_id)
+    last_ms = decode_meta(raw_meta).created_ms if raw_meta else 0
+    for account, ids in slices.items():
+        open_rows, changed_ms = await _last_change(runtime, account, ids)
+        last_ms = max(last_ms, now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS if open_rows else changed_ms)
+    if last_ms + runtime.settings.retention_days * _DAY_MS > now_ms:
+        await server.zadd(jobs.kept, {job: last_ms})
+        return False
+    for account, ids in slices.items():
+        await _forget_slices(runtime, runtime.keys_of(account), job, ids)
+    key = await server.hget(jobs.job(job), "key")
+    doomed = [jobs.job(job), jobs.cut(job), jobs.slices(job)]
+    if key:
+        doomed.append(jobs.key(key.decode()))
+    await server.unlink(*doomed)
+    await server.zrem(jobs.all, job)
+    await server.zrem(jobs.kept, job)
+    return True
+
+
+async def _last_change(runtime: Runtime, account: str, ids: list[str]) -> tuple[bool, int]:
+    keys = runtime.keys_of(account)
+    known = runtime.accounts.get(account)
+    still_open = _OPEN - ({State.SUBMITTED} if known and not known.provider.reports else set())
+    last_ms, open_rows = 0, False
+    for slice_id in ids:
+        each = await _read(runtime, keys, slice_id)
+        if each is None:
+            continue
+        open_rows = open_rows or any(each.header.counts.get(state, 0) for state in still_open)
+        last_ms = max(last_ms, max((each.changed_ms(offset) for offset in range(each.header.rows)), default=0))
+    return open_rows, last_ms
+
+
+async def _read(runtime: Runtime, keys: AccountKeys, slice_id: str) -> Slice | None:
+    raw = await runtime.server.get(keys.slice(slice_id))
+    return decode(raw) if raw else None
+
+
+async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: list[str]) -> None:
+    server = runtime.server
+    for slice_id in ids:
+        each = await _read(runtime, keys, slice_id)
+        if each is not None:
+            for number in {each.call(offset) for offset in range(each.header.rows)} - {0}:
+                await Outbox(server, keys, runtime.process).forget_call(number)
+        await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id))
+        await server.zrem(keys.horizon, slice_id)
+    await server.srem(keys.cancelled, job)

@@ -1,0 +1,59 @@
+"""Wake-ups: which accounts need a drain, and the clock's tick that finds what no wake-up told.
+
+A wake-up is a Celery message that names an account. A lost one costs a tick, a second one nothing: the seats say how
+many processes drain an account already.
+"""
+
+from __future__ import annotations
+
+import time
+
+from config import names
+from tasks.account import Account
+from tasks.runtime import Runtime
+
+WOKEN_MS = 2_000
+"""A wake-up that was not taken by then is sent again."""
+
+PROCESS_GONE_MS = 5_000
+"""A sending process that was silent for this long takes no seat."""
+
+
+async def wake(runtime: Runtime, account: str, *, many: int = 1) -> None:
+    """Ask for drains of an account."""
+    for _ in range(many):
+        await runtime.send(names.DRAIN, account)
+
+
+async def tick(runtime: Runtime) -> None:
+    """Sweep every account, plan jobs that are due, wake accounts that have work and free seats."""
+    now_ms = int(time.time() * 1000)
+    sending = max(1, await _sending_processes(runtime, now_ms))
+    due = await runtime.server.zrangebyscore(runtime.jobs.due, 0, now_ms, start=0, num=1000)
+    for job in due:
+        # The plan of a job that is being planned runs twice at worst, which adds nothing.
+        if await runtime.server.set(f"{runtime.jobs.job(job.decode())}:woken", 1, nx=True, px=WOKEN_MS):
+            await runtime.send(names.PLAN, job.decode())
+    for account in runtime.accounts.values():
+        await tick_account(runtime, account, sending)
+
+
+async def tick_account(runtime: Runtime, account: Account, sending: int) -> None:
+    """Sweep one account and wake as many drains as there are free seats."""
+    swept = await account.outbox.sweep()
+    state = await runtime.server.hget(account.keys.state, "state")
+    if not swept.backlog or state not in (None, b"active"):
+        return
+    free = min(sending - swept.seats, swept.backlog)
+    if free > 0 and await runtime.server.set(account.keys.woken, 1, nx=True, px=WOKEN_MS):
+        await wake(runtime, account.name, many=free)
+
+
+async def beat_heart(runtime: Runtime) -> None:
+    """Say that this sending process lives."""
+    await runtime.server.zadd(runtime.jobs.processes, {runtime.process: int(time.time() * 1000)})
+
+
+async def _sending_processes(runtime: Runtime, now_ms: int) -> int:
+    await runtime.server.zremrangebyscore(runtime.jobs.processes, 0, now_ms - PROCESS_GONE_MS)
+    return int(await runtime.server.zcard(runtime.jobs.processes))
