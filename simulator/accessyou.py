@@ -1,7 +1,4 @@
-"""AccessYou, smsapi.pdf of 2023-10-20 (accessyou.txt): which endpoint does what.
-
-Part B: sendsms.php, check_msginfo.php, check_accinfo.php. Part C: sendsms-batch.php. Parts D to J
-(otp, vercode, sender ids, MMS, voice) have their place in `ENDPOINTS` still to be filled.
+"""AccessYou, smsapi.pdf of 2023-10-20 (accessyou.txt): the parts B to F, I and J.
 
 What the document says of batch (p.61 to 68): the request only. No answer is printed; the table of
 p.7 says "JSON", p.67 "If successful, you can login to check". Nothing promises an id for each
@@ -15,7 +12,9 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from simulator import accessyou_check, accessyou_submit
-from simulator.accessyou_wire import ENDPOINTS, failure
+from simulator.accessyou_answers import failure
+from simulator.accessyou_media import Media
+from simulator.accessyou_wire import ENDPOINTS
 from simulator.accounts import Account, Option
 from simulator.identifiers import local_time
 from simulator.vendor import Answer, Call, Desk, Push, Reply, Report
@@ -35,6 +34,12 @@ class Accessyou:
         "log_password": "log-secret",
         "info_user": "demo-info",
         "info_password": "info-secret",
+        "otp_user": "demo-otp",
+        "otp_password": "otp-secret",
+        "mms_user": "demo-mms",
+        "mms_password": "mms-secret",
+        "voice_password": "voice-secret",
+        "long_vercode": False,
         "template_ids": ["1"],
         "senders": [],
         "debug_tail": True,
@@ -55,6 +60,7 @@ class Accessyou:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._media = Media(desk)
 
     def identify(self, request: Request, path: str) -> Call:
         """GET reads the query, POST the form; a wrong method finds no parameters."""
@@ -80,6 +86,9 @@ class Accessyou:
         if call.endpoint == "other":
             self._desk.breach(call, "path", "no such endpoint")
             return Answer(Response(b"404 Not Found", "text/html", 404), "404")
+        rules = ENDPOINTS[call.request.path.removeprefix("/accessyou")]
+        if rules.image or rules.service == "voice" or call.endpoint == "add_senderid.php":
+            return self._media.answer(call)
         if call.submit:
             return accessyou_submit.submit(self._desk, call)
         return accessyou_check.look_up(self._desk, call)

@@ -6,39 +6,29 @@ balance and expiry_date.
 
 import time
 
+from simulator.accessyou_answers import authentication, failure, rules_of, xml
+from simulator.accessyou_login import check_request, login_error
 from simulator.accessyou_submit import units
-from simulator.accessyou_wire import authentication, failure, xml
 from simulator.accounts import Account
 from simulator.identifiers import accessyou_sequence, local_time
-from simulator.journal import ACCEPTED
-from simulator.vendor import Answer, Call, Desk, check_names
+from simulator.journal import ACCEPTED, Row
+from simulator.vendor import Answer, Call, Desk
 
-_BASE = ("accountno", "user", "pwd")
 _NO_TIME = "0000-00-00 00:00:00"
+_NOTHING = "<msginfo>\n</msginfo>\n"
 
 
 def look_up(desk: Desk, call: Call) -> Answer:
     """Both look-ups have credentials of their own."""
-    if call.request.method != "GET":
-        desk.breach(call, "method", f"{call.request.method} is not supported, use GET")
-    log = call.endpoint == "check_msginfo.php"
+    rules = rules_of(call)
+    log = rules.service == "log"
+    code = check_request(desk, call, rules) or login_error(call, rules)
+    account = call.account
     # The URL says msgid, the table of p.50 says id: either is known.
-    names = frozenset((*_BASE, "msgid", "id") if log else _BASE)
-    check_names(desk, call, names, _BASE)
     if log and "msgid" not in call.fields and "id" not in call.fields:
         desk.breach(call, "parameter_missing", "msgid")
-    account = call.account
-    prefix = "log" if log else "info"
-    if not all(call.fields.get(name) for name in _BASE):
-        return Answer(failure(call, "101"), "101")
-    if (
-        account is None
-        or call.text("user") != account.text(f"{prefix}_user")
-        or call.text("pwd") != account.text(f"{prefix}_password")
-    ):
-        return Answer(failure(call, "105"), "105")
-    if account.state == "ip_forbidden":
-        return Answer(failure(call, "104"), "104")
+    if code or account is None:
+        return Answer(failure(call, code), code)
     body = _log(desk, call, account) if log else _information(account)
     return Answer(xml(authentication(call, "100") + body), "100")
 
@@ -52,31 +42,31 @@ def _information(account: Account) -> str:
 
 
 def _log(desk: Desk, call: Call, account: Account) -> str:
-    sequence = accessyou_sequence(call.text("msgid") or call.text("id"))
+    message_id = call.text("msgid") or call.text("id")
+    sequence = accessyou_sequence(message_id)
     if not 0 <= sequence < len(desk.journal):
-        return "<msginfo>\n</msginfo>\n"
+        return _NOTHING
     row = desk.journal.row(sequence)
-    mine = row.key.vendor == call.vendor and row.key.account == account.name
-    batch = row.key.endpoint == "sendsms-batch.php"
+    if (row.key.vendor, row.key.account) != (call.vendor, account.name) or not row.flags & ACCEPTED:
+        return _NOTHING
     shown = len(row.numbers)
-    if batch:
+    if row.key.endpoint == "sendsms-batch.php":
         shown = {"each": shown, "first": 1}.get(account.text("batch_log"), 0)
-    if not mine or not row.flags & ACCEPTED or not shown:
-        return "<msginfo>\n</msginfo>\n"
+    elements = [_message(desk, account, row, position, message_id) for position in range(shown)]
+    return "".join(elements) or _NOTHING
+
+
+def _message(desk: Desk, account: Account, row: Row, position: int, message_id: str) -> str:
+    """<msginfo> in the order of the sample of p.53."""
     count = units(row.texts[0])
-    now_ns = time.time_ns()
-    elements = []
-    for position, number in enumerate(row.numbers[:shown]):
-        state, at_ns = desk.final_state(sequence, position, now_ns)
-        elements.append(
-            f"<msginfo>\n<account_no>{account.name}</account_no>\n"
-            f"<msgid>{call.text('msgid') or call.text('id')}</msgid>\n<status>finish</status>\n"
-            f"<destination>{number}</destination>\n<rate>{account.text('rate')}</rate>\n"
-            f"<charge>{float(account.text('rate')) * count:.2f}</charge>\n"
-            f"<noofmsg>{count}</noofmsg>\n"
-            f"<submissiondate>{local_time(row.arrival_ns)}</submissiondate>\n"
-            f"<deliverydate>{local_time(at_ns) if state else _NO_TIME}</deliverydate>\n"
-            f"<senderid></senderid>\n<route>HTTP</route>\n"
-            f"<receivestatus>{state or 'SENT'}</receivestatus>\n</msginfo>\n"
-        )
-    return "".join(elements)
+    state, at_ns = desk.final_state(row.sequence, position, time.time_ns())
+    return (
+        f"<msginfo>\n<account_no>{account.name}</account_no>\n<msgid>{message_id}</msgid>\n"
+        f"<status>finish</status>\n<destination>{row.numbers[position]}</destination>\n"
+        f"<rate>{account.text('rate')}</rate>\n"
+        f"<charge>{float(account.text('rate')) * count:.2f}</charge>\n<noofmsg>{count}</noofmsg>\n"
+        f"<submissiondate>{local_time(row.arrival_ns)}</submissiondate>\n"
+        f"<deliverydate>{local_time(at_ns) if state else _NO_TIME}</deliverydate>\n"
+        f"<senderid></senderid>\n<route>HTTP</route>\n"
+        f"<receivestatus>{state or 'SENT'}</receivestatus>\n</msginfo>\n"
+    )

@@ -5,6 +5,7 @@ kernel's receive timestamps.
 """
 
 import asyncio
+import logging
 import socket
 import struct
 import time
@@ -18,6 +19,7 @@ from simulator import stamps
 from simulator.wire import Request, Response
 from simulator.world import Reaction, World
 
+_log = logging.getLogger(__name__)
 _READ_BYTES = 256 * 1024
 _RESET = struct.pack("ii", 1, 0)
 _SLOW_PIECES = 10
@@ -70,6 +72,10 @@ class Connection:
             return
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            # A mistake of the simulator must be seen, and must not look like one of the client.
+            _log.exception("request failed in the simulator")
+            self._send(Response(b"simulator error", "text/plain", 500), keep_alive=False)
         except httptools.HttpParserError:
             self._send(Response(b"bad request", "text/plain", 400), keep_alive=False)
 

@@ -3,6 +3,7 @@
 # Punctuation and CJK in UTF-8 take three bytes from here on; GB2312 text that happens to be valid
 # UTF-8 decodes to letters far below.
 _FIRST_WIDE = 0x2000
+_FIRST_NOT_ASCII = 0x80
 
 
 class NotGbk(ValueError):
@@ -18,7 +19,7 @@ def decode(value: bytes) -> str:
     except UnicodeDecodeError:
         pass
     else:
-        if all(ord(letter) < 0x80 or ord(letter) >= _FIRST_WIDE for letter in as_utf8):
+        if all(ord(letter) < _FIRST_NOT_ASCII or ord(letter) >= _FIRST_WIDE for letter in as_utf8):
             message = "UTF-8 where GB2312 is asked for"
             raise NotGbk(message)
     try:

@@ -10,6 +10,7 @@ _NS_PER_S = 1_000_000_000
 _ACCESSYOU_BASE = 854_998_103
 _IHUYI_BASE = 16_063_783_563_405_105_174
 _SMS467890_BASE = 800_000
+_MAX_ACCESSYOU_DIGITS = 18
 
 
 def vendor_message_id(vendor: str, sequence: int, arrival_ns: int) -> str:
@@ -29,7 +30,7 @@ def vendor_message_id(vendor: str, sequence: int, arrival_ns: int) -> str:
 
 def accessyou_sequence(message_id: str) -> int:
     """The call behind an AccessYou id, -1 when it cannot be one."""
-    if not message_id.isascii() or not message_id.isdigit() or len(message_id) > 18:
+    if not message_id.isascii() or not message_id.isdigit() or len(message_id) > _MAX_ACCESSYOU_DIGITS:
         return -1
     return max(-1, int(message_id) - _ACCESSYOU_BASE)
 

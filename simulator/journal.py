@@ -84,6 +84,7 @@ class Journal:
 
     def append(
         self,
+        *,
         arrival_ns: int,
         key: int,
         flags: int,

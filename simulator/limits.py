@@ -45,13 +45,12 @@ class Limits:
 
     def submitted(self, account: Account, at_ns: int, messages: int) -> None:
         """Record a breach for each rate of the account that this submission exceeds."""
-        self._rate(account, "calls_per_s", account.calls_per_s, NS_PER_S, at_ns, 1)
-        self._rate(account, "messages_per_s", account.messages_per_s, NS_PER_S, at_ns, messages)
-        self._rate(account, "messages_per_h", account.messages_per_h, _HOUR_NS, at_ns, messages)
+        self._rate(account, "calls_per_s", span_ns=NS_PER_S, at_ns=at_ns, weight=1)
+        self._rate(account, "messages_per_s", span_ns=NS_PER_S, at_ns=at_ns, weight=messages)
+        self._rate(account, "messages_per_h", span_ns=_HOUR_NS, at_ns=at_ns, weight=messages)
 
-    def _rate(
-        self, account: Account, name: str, limit: float, span_ns: int, at_ns: int, weight: int
-    ) -> None:
+    def _rate(self, account: Account, name: str, *, span_ns: int, at_ns: int, weight: int) -> None:
+        limit: float = getattr(account, name)
         if not limit:
             return
         key = (account.vendor, account.name, name)

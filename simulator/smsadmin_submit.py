@@ -38,7 +38,7 @@ def second_layer(value: bytes) -> bytes:
 
 
 def password_fits(account: Account, given: bytes, *, md5: bool) -> bool:
-    """ "32 位的小写字符串" where md5 is asked for, else the password itself."""
+    """`32 位的小写字符串` where md5 is asked for, else the password itself."""
     if not md5:
         return given == gbk.encode(account.password)
     digest = hashlib.md5(gbk.encode(account.password), usedforsecurity=False).hexdigest()
@@ -101,7 +101,7 @@ def submit(desk: Desk, call: Call, rules: Endpoint, linkids: Linkids) -> Answer:
         numbers, invalid = split_numbers(desk, call, mobile, ";", mainland)
         rows, texts = len(numbers) + invalid, [template]
     most = account.number("max_chars")
-    code = _content_error(desk, call, account, texts, rows, rules)
+    code = _content_error(desk, call, rules, texts, rows)
     if not code and account.balance < len(numbers):
         code = "2"
     if code:
@@ -133,11 +133,10 @@ def _check_small_fields(desk: Desk, call: Call, linkids: Linkids) -> None:
         desk.breach(call, "parameter_format", "dtime: 0000-00-00 00:00:00")
 
 
-def _content_error(
-    desk: Desk, call: Call, account: Account, texts: list[str], rows: int, rules: Endpoint
-) -> str:
+def _content_error(desk: Desk, call: Call, rules: Endpoint, texts: list[str], rows: int) -> str:
     longest = max((len(text) for text in texts), default=0)
-    if not rows or not longest:
+    account = call.account
+    if account is None or not rows or not longest:
         return "5"
     if rows > rules.max_numbers:
         desk.breach(call, "too_many_numbers", f"{rows}, {rules.max_numbers} allowed")

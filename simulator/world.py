@@ -129,15 +129,15 @@ class World:
             fates = array("H", self.fates.choose(*place, answer.numbers))
         key = self.journal.keys.index_of(Key(call.vendor, call.claimed, call.endpoint))
         sequence = self.journal.append(
-            request.arrival_ns,
-            key,
-            flags,
-            answer.outcome,
-            answer.numbers,
-            fates if answer.accepted else array("H", bytes(2 * len(answer.numbers))),
-            answer.texts,
-            answer.reference,
-            answer.detail,
+            arrival_ns=request.arrival_ns,
+            key=key,
+            flags=flags,
+            outcome=answer.outcome,
+            numbers=answer.numbers,
+            fates=fates if answer.accepted else array("H", bytes(2 * len(answer.numbers))),
+            texts=answer.texts,
+            reference=answer.reference,
+            detail=answer.detail,
         )
         if answer.refused:
             self.tallies[place].refused += answer.refused
@@ -152,12 +152,11 @@ class World:
         if account.reply_share:
             self._plan_replies(account, sequence, answer.numbers, request.arrival_ns)
 
-    def _plan_reports(
-        self, account: Account, sequence: int, numbers: list[int], fates: array[int], at_ns: int
-    ) -> None:
+    def _plan_reports(self, account: Account, sequence: int, numbers: list[int], fates: array[int], at_ns: int) -> None:
         vendor = self.vendors[account.vendor]
         place = (account.vendor, account.name)
         if not account.push_url and not vendor.can_poll:
+            # AccessYou's wait in its log; the others have nowhere to send them.
             self.tallies[place].unclaimed += len(numbers)
             return
         known = self.fates.known

@@ -1,5 +1,6 @@
 """One simulator process for all tests here, reset before each; a real server that takes pushes."""
 
+import http.client
 import http.server
 import itertools
 import threading
@@ -7,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import http.client
 import pytest
 
 from simulator.client import Simulator

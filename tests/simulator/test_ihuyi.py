@@ -46,7 +46,7 @@ def xml(root: str, code: str, message: str, last: str) -> str:
     ],
 )
 def test_refusals_have_the_documented_code_and_smsid_0(
-    send: Any, new_account: Any, simulator: Simulator, change: dict[str, str], code: str, message: str,
+    send: Any, new_account: Any, simulator: Simulator, *, change: dict[str, str], code: str, message: str,
     breaches: list[str],
 ) -> None:  # fmt: skip
     """2.5, in XML."""

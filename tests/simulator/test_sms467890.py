@@ -36,7 +36,7 @@ def post(send: Callable[..., Any], uid: str, path: str = _SEND, **fields: str) -
     ],
 )
 def test_refusals_carry_the_documented_code(
-    send: Any, new_account: Any, simulator: Simulator, change: dict[str, str], code: str, breaches: list[str]
+    send: Any, new_account: Any, simulator: Simulator, *, change: dict[str, str], code: str, breaches: list[str]
 ) -> None:
     """Each row of the respCode table that a request can bring about."""
     uid = new_account("sms467890")
@@ -76,7 +76,7 @@ def test_a_frozen_account_has_a_code_for_each_address(
 
 
 def test_the_balance_stands_in_the_message_and_falls(send: Any, new_account: Any) -> None:
-    """respMsg shows the balance; 5 when it does not suffice."""
+    """RespMsg shows the balance; 5 when it does not suffice."""
     uid = new_account("sms467890", balance=1)
     ask = b'{"status":"success","respCode":"0","respMsg":"%d","msgid":""}'
     assert post(send, uid, _BALANCE, pwd="secret") == ask % 1
@@ -94,9 +94,7 @@ def test_upper_case_names_are_breaches(send: Any, new_account: Any, simulator: S
     assert kinds == {"parameter_unknown", "parameter_missing"}
 
 
-def test_repeats_are_swallowed_with_success_when_switched_on(
-    send: Any, new_account: Any, simulator: Simulator
-) -> None:
+def test_repeats_are_swallowed_with_success_when_switched_on(send: Any, new_account: Any, simulator: Simulator) -> None:
     """Note B."""
     uid = new_account("sms467890", options={"deduplicate_s": 60})
     post(send, uid, **_GOOD)

@@ -37,7 +37,7 @@ def post(send: Callable[..., Any], name: str, **fields: str) -> str:
     ],
 )
 def test_refusals_are_code_and_message_only(
-    send: Any, new_account: Any, simulator: Simulator, change: dict[str, str], answer: str, breaches: list[str]
+    send: Any, new_account: Any, simulator: Simulator, *, change: dict[str, str], answer: str, breaches: list[str]
 ) -> None:
     """1.7.1: 如果响应的状态不是"0",则只有状态和消息."""
     name = new_account("xioo", sensitive_words=["坏词"])
@@ -122,7 +122,7 @@ def test_replies_are_pushed_as_records(send: Any, new_account: Any, simulator: S
     post(send, name, **{**_GOOD, "mobile": "13800000000,13800000001", "extno": "123"})
     simulator.wait_until_delivered()
     found = [dict(parse_qsl(push.body.decode())) for push in receiver.pushed]
-    records = [one["args"] for one in found if "args" in one][0].split("#@@#")
+    records = next(one["args"] for one in found if "args" in one).split("#@@#")
     fields = [record.split("#@#") for record in records]
     assert [(one[0], one[1], one[3]) for one in fields] == [
         ("13800000000", "收到", "008123"),
