@@ -16,7 +16,7 @@ from sendmill.errors import NotEncodable
 FORM_HEADERS: Mapping[str, str] = {"Content-Type": "application/x-www-form-urlencoded"}
 """The header of every form that is posted. It names no charset: the vendors' own samples name none either."""
 
-_AROUND_NAMES = " \t\r\n\0\ufeff"
+_AROUND_NAMES = " \t\r\n\0"
 
 
 def encode_text(text: str, charset: str) -> bytes:
@@ -61,7 +61,7 @@ def percent_decode(raw: bytes, charset: str = "utf-8") -> str:
 def decode_form(raw: bytes, charset: str = "utf-8") -> dict[str, str]:
     """The fields of a form, names trimmed; the first of two equal names wins, and a name without `=` is empty."""
     fields: dict[str, str] = {}
-    for pair in raw.strip(b" \t\r\n\0").split(b"&"):
+    for pair in raw.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n\0").split(b"&"):
         name, _, value = pair.partition(b"=")
         if key := percent_decode(name, charset).strip(_AROUND_NAMES):
             fields.setdefault(key, percent_decode(value, charset))
