@@ -1,8 +1,9 @@
 """Which rows of a job were seen before, in few bytes a row.
 
-A Python set of 10 million numbers takes 900 MB. Here a row's key is divided by a number of buckets: the remainder chooses
-the bucket, and the quotient, which is short, is appended to that bucket's bytes. That is exact, because bucket and
-quotient give the key back. The number of buckets is a prime, so that numbers in steps of 10 or 1,000 use them all.
+A Python set of 10 million numbers takes well over 500 MB. Here a row's key is divided by a number of buckets: the
+remainder chooses the bucket, and the quotient, which is short, is appended to that bucket's bytes. That is exact,
+because bucket and quotient give the key back. The number of buckets is a prime, so that numbers in steps of 10 or 1,000
+use them all.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _HASH_MASK = (1 << _HASH_BITS) - 1
 class SeenRows:
     """The rows of one job.
 
-    Rows of one text are told apart by their number, exactly. Rows of a template are told apart by a 61-bit hash of number
-    and text, keyed anew for each job: among 10 million rows, two different ones are taken for the same with a probability
-    of 2 in 100,000.
+    Rows of one text are told apart by their number, exactly. Rows of a template are told apart by a 61-bit hash of
+    number and text, keyed anew for each job: among 10 million rows, two different ones are taken for the same with a
+    probability of 2 in 100,000.
 
     Costs at most 12 bytes a row, or 12 MB where that is more.
 
@@ -119,7 +120,7 @@ class SeenRows:
                 new_rows += 1
             else:
                 raise InvalidOption(
-                    f"the job has more than {LARGEST_JOB_ROWS:,} rows: removing duplicates ends there, give dedupe=False"
+                    f"duplicates are removed in jobs of up to {LARGEST_JOB_ROWS:,} rows: give dedupe=False"
                 )
         self._count += new_rows
         return repeated

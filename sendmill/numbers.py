@@ -1,7 +1,7 @@
 """Phone numbers: checked and written as E.164 with the plus sign.
 
-`normalise` is the one gate: what passes it is a number that the numbering plans of `phonenumbers` call valid. A producer
-passes hundreds of thousands of numbers a second through it, so numbers in blocks that are valid as a whole
+`normalise` is the one gate: what passes it is a number that the numbering plans of `phonenumbers` call valid. A
+producer passes hundreds of thousands of numbers a second through it, so numbers in blocks that are valid as a whole
 (`sendmill.number_blocks`) skip the library; a test holds that both ways give the same answer.
 """
 
@@ -25,10 +25,10 @@ _MASK_SHORTER_THAN_CHARS = 9
 def normalise(raw: str, region: str | None = None) -> str:
     """Check a number and write it as E.164, such as `+85298882844`.
 
-    Digits may be parted by spaces, hyphens, dots, slashes and parentheses. With a plus sign the digits are taken as they
-    stand: a trunk zero after the country code is refused, not guessed away. Without one the number is read as somebody in
-    `region` would dial it, trunk zero and international prefix included; without a region it is refused, because
-    `85298882844` may be a number of several countries.
+    Digits may be parted by spaces, hyphens, dots, slashes and parentheses. With a plus sign the digits are taken as
+    they stand: a trunk zero after the country code is refused, not guessed away. Without one the number is read as
+    somebody in `region` would dial it, trunk zero and international prefix included; without a region it is refused,
+    because `85298882844` may be a number of several countries.
 
     Args:
         raw: the number as it was given.

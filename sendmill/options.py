@@ -125,7 +125,7 @@ def _refuse_unknown(given: Mapping[str, object]) -> None:
 
 def _one_of(words: type[_Word], name: str, value: object) -> _Word:
     try:
-        return words(value)
+        return words(str(value))
     except ValueError:
         raise InvalidOption(f"{name} {_shown(value)} is unknown: it is one of {', '.join(words)}") from None
 

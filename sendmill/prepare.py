@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from sendmill.dedupe import SeenRows
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
 from sendmill.messages import Sms, TemplateSms
-from sendmill.numbers import mask, normalise, pack, unpack
+from sendmill.numbers import mask, normalise, pack
 from sendmill.options import SendOptions
 from sendmill.states import State
 from sendmill.template import Template
@@ -81,15 +81,16 @@ def prepare(content: Content, options: SendOptions) -> Iterator[PreparedRow | Re
 def prepare_batches(content: Content, options: SendOptions) -> Iterator[PreparedBatch]:
     """Read a job in batches of up to 1,000 rows, in order: several times as fast as row by row.
 
-    What concerns the whole job is checked at once: the text or template, that there is a recipient at all, and the first
-    row where it is the only one. The first batch is read for that.
+    What concerns the whole job is checked at once: the text or template, that there is a recipient at all, and the
+    first row where it is the only one. The first batch is read for that.
 
     Args:
         content: what to send.
         options: how; `region` and `dedupe` matter here.
 
     Raises:
-        InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's InvalidNumber.
+        InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's
+        InvalidNumber.
             While rows are read: InvalidOption, where the job is too long to remove duplicates.
     """
     if isinstance(content, Sms):
@@ -179,14 +180,14 @@ def _valid_numbers(
 
 def _template_batches(template: Template, given: Iterator[object], options: SendOptions) -> Iterator[PreparedBatch]:
     seen = SeenRows(by_text=bool(template.fields)) if options.dedupe else None
-    row = 0
+    first_row = 1
     while batch := list(islice(given, BATCH_ROWS)):
         rows: list[int] = []
         numbers: list[int] = []
         values: list[tuple[str, ...]] = []
         texts: list[str] = []
         refused: list[RefusedRow] = []
-        for row, mapping in enumerate(batch, row + 1):
+        for row, mapping in enumerate(batch, first_row):
             try:
                 number, filled, text = _template_row(template, mapping, options.region)
             except InvalidMessage as error:
@@ -198,9 +199,13 @@ def _template_batches(template: Template, given: Iterator[object], options: Send
             texts.append(text)
         repeated = seen.add_many(numbers, texts) if seen is not None else None
         if repeated:
-            refused += [_duplicate(rows[position], unpack(numbers[position])) for position in repeated]
-            rows, numbers, values = (_without(column, repeated) for column in (rows, numbers, values))
+            refused += [
+                _duplicate(rows[position], _recipient(batch[rows[position] - first_row])) for position in repeated
+            ]
+            rows, numbers = _without(rows, repeated), _without(numbers, repeated)
+            values = _without(values, repeated)
         yield PreparedBatch(len(batch), rows, numbers, values, refused)
+        first_row += len(batch)
 
 
 def _template_row(template: Template, row: object, region: str | None) -> tuple[int, tuple[str, ...], str]:

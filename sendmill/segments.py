@@ -1,8 +1,8 @@
 """Billed parts of a text, counted as the GSM standard does.
 
 A text whose characters all stand in the GSM 7-bit alphabet or its extension table (3GPP TS 23.038, 6.2.1) is billed in
-septets: 160 in one part, 153 in each of several. Any other text is billed in 16-bit units: 70 and 67. Several parts hold
-fewer because each carries a header (3GPP TS 23.040, 9.2.3.24.1). A part never ends inside an escape sequence or a
+septets: 160 in one part, 153 in each of several. Any other text is billed in 16-bit units: 70 and 67. Several parts
+hold fewer because each carries a header (3GPP TS 23.040, 9.2.3.24.1). A part never ends inside an escape sequence or a
 surrogate pair, so a text may need one part more than its length divided by the part's says.
 """
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
 from sendmill.errors import InvalidTemplate
 
@@ -62,8 +63,8 @@ class Template:
 
     def fill(self, values: Sequence[str]) -> str:
         """The text with `values`, given in the order of `fields`."""
-        values = tuple(values)
-        return self._format % (values if self._order is None else self._order(values))
+        in_order = tuple(values) if self._order is None else self._order(values)
+        return self._format % in_order
 
     def render(self, row: Mapping[str, object]) -> str:
         """The text for a row. Raises like `values`."""
@@ -95,7 +96,7 @@ def _parse(text: str) -> tuple[list[str], list[str]]:
         name = text[brace + 1 : end]
         if not name or not all(map(_may_stand_in_a_name, name)):
             raise InvalidTemplate(
-                f"the place at character {brace + 1} has no usable name: letters, digits and _ may stand between the braces"
+                f"the place at character {brace + 1} has no usable name: a name has letters, digits and _"
             )
         names.append(name)
         pieces.append("")
@@ -109,7 +110,7 @@ def _may_stand_in_a_name(character: str) -> bool:
     return character == "_" or unicodedata.category(character)[0] in "LMN"
 
 
-def _tuple_getter(keys):
+def _tuple_getter(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
     """`itemgetter` that gives a tuple for any number of keys."""
     match len(keys):
         case 0:

@@ -15,9 +15,9 @@ BASIC = (
 EXTENSION = "\f^{}\\[~]|€"
 
 
-def split(characters_in_units, in_each):
+def split(characters_in_units: list[int], in_each: int) -> list[list[int]]:
     """Cut greedily into parts without breaking a character: the plain reading of the standard."""
-    parts = [[]]
+    parts: list[list[int]] = [[]]
     for units in characters_in_units:
         if sum(parts[-1]) + units > in_each:
             parts.append([])
@@ -51,12 +51,12 @@ def split(characters_in_units, in_each):
         ("a" * 65 + "😀" + "a" * 67, Segments("UCS-2", 134, 2)),
     ],
 )
-def test_parts_are_counted_as_the_standard_says(text, expected):
+def test_parts_are_counted_as_the_standard_says(text: str, expected: Segments) -> None:
     """Borders of one, two and three parts; an escape or surrogate pair on a border moves to the next part."""
     assert expected == count_segments(text)
 
 
-def test_the_alphabet_has_128_places():
+def test_the_alphabet_has_128_places() -> None:
     """127 characters of the basic table, the escape being the 128th."""
     assert 127 == len(set(BASIC))
     assert Segments("GSM-7", 127, 1) == count_segments(BASIC)
@@ -64,7 +64,7 @@ def test_the_alphabet_has_128_places():
 
 
 @given(st.text(BASIC + EXTENSION * 5, min_size=1, max_size=600))
-def test_gsm_texts_split_without_breaking_an_escape(text):
+def test_gsm_texts_split_without_breaking_an_escape(text: str) -> None:
     """Any text of the alphabet: the same parts as a plain greedy cut."""
     widths = [2 if character in EXTENSION else 1 for character in text]
     expected = 1 if sum(widths) <= 160 else len(split(widths, 153))
@@ -72,7 +72,7 @@ def test_gsm_texts_split_without_breaking_an_escape(text):
 
 
 @given(st.text(max_size=300).map(lambda text: text + "您"))
-def test_other_texts_split_without_breaking_a_surrogate_pair(text):
+def test_other_texts_split_without_breaking_a_surrogate_pair(text: str) -> None:
     """Any text with a character outside the alphabet: units are those of UTF-16."""
     widths = [len(character.encode("utf-16-le", "surrogatepass")) // 2 for character in text]
     expected = 1 if sum(widths) <= 70 else len(split(widths, 67))
