@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.source import Source, has
 from sendmill.errors import ConfigError
+
+_IN_THE_FILE: Final = {
+    "string_type": "should be a text in quotes",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "mapping_type": "should be a table",
+    "list_type": "should be a list",
+    "too_short": "should not be empty",
+    "string_too_short": "should not be empty",
+}
 
 
 def first_problem(
@@ -27,7 +44,8 @@ def first_problem(
     """
     details = error.errors(include_url=False, include_context=False, include_input=False)
     found = [((*keys, *_within(values, detail["loc"], detail["type"])), detail) for detail in details]
-    found.sort(key=lambda item: source.line_of(item[0]))
+    # An unknown key is most likely the missing one, written wrong.
+    found.sort(key=lambda item: (item[1]["type"] == "missing", source.line_of(item[0])))
     where, detail = found[0]
     problem = _sentence(detail, model, where[len(keys) :])
     if len(found) > 1:
@@ -37,7 +55,7 @@ def first_problem(
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """`did you mean x?`, or all that is known."""
-    matches = get_close_matches(word, known, n=1)
+    matches = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {matches[0]}?" if matches else f"known are {', '.join(sorted(known))}"
 
 
@@ -46,7 +64,11 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], loc: Sequence[str | 
         return f"unknown key: {nearest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
     if detail["type"] == "missing":
         return "missing: add it here"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if detail["type"] in _IN_THE_FILE:
+        return _IN_THE_FILE[detail["type"]]
+    message = detail["msg"].removeprefix("Value error, ")
+    for theirs in ("Input should ", "String should ", "Value should "):
+        message = message.replace(theirs, "should ", 1)
     return message[:1].lower() + message[1:]
 
 

@@ -40,7 +40,7 @@ def processes(path: Path = PATH) -> Mapping[str, str]:
     return found
 
 
-def argv(name: str) -> Sequence[str]:
+def argv(name: str) -> list[str]:
     """What to execute, from the repository's root, to become that process: a plain shell that its command replaces.
 
     Raises:
@@ -49,7 +49,13 @@ def argv(name: str) -> Sequence[str]:
     known = processes()
     if name not in known:
         raise ConfigError(f"the Procfile has no {name}: one of {', '.join(known)}")
-    return ("/bin/sh", "-c", f"exec {known[name]}")
+    return ["/bin/sh", "-c", f"exec {known[name]}"]
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a Procfile line expects: `celery` and `python` are those of the running interpreter."""
+    here = str(Path(sys.executable).parent)
+    return {**environ, "PATH": os.pathsep.join([here, environ.get("PATH", os.defpath)])}
 
 
 def queues_of(command: str) -> Sequence[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.source import Source
-from sendmill.errors import ConfigError
 
 
 def resolve(source: Source, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -48,8 +47,4 @@ def _from_file(name: str, keys: tuple[str | int, ...], source: Source) -> str:
         return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise _unreadable(source, keys, str(path), why) from None
-
-
-def _unreadable(source: Source, keys: tuple[str | int, ...], path: str, why: str | None) -> ConfigError:
-    return source.error(keys, f"{path} cannot be read ({why}): mend the file or name another")
+        raise source.error(keys, f"{path} cannot be read ({why})") from None

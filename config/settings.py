@@ -29,7 +29,7 @@ Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
 
 def _not_jobs(name: str) -> str:
     if name == "jobs":
-        raise ValueError("an account cannot be called jobs: its Redis keys would stand among those of jobs")
+        raise ValueError("an account cannot have this name: Redis keys of jobs have it")
     return name
 
 
