@@ -1,0 +1,134 @@
+"""The Celery application: `celery -A workers.app worker -Q …` and `celery -A workers.app beat`.
+
+Every task is a thin wrapper: it names a step of the flow (in `tasks`), which runs on the process's loop. None carries a
+message, none is retried by Celery, all may run twice: what they do is decided by scripts in Redis.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import structlog
+from celery import signals
+
+from config import names
+from config.celery import make_app
+from config.load import load
+from config.logging import configure_logging
+from config.queues import SEND
+from config.settings import Settings
+from providers import registry
+from sendmill.errors import ConfigError
+from tasks import balance, plan, poll, query, reports, requests, settle, wake
+from tasks.runtime import Runtime
+from workers.process import WorkerProcess
+
+DRAIN_TIMEOUT_S = 150.0
+"""Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
+
+STEP_TIMEOUT_S = 120.0
+USAGE_EXIT = 2
+
+
+def _settings() -> Settings:
+    try:
+        return load(None, registry.models(), os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"sendmill: {error}\n")
+        raise SystemExit(USAGE_EXIT) from None
+
+
+settings = _settings()
+app = make_app(settings)
+process = WorkerProcess(app, settings)
+
+
+def _task(name: str) -> Any:
+    return app.task(name=name, ignore_result=True, typing=False)
+
+
+@_task(names.PLAN)
+def plan_job(job: str) -> None:
+    """Plan a job. Safe to run twice: what is planned already stays as it is."""
+
+    async def step(_: WorkerProcess, runtime: Runtime) -> None:
+        with structlog.contextvars.bound_contextvars(job=job):
+            await plan.plan(runtime, job)
+
+    process.run(step, timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.DRAIN)
+def drain(account: str) -> None:
+    """Drain an account. Safe to run twice: a process has one drain for each account, and Redis decides for all."""
+
+    async def step(worker: WorkerProcess, _: Runtime) -> None:
+        assert worker.drains is not None, "opened with the runtime"
+        with structlog.contextvars.bound_contextvars(account=account):
+            await worker.drains.drain(account)
+
+    process.run(step, timeout_s=DRAIN_TIMEOUT_S)
+
+
+@_task(names.TICK)
+def tick() -> None:
+    """Sweep, plan what is due, wake. Safe to run twice: sweeps move what time has decided."""
+    process.run(lambda _, runtime: wake.tick(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.POLL)
+def poll_vendors() -> None:
+    """Poll reports and replies. Safe to run twice: an address is polled once in its interval."""
+    process.run(lambda _, runtime: poll.poll(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.QUERY)
+def query_vendors() -> None:
+    """Ask about single messages. Safe to run twice: asking changes nothing at the vendor."""
+    process.run(lambda _, runtime: query.query(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.FOLD)
+def fold_inbox() -> None:
+    """Fold what vendors said. Safe to run twice: folding a report again changes nothing."""
+    process.run(lambda _, runtime: reports.fold(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.SETTLE)
+def settle_rows() -> None:
+    """Give up on reports that never came, remove old jobs. Safe to run twice."""
+    process.run(lambda _, runtime: settle.settle(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.BALANCE)
+def ask_balances() -> None:
+    """Ask for balances. Safe to run twice: one process asks an account in an interval."""
+    process.run(lambda _, runtime: balance.balances(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.REQUESTS)
+def answer_requests() -> None:
+    """Answer the command line. Safe to run twice: a request is taken once."""
+    process.run(lambda _, runtime: requests.answer_requests(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@signals.setup_logging.connect
+def _logging(**_: Any) -> None:
+    configure_logging(settings)
+
+
+@signals.worker_ready.connect
+def _ready(sender: Any, **_: Any) -> None:
+    process.start_heart(sends=SEND in sender.app.amqp.queues.consume_from)
+
+
+@signals.worker_shutting_down.connect
+def _stopping(**_: Any) -> None:
+    process.begin_stop()
+
+
+@signals.worker_shutdown.connect
+def _ended(**_: Any) -> None:
+    process.end()

@@ -1,0 +1,96 @@
+"""What a worker process keeps between tasks: its loop, its runtime, its drains."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+from celery import Celery
+from redis.exceptions import RedisError
+
+from config.settings import Settings
+from tasks.drains import Drains
+from tasks.runtime import Runtime
+from tasks.wake import beat_heart
+from workers.loop import LoopThread
+
+HEARTBEAT_S = 1.0
+_CLOSE_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+Step = Callable[["WorkerProcess", Runtime], Coroutine[object, object, None]]
+
+
+class WorkerProcess:
+    """One for each process. Nothing is opened before the first task or heartbeat."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._loop = LoopThread()
+        self._opening: asyncio.Lock | None = None
+        self._runtime: Runtime | None = None
+        self._stopping = threading.Event()
+        self._heart: asyncio.Future[None] | None = None
+        self.drains: Drains | None = None
+
+    def run(self, step: Step, *, timeout_s: float) -> None:
+        """Run a step of the flow on the loop. Redis being away is one line: the next tick does the step again."""
+        try:
+            self._loop.run(self._step(step), timeout_s=timeout_s)
+        except (RedisError, OSError) as error:
+            log.warning("Redis is away: the next tick tries again", error=type(error).__name__)
+
+    async def _step(self, step: Step) -> None:
+        await step(self, await self._opened())
+
+    async def _opened(self) -> Runtime:
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if self._runtime is None:
+                self._runtime = await Runtime.open(self._settings, self._send_task, stopping=self._stopping.is_set)
+                self.drains = Drains(self._runtime)
+            return self._runtime
+
+    def _send_task(self, name: str, args: Sequence[Any]) -> None:
+        try:
+            self._app.send_task(name, args=list(args), retry=False, ignore_result=True)
+        except Exception as error:  # noqa: BLE001 - whatever kombu raises: a wake-up that is lost costs a tick
+            log.warning("a wake-up was lost", task=name, error=type(error).__name__)
+
+    # --- signals -------------------------------------------------------------------------------------------------
+
+    def start_heart(self, *, sends: bool) -> None:
+        """Open the runtime as soon as Redis answers; a process that sends says every second that it lives."""
+        asyncio.run_coroutine_threadsafe(self._live(sends=sends), self._loop.loop)
+
+    async def _live(self, *, sends: bool) -> None:
+        said = False
+        while not self._stopping.is_set():
+            try:
+                runtime = await self._opened()
+                if sends:
+                    await beat_heart(runtime)
+                said = False
+            except (RedisError, OSError) as error:
+                if not said:
+                    log.warning("Redis is away, trying again every second", error=type(error).__name__)
+                said = True
+            await asyncio.sleep(HEARTBEAT_S)
+
+    def begin_stop(self) -> None:
+        """Start nothing more; what is on the wire goes on."""
+        self._stopping.set()
+        if self.drains is not None:
+            self._loop.loop.call_soon_threadsafe(self.drains.stop)
+
+    def end(self) -> None:
+        """Close what is open."""
+        if self._runtime is not None:
+            self._loop.run(self._runtime.close(), timeout_s=_CLOSE_S)
+        self._loop.stop()
