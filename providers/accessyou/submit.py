@@ -35,7 +35,7 @@ def content_of(message: Message, settings: AccessYouSettings) -> str:
 
 def check_options(message: Message) -> None:
     """Raises InvalidOption where `dnc` is neither `y` nor `n`."""
-    if message.options.get("dnc", "n") not in {"y", "n"}:
+    if message.options.get("dnc", "n") not in ("y", "n"):
         raise InvalidOption("dnc is y or n")
 
 
