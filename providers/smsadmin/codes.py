@@ -1,4 +1,4 @@
-"""What smsadmin.cn's codes and state words mean, endpoint by endpoint, and how a code is read from an answer.
+"""What smsadmin.cn's codes and state words mean, endpoint by endpoint.
 
 smsadmin.txt 1.0.5: §2 to §4 (submits), §5 (balance), §6 (words), §7 and §8 (polls), §10 (states).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from providers.outcomes import CodeTable
 from sendmill.errors import BadCredentials, ContentRefused, Frozen, NoBalance, RequestRefused
@@ -55,34 +54,3 @@ STATES: Mapping[str, State] = {
 
 CARRIER_CODE = re.compile(r"[A-Z]{2,4}:[0-9A-Z]{1,6}")
 """How carriers' gateways write their own failures: `MK:0012`, `ERR:104` (the latter is in xioo's table)."""
-
-# The document prints "0 发送成功!", the live service sends "0发送成功!". What follows a code is Chinese or nothing, so
-# "502 Bad Gateway" and "1.5" are no codes; three digits are enough for all and too few for a phone number.
-_ANSWER = re.compile(r"([0-9]{1,3})(?![0-9])\s*([^\x00-\x7f].*)?", re.DOTALL)
-_LIMIT_CHARS = re.compile(r"超过\s*([0-9]{1,5})\s*个字")
-_LIMIT_NUMBERS = re.compile(r"最大量\s*([0-9]{1,6})\s*条")
-
-
-class Coded(NamedTuple):
-    """An answer of the form `<code><words>`."""
-
-    code: str
-    words: str
-
-    @property
-    def says_success(self) -> bool:
-        """True for a bare code and for words of success: "0发送失败" would contradict itself."""
-        return not self.words or "成功" in self.words
-
-    @property
-    def limit(self) -> str | None:
-        """The number that codes 3 (numbers in a call) and 7 (characters) name."""
-        pattern = {"3": _LIMIT_NUMBERS, "7": _LIMIT_CHARS}.get(self.code)
-        found = pattern.search(self.words) if pattern else None
-        return found[1] if found else None
-
-
-def read_code(answer: str) -> Coded | None:
-    """The whole leading number of an answer and its words; None where the answer is nothing of the kind."""
-    found = _ANSWER.fullmatch(answer)
-    return Coded(found[1], found[2] or "") if found else None

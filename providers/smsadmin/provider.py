@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NoReturn
 
 from providers.base import (
     Accepted,
@@ -25,28 +24,24 @@ from providers.base import (
 from providers.content import refuse_empty, refuse_options, refuse_sender, utf16_units
 from providers.forms import FORM_HEADERS, encode_form, encode_text, percent_encode
 from providers.mainland import check_mainland, to_national
-from providers.outcomes import CodeTable, judge, unreadable
+from providers.outcomes import judge, unreadable
 from providers.parts import count_characters
 from providers.secrets import secrets_of
 from providers.signatures import bracketed, is_signed
 from providers.smsadmin import receive
+from providers.smsadmin.answers import body_of, coded_of, over_limit, refuse, text_of
 from providers.smsadmin.codes import (
     BALANCE_CODES,
     REPLY_POLL_CODES,
     REPORT_POLL_CODES,
     SUBMIT_CODES,
-    Coded,
-    read_code,
 )
 from providers.smsadmin.settings import SmsadminSettings
 from sendmill.errors import (
     ConfigError,
-    ContentRefused,
     InvalidOption,
     NotEncodable,
     PushRefused,
-    Refused,
-    RequestRefused,
     TextTooLong,
 )
 from sendmill.segments import Segments
@@ -65,8 +60,6 @@ POLL_INTERVAL_S = 5.0
 """§7, §8: 轮询间隔为 5 秒."""
 
 _PATH_ENDS = {"plain": "", "md5": "_md5", "urlencode": "_urldecode"}
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_BLANK = b" \t\r\n\0"
 _BALANCE = re.compile(r"剩余资费\s*[=＝:：]\s*(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)(?![0-9.])")
 
 
@@ -154,11 +147,11 @@ class Smsadmin(Provider):
         """`0` and words of success, or an error by code."""
         del call
         status = response.status
-        coded = _coded(response)
+        coded = coded_of(response)
         if coded.code == "0" and not coded.says_success:
             raise unreadable(self.name, "has code 0 and no words of success", http_status=status)
         if coded.limit is not None:
-            raise _over_limit(coded, status)
+            raise over_limit(coded, status)
         judge(self.name, coded.code, SUBMIT_CODES, not_sent=self._settings.treat_as_not_sent, http_status=status)
         return Accepted(answer="0 发送成功!")
 
@@ -173,9 +166,9 @@ class Smsadmin(Provider):
 
     def balance(self, response: Response) -> Balance:
         """`用户ID=… 剩余资费=…` on one line or two. The document does not say what the number counts."""
-        found = _BALANCE.search(_text(response))
+        found = _BALANCE.search(text_of(response))
         if found is None:
-            _refuse(BALANCE_CODES, response)
+            refuse(BALANCE_CODES, response)
         return Balance(found[1], "credit")
 
     def poll_request(self, poll: Poll) -> Request:
@@ -184,17 +177,17 @@ class Smsadmin(Provider):
 
     def polled(self, poll: Poll, response: Response) -> Received:
         """The records; nothing only where the vendor says exactly so."""
-        text = _text(response)
+        text = text_of(response)
         codes = REPORT_POLL_CODES if poll.name == "report" else REPLY_POLL_CODES
         # Exact words first, then records, then codes: "150" and "1" are also how a phone number begins.
         if text in codes and codes[text] is None:
             return Received()
         if poll.name == "report":
-            received = receive.polled_reports(_body(response), self._carrier_codes)
+            received = receive.polled_reports(body_of(response), self._carrier_codes)
         else:
-            received = receive.polled_replies(_body(response), urlencoded=poll.name == "reve_urlencode")
+            received = receive.polled_replies(body_of(response), urlencoded=poll.name == "reve_urlencode")
         if received is None:
-            _refuse(codes, response)
+            refuse(codes, response)
         return received
 
     # --- being told ----------------------------------------------------------------------------------------------
@@ -240,40 +233,6 @@ class Smsadmin(Provider):
     def _query(self, path: str, uid: str) -> Request:
         form = encode_form([("uid", uid), ("pwd", self._pwd)], CHARSET)
         return Request("GET", f"{self._base_url}/{path}/?{form}")
-
-
-def _body(response: Response) -> bytes:
-    body = response.body.strip(_BLANK)
-    while body.startswith(_BYTE_ORDER_MARK):
-        body = body.removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANK)
-    return body
-
-
-def _text(response: Response) -> str:
-    return _body(response).decode(receive.CHARSET, "replace")
-
-
-def _coded(response: Response) -> Coded:
-    coded = read_code(_text(response))
-    if coded is None:
-        raise unreadable("smsadmin", "has no code", http_status=response.status)
-    return coded
-
-
-def _over_limit(coded: Coded, http_status: int) -> Refused:
-    if coded.code == "7":
-        return ContentRefused(
-            f"smsadmin takes texts of up to {coded.limit} characters here", vendor_code="7", http_status=http_status
-        )
-    return RequestRefused(
-        f"smsadmin takes up to {coded.limit} numbers in a call", vendor_code="3", http_status=http_status
-    )
-
-
-def _refuse(codes: CodeTable, response: Response) -> NoReturn:
-    """Raise what an answer stands for that is no success of a look-up."""
-    judge("smsadmin", _coded(response).code, codes, http_status=response.status)
-    raise unreadable("smsadmin", "has a code of success and nothing else", http_status=response.status)
 
 
 def _fits(value: str) -> bool:

@@ -19,12 +19,10 @@ from providers.base import Push, Received, Reply, Report
 from providers.clock import parse_wall_clock
 from providers.forms import push_fields
 from providers.mainland import sender_of_reply, to_e164
+from providers.smsadmin.answers import CHARSET
 from providers.smsadmin.codes import CARRIER_CODE, STATES
 from sendmill.errors import PushRefused
 from sendmill.states import State
-
-CHARSET = "gb18030"
-"""§1 says GB2312. This charset contains it and what real handsets write besides."""
 
 RECORDS_PER_POLL = 20
 """§7, §8: an answer holds at most so many; where there are as many, more may wait."""

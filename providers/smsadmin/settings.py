@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from config.settings import AccountSettings
 from providers.addresses import VendorUrl
@@ -54,3 +54,10 @@ class SmsadminSettings(AccountSettings):
 
     ack: str = "OK"
     """The body of our answer to a push. The document asks for none (§9, §10)."""
+
+    @field_validator("polls")
+    @classmethod
+    def _one_address_for_replies(cls, polls: Sequence[str]) -> Sequence[str]:
+        if len(set(polls)) < len(polls) or {"reve", "reve_urlencode"} <= set(polls):
+            raise ValueError("name each address once, and reve or reve_urlencode but not both")
+        return polls

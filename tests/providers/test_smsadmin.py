@@ -11,6 +11,7 @@ import pytest
 
 from providers.base import Accepted, Balance, Message, Request
 from providers.smsadmin import Smsadmin, SmsadminSettings
+from providers.smsadmin.answers import read_code
 from providers.smsadmin.codes import (
     BALANCE_CODES,
     PERSONALISED_CODES,
@@ -18,7 +19,6 @@ from providers.smsadmin.codes import (
     REPORT_POLL_CODES,
     SUBMIT_CODES,
     WORDS_CODES,
-    read_code,
 )
 from sendmill.errors import (
     BadCredentials,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from providers.base import Ack, Poll, Push, Received, Reply, Report, Request
 from providers.clock import VENDOR_ZONE
@@ -46,6 +47,14 @@ def test_reports_and_encoded_replies_are_polled_every_five_seconds() -> None:
     """§7, §8: 轮询间隔为 5 秒. The encoded form of the replies is the one that cannot be misread."""
     assert [REPORT, REPLY_ENCODED] == _provider().polls
     assert [REPLY] == _provider(polls=["reve"]).polls
+    assert [] == _provider(polls=[]).polls
+
+
+@pytest.mark.parametrize("polls", [["reve", "reve_urlencode"], ["report", "report"], ["mgz"]])
+def test_no_two_polls_share_records(polls: list[str]) -> None:
+    """Each record is given once, so one address would take what the other should have had."""
+    with pytest.raises(ValidationError):
+        _provider(polls=polls)
 
 
 @pytest.mark.parametrize("path", ["report", "reve", "reve_urlencode"])
