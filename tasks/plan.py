@@ -7,19 +7,19 @@ repeated by the tick, because the job stays in `due` until its last chunk is pla
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 import structlog
-from redis.exceptions import WatchError
 
 from providers.base import Message
 from sendmill.errors import InvalidMessage, UnknownAccount
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk, decode_meta
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
 from sendmill.states import State
@@ -35,6 +35,8 @@ SINGLES_ROWS = 100
 
 SLICES_AT_ONCE = 50
 _ADD_BYTES = 2_000_000
+
+_PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
 
 log = structlog.get_logger(__name__)
 
@@ -282,11 +284,6 @@ def _refused_slice(meta: JobMeta, chunk: Chunk, cut: Cut) -> tuple[bytes, dict[i
     return blob, details
 
 
-def _unless_raced() -> contextlib.suppress:
-    # Another plan of this job counted the chunk meanwhile: what this one would write stands there already.
-    return contextlib.suppress(WatchError)
-
-
 async def _planned(runtime: Runtime, meta: JobMeta, number: int, cut: Cut, *, refused: bool) -> None:
     """Count a chunk as planned, once: its slices become the job's, the chunk goes."""
     jobs = runtime.jobs
@@ -296,19 +293,7 @@ async def _planned(runtime: Runtime, meta: JobMeta, number: int, cut: Cut, *, re
     ]
     if refused:
         entries.append(msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, len(cut.slices)), 0)))
-    async with runtime.server.pipeline(transaction=True) as pipe, _unless_raced():
-        await pipe.watch(jobs.job(meta.job))
-        planned = int(await pipe.hget(jobs.job(meta.job), "planned") or 0)
-        if planned != number:
-            return
-        pipe.multi()
-        if entries:
-            pipe.rpush(jobs.slices(meta.job), *entries)
-        pipe.hset(jobs.job(meta.job), "planned", number + 1)
-        pipe.hincrby(jobs.job(meta.job), "segments", cut.segments)
-        pipe.unlink(jobs.chunk(meta.job, number))
-        pipe.hdel(jobs.cut(meta.job), str(number))
-        await pipe.execute()
+    await _PLANNED.arun(runtime.server, jobs.due, meta.job, number, cut.segments, *entries)
 
 
 async def _stop_if_cancelled(runtime: Runtime, job: str) -> None:

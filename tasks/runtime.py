@@ -37,11 +37,13 @@ SendTask = Callable[[str, Sequence[Any]], None]
 
 def connect(redis_url: str) -> redis.asyncio.Redis:
     """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call."""
+    # A unix socket has no keepalive, and redis-py refuses the option there.
+    tcp_only: dict[str, Any] = {} if redis_url.startswith("unix:") else {"socket_keepalive": True}
     return redis.asyncio.Redis.from_url(
         redis_url,
+        **tcp_only,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S / 2,
-        socket_keepalive=not redis_url.startswith("unix:"),
         retry=Retry(NoBackoff(), 0),
         max_connections=CONNECTIONS,
     )

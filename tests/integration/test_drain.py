@@ -1,0 +1,72 @@
+"""From an upload to the vendor and back into the ledger, with a real Valkey and real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sendmill.messages import Sms, TemplateSms
+from sendmill.states import State
+from simulator.client import Simulator
+from tests.support.flow import flow, hong_kong, mainland
+from tests.support.vendors import settings_for
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[Simulator]:
+    with Simulator.start() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(simulators: Simulator) -> Simulator:
+    """A simulator that has seen nothing."""
+    simulators.clear_faults()
+    simulators.reset()
+    return simulators
+
+
+async def test_one_message_reaches_the_vendor_and_is_submitted(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """A job of one message is one call, and its row ends as submitted."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk"])) as one:
+        job = await one.send(Sms("Your code is 1125", "+85298882844"), account="hk")
+        await one.drain("hk")
+        assert {State.SUBMITTED: 1} == await one.states(job)
+    (call,) = simulator.journal()
+    assert ["85298882844"] == [number.lstrip("+") for number in call["numbers"]]
+    assert 0 == simulator.breaches()["total"]
+
+
+@pytest.mark.parametrize(
+    ("account", "rows", "calls"),
+    [("hk", 100_000, 5), ("bulk", 100_000, 20), ("mainland", 100_000, 100), ("world", 200, 200)],
+)
+async def test_a_broadcast_takes_no_more_calls_than_the_vendor_needs(
+    simulator: Simulator, redis_url: str, namespace: str, account: str, rows: int, calls: int
+) -> None:
+    """Rows of one text travel together, up to the vendor's largest call."""
+    numbers = hong_kong(rows) if account in ("hk", "world") else mainland(rows)
+    async with flow(settings_for(simulator, redis_url, namespace, [account])) as one:
+        job = await one.send(Sms("Sale today", numbers), account=account, lane="bulk", signature="【Acme】")
+        await one.drain(account)
+        assert {State.SUBMITTED: rows} == await one.states(job)
+    assert calls == len(list(simulator.journal()))
+    assert 0 == simulator.breaches()["total"]
+    assert 0 == simulator.duplicates()["total"]
+
+
+async def test_rows_of_a_template_carry_their_own_values(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Each row's text has its own values, and goes to its own number."""
+    rows = [{"to": number, "name": f"N{place}"} for place, number in enumerate(mainland(50))]
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(TemplateSms("{name}, 你好", rows), account="mainland")
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 50} == await one.states(job)
+    sent = {call["numbers"][0]: call["text"] for call in simulator.journal()}
+    assert 50 == len(sent)
+    assert all(f"N{int(number[-8:])}," in text for number, text in sent.items())

@@ -1,0 +1,107 @@
+"""The flow without Celery: jobs in, planned, drained, in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import redis
+
+from config.settings import Settings
+from sendmill.ledger.jobs import JobMeta, new_job_id, upload
+from sendmill.ledger.slices import Slice, decode
+from sendmill.messages import Sms, TemplateSms
+from sendmill.options import SendOptions
+from sendmill.prepare import prepare
+from sendmill.states import State
+from sendmill.template import Template
+from tasks import wake
+from tasks.drains import Drains
+from tasks.plan import plan
+from tasks.runtime import Runtime
+
+
+class Flow:
+    """A process of the flow: what Celery would call is called by the test."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.drains = Drains(runtime)
+
+    async def send(self, content: Sms | TemplateSms, **options: Any) -> str:
+        """Store and plan a job; returns its id."""
+        checked = SendOptions.validated(**options)
+        now_ms = int(time.time() * 1000)
+        template = isinstance(content, TemplateSms)
+        meta = JobMeta(
+            job=new_job_id(),
+            kind="template" if template else "sms",
+            text=content.text,
+            lane=checked.lane.value,
+            created_ms=now_ms,
+            expires_ms=now_ms + int(checked.expires_in_s * 1000),
+            fields=Template(content.text).fields if template else None,
+            account=checked.account,
+            route=checked.route,
+            signature=checked.signature,
+            duplicates_ok=checked.duplicates_ok,
+        )
+        with redis.Redis.from_url(self.runtime.settings.redis_url) as server:
+            uploaded = upload(server, self.runtime.jobs, meta, prepare(content, checked), key=checked.key)
+        await plan(self.runtime, uploaded.job)
+        return uploaded.job
+
+    async def drain(self, *accounts: str) -> None:
+        """Drain accounts once."""
+        await asyncio.gather(*(self.drains.drain(account) for account in accounts))
+
+    async def slices(self, job: str) -> list[tuple[str, Slice]]:
+        """The job's slices, by account."""
+        found = []
+        for raw in await self.runtime.server.lrange(self.runtime.jobs.slices(job), 0, -1):
+            account, slice_id, _ = msgspec.msgpack.decode(raw)
+            blob = await self.runtime.server.get(self.runtime.keys_of(account).slice(slice_id))
+            assert blob is not None
+            found.append((account, decode(blob)))
+        return found
+
+    async def states(self, job: str) -> dict[State, int]:
+        """How many rows are in which state, counted row by row; the counters must say the same."""
+        counted: Counter[State] = Counter()
+        told: Counter[State] = Counter()
+        for _, each in await self.slices(job):
+            counted.update(each.state(offset) for offset in range(each.header.rows))
+            told.update(each.header.counts)
+        assert +counted == +told
+        return dict(+counted)
+
+
+@asynccontextmanager
+async def flow(settings: Settings) -> AsyncIterator[Flow]:
+    """A flow that is closed at the end. Wake-ups go nowhere: the test drains."""
+    runtime = await Runtime.open(settings, lambda name, args: None, stopping=lambda: False)
+    try:
+        yield Flow(runtime)
+    finally:
+        await runtime.close()
+
+
+async def tick(flows: Iterable[Flow]) -> None:
+    """What beat does every second, once."""
+    for each in flows:
+        await wake.tick(each.runtime)
+
+
+def hong_kong(count: int, *, first: int = 0) -> Sequence[str]:
+    """Valid Hong Kong mobiles, all different."""
+    return [f"+8529{1000000 + number:07d}" for number in range(first, first + count)]
+
+
+def mainland(count: int, *, first: int = 0) -> Sequence[str]:
+    """Valid mainland mobiles, all different."""
+    return [f"+86138{number:08d}" for number in range(first, first + count)]
