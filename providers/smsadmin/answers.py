@@ -12,8 +12,8 @@ from sendmill.errors import ContentRefused, Refused, RequestRefused
 CHARSET = "gb18030"
 """§1 says GB2312. This charset contains it and what real handsets write besides."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n\0"
+_BEFORE_BODY = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n\0])*")
 
 # The document prints "0 发送成功!", the live service sends "0发送成功!". What follows a code is Chinese or nothing, so
 # "502 Bad Gateway" and "1.5" are no codes; three digits are enough for all and too few for a phone number.
@@ -49,10 +49,7 @@ def read_code(answer: str) -> Coded | None:
 
 def body_of(response: Response) -> bytes:
     """The body without the byte order marks (one or more) and the white space around."""
-    body = response.body.strip(_BLANK)
-    while body.startswith(_BYTE_ORDER_MARK):
-        body = body.removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANK)
-    return body
+    return _BEFORE_BODY.sub(b"", response.body, count=1).rstrip(_BLANK)
 
 
 def text_of(response: Response) -> str:
