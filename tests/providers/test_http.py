@@ -1,0 +1,306 @@
+"""One exchange with a vendor, over real sockets: what was certainly not sent, and what may have been taken."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from providers.base import Request
+from providers.http import MAX_ANSWER_BYTES, exchange, new_session
+from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, ProviderError, Throttled
+from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
+
+PASSWORD = "hunter2-password"
+SECRET_PATH = f"/sms/sendsms.php?a=hello&phone=85298882844&pwd={PASSWORD}"
+SOON_S = 0.2
+
+
+@pytest_asyncio.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session as a worker has it."""
+    async with new_session(connections=4) as opened:
+        yield opened
+
+
+async def _get(session: aiohttp.ClientSession, url: str, timeout_s: float = 10.0) -> bytes:
+    return (await exchange(session, Request("GET", url + SECRET_PATH), timeout_s=timeout_s)).body
+
+
+# --- answered ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_request_goes_over_the_wire_as_it_stands(session: aiohttp.ClientSession) -> None:
+    """The address is not encoded again, the body not changed, and the headers, a cookie too, go along."""
+    target = "/s.php?a=1%2B1%20%23%0D%0A%e4&b=%2F;c=~"
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": "dynamic=sms"}
+    async with wire_server(answers(b"854998103", headers=("X-Seen: Yes", "Set-Cookie: a=b"))) as server:
+        request = Request("POST", server.url + target, headers, b"phone=1%0D%0A2")
+        responses = [await exchange(session, request, timeout_s=10.0) for _ in range(2)]
+    assert [(200, b"854998103", "Yes")] * 2 == [
+        (response.status, response.body, response.headers["x-seen"]) for response in responses
+    ]
+    assert [target] * 2 == server.targets
+    assert [b"phone=1%0D%0A2"] * 2 == server.bodies
+    assert all(head.startswith("POST ") for head in server.heads)
+    assert [["Cookie: dynamic=sms"]] * 2 == [
+        [line for line in head.split("\r\n") if line.startswith("Cookie:")] for head in server.heads
+    ]
+
+
+async def test_an_open_connection_is_used_again(session: aiohttp.ClientSession) -> None:
+    """Two exchanges, one connection."""
+    async with wire_server(answers(b"1")) as server:
+        assert (b"1", b"1") == (await _get(session, server.url), await _get(session, server.url))
+    assert (2, 1) == (len(server.heads), server.connections)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "error", "retry_after_s"),
+    [
+        ("429 Too Many Requests", ("Retry-After: 7",), Throttled, 7.0),
+        ("429 Too Many Requests", (), Throttled, None),
+        ("503 Service Unavailable", ("Retry-After: 0",), Busy, 0.0),
+        ("503 Service Unavailable", ("Retry-After: soon",), Busy, None),
+        ("503 Service Unavailable", ("Retry-After: inf",), Busy, None),
+        ("503 Service Unavailable", ("Retry-After: -5",), Busy, None),
+        (
+            "503 Service Unavailable",
+            ("Retry-After: Sun, 01 Mar 2026 04:05:36 GMT", "Date: Sun, 01 Mar 2026 04:05:06 GMT"),
+            Busy,
+            30.0,
+        ),
+        ("503 Service Unavailable", ("Retry-After: Sun, 01 Mar 2026 04:05:36 GMT",), Busy, None),
+    ],
+)
+async def test_429_and_503_are_certainly_not_sent(
+    session: aiohttp.ClientSession,
+    status: str,
+    headers: tuple[str, ...],
+    error: type[ProviderError],
+    retry_after_s: float | None,
+) -> None:
+    """The vendor says that it took nothing, and when it may again: in seconds, or as a date by its own clock."""
+    async with wire_server(answers(b"<html>", status=status, headers=headers)) as server:
+        with pytest.raises(error) as raised:
+            await _get(session, server.url)
+    assert (int(status[:3]), retry_after_s) == (raised.value.http_status, raised.value.retry_after_s)
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["301 Moved", "302 Found", "307 Temporary", "400 Bad", "404 Not Found", "500 Error", "502 Bad", "504 Late"],
+)
+async def test_every_other_status_is_an_unknown_outcome(session: aiohttp.ClientSession, status: str) -> None:
+    """Not even a code of acceptance in the body makes a success of it; a redirect is not followed."""
+    async with wire_server(answers(b"854998103", status=status, headers=("Location: /elsewhere",))) as server:
+        with pytest.raises(OutcomeUnknown) as raised:
+            await _get(session, server.url)
+    assert int(status[:3]) == raised.value.http_status
+    assert [SECRET_PATH] == server.targets
+
+
+# --- not sent ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_refused_connection_is_not_sent(session: aiohttp.ClientSession) -> None:
+    """Nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectFailed):
+            await _get(session, f"http://127.0.0.1:{bound.getsockname()[1]}")
+
+
+class _NoNames(AbstractResolver):
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise OSError(socket.EAI_NONAME, "Name or service not known")
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_name_that_does_not_resolve_is_not_sent(session: aiohttp.ClientSession) -> None:
+    """DNS comes before everything."""
+    session.connector._resolver = _NoNames()  # type: ignore[union-attr]
+    with pytest.raises(ConnectFailed):
+        await _get(session, "http://sms.vendor.example")
+
+
+async def test_a_failed_handshake_is_not_sent(session: aiohttp.ClientSession) -> None:
+    """TLS to a server that speaks none: the request was never written."""
+    async with wire_server(answers(b"1")) as server:
+        with pytest.raises(ConnectFailed):
+            await _get(session, server.url.replace("http:", "https:"))
+    assert [] == server.heads
+
+
+async def test_a_connection_that_does_not_come_about_in_time_is_not_sent() -> None:
+    """A listener whose queue is full: packets are dropped, and the connect itself times out."""
+    async with new_session(connections=1, connect_timeout_s=SOON_S) as session:
+        with _full_listener() as port, pytest.raises(ConnectFailed):
+            await _get(session, f"http://127.0.0.1:{port}")
+
+
+async def test_a_wait_for_a_free_connection_is_not_sent() -> None:
+    """The only connection is busy: the second request was never written, so it may be sent again."""
+    async with new_session(connections=1) as session, wire_server(hangs()) as server:
+        first = asyncio.create_task(_get(session, server.url))
+        await server.arrived.wait()
+        with pytest.raises(ConnectFailed):
+            await _get(session, server.url, timeout_s=SOON_S)
+        first.cancel()
+        assert 1 == len(server.heads)
+
+
+async def test_an_address_that_is_none_is_not_sent(session: aiohttp.ClientSession) -> None:
+    """A fault of the configuration writes nothing."""
+    with pytest.raises(ConnectFailed):
+        await _get(session, "http://")
+
+
+# --- perhaps taken -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(hangs(), id="no answer"),
+        pytest.param(hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n8549"), id="half an answer, then nothing"),
+    ],
+)
+async def test_no_answer_in_time_is_an_unknown_outcome(session: aiohttp.ClientSession, behaviour: Behaviour) -> None:
+    """The request was written: the vendor may be sending the message."""
+    async with wire_server(behaviour) as server:
+        with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.2 s"):
+            await _get(session, server.url, timeout_s=SOON_S)
+    assert 1 == len(server.heads)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(breaks(), id="reset"),
+        pytest.param(closes(), id="closed"),
+        pytest.param(breaks(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n8549"), id="reset in the body"),
+        pytest.param(breaks(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n8549\r\n"), id="no last chunk"),
+        pytest.param(breaks(b"\x16\x03\x01 not http\r\n\r\n"), id="no HTTP"),
+        pytest.param(
+            breaks(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"), id="no gzip"
+        ),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_connection_that_breaks_after_the_request_is_an_unknown_outcome(
+    session: aiohttp.ClientSession, behaviour: Behaviour, method: str
+) -> None:
+    """On a fresh connection too, and never a second request."""
+    async with wire_server(behaviour) as server:
+        with pytest.raises(OutcomeUnknown):
+            await exchange(session, Request(method, server.url + SECRET_PATH), timeout_s=10.0)
+    assert 1 == len(server.heads)
+
+
+@pytest.mark.parametrize("behaviour", [pytest.param(closes(), id="closed"), pytest.param(breaks(), id="reset")])
+async def test_a_reused_connection_that_closes_unanswered_is_one_request_on_the_wire(
+    session: aiohttp.ClientSession, behaviour: Behaviour
+) -> None:
+    """Aiohttp would send the GET again by itself and hide it: two messages on a handset, one success here."""
+    async with wire_server(answers(b"1"), behaviour, answers(b"2")) as server:
+        assert b"1" == await _get(session, server.url)
+        with pytest.raises(OutcomeUnknown):
+            await _get(session, server.url)
+    assert (2, 1) == (len(server.heads), server.connections)
+
+
+async def test_an_answer_beyond_reason_is_an_unknown_outcome(session: aiohttp.ClientSession) -> None:
+    """One byte over the limit is refused, the limit itself is read; an endless answer does not fill the memory."""
+    endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1)
+    largest = b"x" * MAX_ANSWER_BYTES
+    async with wire_server(answers(largest), answers(largest + b"x"), hangs(endless)) as server:
+        assert MAX_ANSWER_BYTES == len(await _get(session, server.url))
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown, match="larger than 1000000 bytes"):
+                await _get(session, server.url)
+
+
+# --- silence -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(hangs(), id="hang"),
+        pytest.param(breaks(), id="reset"),
+        pytest.param(breaks(b"\x16\x03"), id="no HTTP"),
+        pytest.param(answers(PASSWORD.encode(), status="500 Error"), id="500"),
+        pytest.param(answers(PASSWORD.encode(), status="503 Busy"), id="503"),
+        pytest.param(answers(b"x" * (MAX_ANSWER_BYTES + 1)), id="too large"),
+    ],
+)
+async def test_an_error_holds_neither_the_address_nor_the_body(
+    session: aiohttp.ClientSession, behaviour: Behaviour
+) -> None:
+    """The address holds the password, and servers echo it: not in the text, not in the arguments, not in what the
+    error was raised from."""
+    async with wire_server(behaviour) as server:
+        with pytest.raises(ProviderError) as raised:
+            await _get(session, server.url, timeout_s=SOON_S)
+    _assert_silent(raised.value, str(server.port))
+
+
+async def test_an_error_before_the_connection_holds_no_address(session: aiohttp.ClientSession) -> None:
+    """Refused, unresolved, no TLS, no address: aiohttp's own errors name the host and carry the whole request."""
+    async with wire_server(answers()) as server:
+        secure = server.url.replace("http:", "https:")
+        port = str(server.port)
+        with pytest.raises(ConnectFailed) as no_tls:
+            await _get(session, secure)
+    _assert_silent(no_tls.value, port)
+    with pytest.raises(ConnectFailed) as refused:
+        await _get(session, server.url)
+    _assert_silent(refused.value, port)
+    with pytest.raises(ConnectFailed) as no_address:
+        await _get(session, f"http://{PASSWORD}:port")
+    _assert_silent(no_address.value, port)
+    session.connector._resolver = _NoNames()  # type: ignore[union-attr]
+    with pytest.raises(ConnectFailed) as unresolved:
+        await _get(session, "http://sms.vendor.example")
+    _assert_silent(unresolved.value, "vendor.example")
+
+
+async def test_a_cancelled_exchange_is_cancelled(session: aiohttp.ClientSession) -> None:
+    """Cancellation is the caller's and is not turned into an outcome."""
+    async with wire_server(hangs()) as server:
+        task = asyncio.create_task(_get(session, server.url))
+        await server.arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def _assert_silent(error: BaseException | None, *private: str) -> None:
+    assert error is not None
+    while error is not None:
+        told = " ".join([str(error), repr(error), repr(error.args), repr(vars(error))])
+        assert [] == [word for word in (PASSWORD, "85298882844", "sendsms", "127.0.0.1", *private) if word in told]
+        error = error.__cause__ or error.__context__
+
+
+@contextmanager
+def _full_listener() -> Iterator[int]:
+    """The port of a listener that lets nobody in: its queue is full, so further packets are dropped."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as waiting:
+        address = listener.getsockname()
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+        yield address[1]
