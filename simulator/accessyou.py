@@ -57,6 +57,7 @@ class Accessyou:
     failed: ClassVar[list[str]] = ["UNDELIVERED", "FAILED", "REJECTED", "EXPIRED"]
     one_at_a_time: ClassVar[bool] = True
     can_poll: ClassVar[bool] = False
+    keeps_log: ClassVar[bool] = True
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

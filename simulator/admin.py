@@ -102,7 +102,7 @@ class Admin:
             number, now_ns = int(one["number"]), time.time_ns()
             sequence = figures.newest_call_to(self._world.journal, place, number)
             reply = Reply(sequence, number, str(one["text"]), now_ns)
-            self._world.wheel.add_reply(place, now_ns, reply)
+            self._world.dispatch.wheel.add_reply(place, now_ns, reply)
         return {"replies": len(given)}
 
     def _change_account(self, request: Request) -> dict[str, int]:

@@ -1,17 +1,15 @@
-"""Figures computed from the journal when somebody asks; a million messages take a second or two."""
+"""Figures computed when somebody asks: counters, breaches, duplicates, what is pending."""
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
 from dataclasses import asdict
 from typing import Any
 
-from simulator.journal import ACCEPTED, KERNEL_STAMP, SUBMIT, Journal
-from simulator.limits import most_in_a_second
+from simulator.facts import Facts
+from simulator.journal import ACCEPTED, Journal
 from simulator.world import World
 
-_NS_PER_S = 1_000_000_000
 _DUPLICATES_SHOWN = 1000
 
 
@@ -19,9 +17,9 @@ def counters(world: World) -> dict[str, Any]:
     """Per vendor and account, and of all; rates per second, spans in seconds."""
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     places = {*world.accounts, *((key.vendor, key.account) for key in world.journal.keys.items)}
-    facts = _by_place(world.journal)
+    facts = world.ledger.facts()
     for place in sorted(places):
-        found[place[0]][place[1]] = _account_counters(world, place, facts.get(place, _Facts()))
+        found[place[0]][place[1]] = _account_counters(world, place, facts.get(place, Facts()))
     total = Counter[str]()
     for vendor in found.values():
         for account in vendor.values():
@@ -30,37 +28,9 @@ def counters(world: World) -> dict[str, Any]:
     return {"vendors": found, "total": total}
 
 
-class _Facts:
-    def __init__(self) -> None:
-        self.requests: Counter[str] = Counter()
-        self.submits_ns = array("q")
-        self.calls_accepted = 0
-        self.messages_accepted = 0
-        self.outcomes: Counter[str] = Counter()
-        self.kernel_stamps = 0
-
-
-def _by_place(journal: Journal) -> dict[tuple[str, str], _Facts]:
-    facts: defaultdict[tuple[str, str], _Facts] = defaultdict(_Facts)
-    keys = journal.keys.items
-    for sequence, arrival_ns in enumerate(journal.arrivals_ns):
-        key, flags = keys[journal.key_of[sequence]], journal.flags[sequence]
-        one = facts[key.vendor, key.account]
-        one.requests[key.endpoint] += 1
-        one.kernel_stamps += flags & KERNEL_STAMP
-        if flags & SUBMIT:
-            one.submits_ns.append(arrival_ns)
-            one.outcomes[journal.outcomes.items[journal.outcome_of[sequence]]] += 1
-        if flags & ACCEPTED:
-            one.calls_accepted += 1
-            one.messages_accepted += journal.ends[sequence] - journal.first_number(sequence)
-    return facts
-
-
-def _account_counters(world: World, place: tuple[str, str], facts: _Facts) -> dict[str, Any]:
-    tally, pusher = world.tallies[place], world.pusher
-    span_ns = max(facts.submits_ns) - min(facts.submits_ns) if facts.submits_ns else 0
-    span_s = span_ns / _NS_PER_S
+def _account_counters(world: World, place: tuple[str, str], facts: Facts) -> dict[str, Any]:
+    tally, pusher = world.dispatch.tallies[place], world.pusher
+    span_s = facts.span_s
     account = world.accounts.get(place)
     return {
         "requests": sum(facts.requests.values()),
@@ -69,11 +39,11 @@ def _account_counters(world: World, place: tuple[str, str], facts: _Facts) -> di
         "outcomes": facts.outcomes,
         "calls_accepted": facts.calls_accepted,
         "messages_accepted": facts.messages_accepted,
-        "numbers_refused": tally.refused,
+        "numbers_refused": world.refused[place],
         "largest_call": world.largest.get(place, 0),
         "breaches": world.breaches.count(*place),
         "balance": account.balance if account else None,
-        "max_calls_in_a_second": most_in_a_second(facts.submits_ns),
+        "max_calls_in_a_second": facts.most_submits_in_a_second(),
         "span_s": span_s,
         "calls_per_s": (len(facts.submits_ns) - 1) / span_s if span_s else None,
         "messages_per_s": facts.messages_accepted / span_s if span_s else None,
@@ -91,9 +61,9 @@ def _account_counters(world: World, place: tuple[str, str], facts: _Facts) -> di
 
 def _pending_reports(world: World, place: tuple[str, str]) -> dict[str, int]:
     return {
-        "not_due": world.wheel.waiting(place)[0],
+        "not_due": world.dispatch.wheel.waiting(place)[0],
         "to_push": world.pusher.waiting[*place, "report"],
-        "to_poll": len(world.queues[place].reports),
+        "to_poll": len(world.dispatch.queues[place].reports),
     }
 
 
@@ -103,9 +73,9 @@ def pending(world: World) -> dict[str, Any]:
     total = 0
     for place in world.accounts:
         replies = {
-            "not_due": world.wheel.waiting(place)[1],
+            "not_due": world.dispatch.wheel.waiting(place)[1],
             "to_push": world.pusher.waiting[*place, "reply"],
-            "to_poll": len(world.queues[place].replies),
+            "to_poll": len(world.dispatch.queues[place].replies),
         }
         reports = _pending_reports(world, place)
         total += sum(reports.values()) + sum(replies.values())
@@ -127,7 +97,10 @@ def breaches(world: World) -> dict[str, Any]:
 
 
 def duplicates(world: World) -> dict[str, Any]:
-    """Messages (number and text) accepted more than once, within an account and over all."""
+    """Messages (number and text) accepted more than once, within an account and over all.
+
+    Reads the whole journal: about a second for a million messages, when nothing else is answered.
+    """
     seen: Counter[tuple[str, str, int, int]] = Counter()
     journal = world.journal
     texts: dict[bytes, int] = {}

@@ -67,6 +67,7 @@ class Ihuyi:
     failed: ClassVar[list[str]] = ["UNDELIV", "EXPIRED", "REJECTD"]
     one_at_a_time: ClassVar[bool] = False
     can_poll: ClassVar[bool] = False
+    keeps_log: ClassVar[bool] = False
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

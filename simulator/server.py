@@ -119,7 +119,7 @@ async def _tick(world: World, file: JournalFile | None) -> None:
     next_file_s = 0.0
     while True:
         await asyncio.sleep(_TICK_S)
-        world.deliver_due(time.time_ns())
+        world.dispatch.deliver_due(time.time_ns())
         if file is not None and time.monotonic() >= next_file_s:
             file.write(world.journal)
             next_file_s = time.monotonic() + _FILE_EVERY_S

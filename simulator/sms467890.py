@@ -46,6 +46,7 @@ class Sms467890:
     failed: ClassVar[list[str]] = ["UNKNOWN"]
     one_at_a_time: ClassVar[bool] = False
     can_poll: ClassVar[bool] = False
+    keeps_log: ClassVar[bool] = False
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

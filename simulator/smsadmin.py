@@ -35,6 +35,7 @@ class Smsadmin:
     failed: ClassVar[list[str]] = ["UNDELIV", "EXPIRED", "REJECTD", "MK:0001"]
     one_at_a_time: ClassVar[bool] = False
     can_poll: ClassVar[bool] = True
+    keeps_log: ClassVar[bool] = False
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

@@ -120,6 +120,7 @@ class Vendor(Protocol):
     failed: ClassVar[list[str]]
     one_at_a_time: ClassVar[bool]
     can_poll: ClassVar[bool]
+    keeps_log: ClassVar[bool]
 
     def __init__(self, desk: Desk) -> None: ...
 

@@ -9,17 +9,16 @@ from typing import Protocol
 
 from simulator.accounts import Account
 from simulator.breaches import Breach, Breaches
-from simulator.delivery import PollQueue, Wheel, pack, unpack
-from simulator.fates import Fates, spread
+from simulator.delivery import pack
+from simulator.dispatch import Dispatch
+from simulator.facts import Ledger
+from simulator.fates import Fates
 from simulator.faults import Fault, Faults
 from simulator.journal import ACCEPTED, KERNEL_STAMP, SUBMIT, Journal, Key
 from simulator.limits import Limits
 from simulator.pushing import Pusher
 from simulator.vendor import Answer, Call, Reply, Report, Vendor
 from simulator.wire import Request, Response
-
-_NS_PER_MS = 1_000_000
-_SHARES = 1 << 24
 
 
 @dataclass(slots=True)
@@ -39,16 +38,6 @@ class Client(Protocol):
         """Whether the client has left."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts of one account that the journal does not hold."""
-
-    refused: int = 0
-    reports_polled: int = 0
-    replies_polled: int = 0
-    unclaimed: int = 0
-
-
 class World:
     """Everything the simulator knows; implements `simulator.vendor.Desk`."""
 
@@ -65,11 +54,11 @@ class World:
         """Forget all that happened; accounts and fates stay."""
         self.vendors = {kind.name: kind(self) for kind in self._kinds}
         self.journal = Journal()
+        self.ledger = Ledger(self.journal)
         self.breaches = Breaches()
         self.limits = Limits(self.breaches)
-        self.wheel = Wheel()
-        self.queues: defaultdict[tuple[str, str], PollQueue] = defaultdict(PollQueue)
-        self.tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+        self.dispatch = Dispatch(self.journal, self.fates, self.pusher, self.accounts, self.vendors)
+        self.refused: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.largest: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.in_flight: defaultdict[tuple[str, str, str], list[Client]] = defaultdict(list)
         self.answered_ns: dict[tuple[str, str, str], int] = {}
@@ -88,6 +77,7 @@ class World:
         name, _, path = rest.partition("/")
         vendor = self.vendors.get(name)
         if vendor is None:
+            self.breaches.add(Breach(request.arrival_ns, name[:20], "", "path", "no such vendor"))
             return Reaction(Response(b"not found", "text/plain", 404))
         call = vendor.identify(request, "/" + path)
         call.sequence = len(self.journal)
@@ -140,7 +130,7 @@ class World:
             detail=answer.detail,
         )
         if answer.refused:
-            self.tallies[place].refused += answer.refused
+            self.refused[place] += answer.refused
         if account is None or not call.submit:
             return
         self.limits.submitted(account, request.arrival_ns, max(1, len(answer.numbers)))
@@ -148,79 +138,7 @@ class World:
             return
         account.balance -= answer.cost
         self.largest[place] = max(self.largest[place], len(answer.numbers))
-        self._plan_reports(account, sequence, answer.numbers, fates, request.arrival_ns)
-        if account.reply_share:
-            self._plan_replies(account, sequence, answer.numbers, request.arrival_ns)
-
-    def _plan_reports(self, account: Account, sequence: int, numbers: list[int], fates: array[int], at_ns: int) -> None:
-        vendor = self.vendors[account.vendor]
-        place = (account.vendor, account.name)
-        if not account.push_url and not vendor.can_poll:
-            # AccessYou's wait in its log; the others have nowhere to send them.
-            self.tallies[place].unclaimed += len(numbers)
-            return
-        known = self.fates.known
-        for position, (number, index) in enumerate(zip(numbers, fates, strict=True)):
-            fate = known[index]
-            if fate.state:
-                due_ns = at_ns + fate.delay_of(number) * _NS_PER_MS
-                self.wheel.add_report(place, due_ns, pack(sequence, position))
-
-    def _plan_replies(self, account: Account, sequence: int, numbers: list[int], at_ns: int) -> None:
-        due_ns = at_ns + account.reply_delay_ms * _NS_PER_MS
-        for number in numbers:
-            dice = spread(number + 1)
-            if dice < account.reply_share * _SHARES:
-                text = account.reply_texts[dice % len(account.reply_texts)]
-                reply = Reply(sequence, number, text, due_ns)
-                self.wheel.add_reply((account.vendor, account.name), due_ns, reply)
-
-    def deliver_due(self, now_ns: int) -> None:
-        """Hand what is due to the push pool or to the poll queues."""
-        for place, packed in self.wheel.due_reports(now_ns).items():
-            account, vendor = self.accounts.get(place), self.vendors[place[0]]
-            if account is None:
-                continue
-            pushed = self._leave_for_polling(account, packed) if vendor.can_poll else packed
-            if account.push_url and pushed:
-                reports = [self.report(one) for one in pushed]
-                for push in vendor.report_pushes(account, reports):
-                    self.pusher.put(push)
-        for place, replies in self.wheel.due_replies(now_ns).items():
-            account, vendor = self.accounts.get(place), self.vendors[place[0]]
-            if account is None:
-                continue
-            if account.reply_url or account.push_url:
-                for push in vendor.reply_pushes(account, replies):
-                    self.pusher.put(push)
-            elif vendor.can_poll:
-                self.queues[place].replies.extend(replies)
-
-    def _leave_for_polling(self, account: Account, packed: array[int]) -> array[int]:
-        queue = self.queues[account.vendor, account.name]
-        pushed = array("Q")
-        for one in packed:
-            sequence, position = unpack(one)
-            number = self.journal.numbers[self.journal.first_number(sequence) + position]
-            if (
-                not account.push_url
-                or queue.reports_ever < account.poll_first
-                or spread(number + 2) < account.poll_share * _SHARES
-            ):
-                queue.reports.append(one)
-                queue.reports_ever += 1
-            else:
-                pushed.append(one)
-        return pushed
-
-    def report(self, packed: int) -> Report:
-        """A packed report in full."""
-        sequence, position = unpack(packed)
-        at = self.journal.first_number(sequence) + position
-        number = self.journal.numbers[at]
-        fate = self.fates.known[self.journal.fates[at]]
-        due_ns = self.journal.arrivals_ns[sequence] + fate.delay_of(number) * _NS_PER_MS
-        return Report(sequence, number, fate.state, due_ns)
+        self.dispatch.plan(account, sequence, answer.numbers)
 
     # What vendors ask.
 
@@ -243,24 +161,16 @@ class World:
 
     def final_state(self, sequence: int, position: int, now_ns: int) -> tuple[str, int]:
         """State word and time (ns) of a message, ("", 0) while it is on its way."""
-        report = self.report(pack(sequence, position))
+        report = self.dispatch.report(pack(sequence, position))
         return (report.state, report.at_ns) if report.at_ns <= now_ns else ("", 0)
 
     def take_reports(self, account: Account, most: int) -> list[Report]:
         """Reports left for polling; they are gone afterwards."""
-        place = (account.vendor, account.name)
-        waiting = self.queues[place].reports
-        taken = [self.report(waiting.popleft()) for _ in range(min(most, len(waiting)))]
-        self.tallies[place].reports_polled += len(taken)
-        return taken
+        return self.dispatch.take_reports(account, most)
 
     def take_replies(self, account: Account, most: int) -> list[Reply]:
         """Replies left for polling; they are gone afterwards."""
-        place = (account.vendor, account.name)
-        waiting = self.queues[place].replies
-        taken = [waiting.popleft() for _ in range(min(most, len(waiting)))]
-        self.tallies[place].replies_polled += len(taken)
-        return taken
+        return self.dispatch.take_replies(account, most)
 
     # What connections tell.
 

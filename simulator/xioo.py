@@ -72,6 +72,7 @@ class Xioo:
     ]  # fmt: skip
     one_at_a_time: ClassVar[bool] = False
     can_poll: ClassVar[bool] = False
+    keeps_log: ClassVar[bool] = False
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -143,7 +144,8 @@ class Xioo:
         return Answer(
             _plain(body),
             "0",
-            accepted=True,
+            # All invalid or black is answered 0 with a count of none.
+            accepted=bool(accepted),
             numbers=accepted,
             texts=[content],
             reference=call.text("extno"),

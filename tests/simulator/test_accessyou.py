@@ -3,9 +3,10 @@
 import concurrent.futures
 import json
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
@@ -275,3 +276,16 @@ def test_replies_are_hex_of_utf16_and_want_a_1(new_account: Any, simulator: Simu
         "text": "收到😀".encode("utf-16-be").hex().upper(),
     }
     assert simulator.counters("accessyou", account)["replies_pushed"] == 1
+
+
+def test_a_client_that_gave_up_is_not_in_flight(send: Any, new_account: Any, simulator: Simulator) -> None:
+    """After a timeout the client has closed its connection; the next request is no overlap."""
+    account = new_account("accessyou")
+    simulator.add_faults({"kind": "hang", "account": account, "count": 1})
+    host, port = urlsplit(simulator.url).netloc.split(":")
+    query = urlencode({"accountno": account, **_GOOD})
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(f"GET /accessyou/sms/sendsms.php?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        simulator.wait_until(lambda s: s.counters()["total"]["requests"] == 1)
+    assert parse(get(send, "/sms/sendsms.php", accountno=account, **_GOOD))["msg_status"] == "100"
+    assert kinds(simulator) == []

@@ -239,3 +239,22 @@ def test_the_first_reports_are_left_for_polling(
     call(send, "post_send", uid=uid, **{**_GOOD, "mobile": ";".join(f"1380000{n:04d}" for n in range(8))})
     simulator.wait_until(lambda s: s.counters("smsadmin", uid)["reports_pushed"] == 5)
     assert simulator.pending()["vendors"]["smsadmin"][uid]["reports"]["to_poll"] == 3
+
+
+def test_a_share_is_left_for_polling(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
+    """`poll_share`: chosen by number, for reports and for replies."""
+    uid = new_account("smsadmin", push_url=receiver.url, poll_share=0.3, reply_share=1.0, reply_delay_ms=0)
+    simulator.add_fates({"state": "DELIVRD", "delay_ms": 1})
+    call(send, "post_send", uid=uid, **{**_GOOD, "mobile": ";".join(f"1380000{n:04d}" for n in range(200))})
+
+    def settled(now: Simulator) -> bool:
+        waiting = now.pending()["vendors"]["smsadmin"][uid]
+        return all(one["not_due"] + one["to_push"] == 0 for one in waiting.values())
+
+    simulator.wait_until(settled)
+    waiting = simulator.pending()["vendors"]["smsadmin"][uid]
+    counters = simulator.counters("smsadmin", uid)
+    assert waiting["reports"]["to_poll"] == waiting["replies"]["to_poll"]
+    assert 20 < waiting["reports"]["to_poll"] < 120
+    assert counters["reports_pushed"] + waiting["reports"]["to_poll"] == 200
+    assert counters["replies_pushed"] + waiting["replies"]["to_poll"] == 200
