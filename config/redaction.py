@@ -36,16 +36,6 @@ _VALUE = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s&,;}\"')]+"
 _ASSIGNED = re.compile(
     rf"\b((?:{'|'.join(sorted(REMOVED_KEYS - {'message'}))})[\"']?\s*[=:]\s*)(?:{_VALUE})", re.IGNORECASE
 )
-_NUMBER = re.compile(r"(_(s|ms|us|ns|at|chars|bytes|septets|id)|_per_\w+|^(call|job|pid|lineno|count|total))$")
-"""What stands under such a key is a measure or an id, not a phone number: units stand in every name."""
-
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?", re.IGNORECASE)
-_PATH_WITH_QUERY = re.compile(r"((?:^|(?<=[\s\"'(=]))/[^\s?\"'<>]*)\?[^\s\"'<>]*")
-_PUSH_PATH = re.compile(r"(/push/[^/\s\"'<>]+/)[^/\s?\"'<>]+")
-_ASSIGNED = re.compile(
-    rf"\b((?:{'|'.join(sorted(REMOVED_KEYS - {'message'}))})[\"']?\s*[=:]\s*)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s&,;}}\"')]+)",
-    re.IGNORECASE,
-)
 _NUMBER = re.compile(r"(?<!\d)(?:\+?\d{7,15}|\+\d{1,3}[ -]\d[\d -]{4,14}\d)(?!\d)")
 
 
