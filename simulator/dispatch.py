@@ -90,6 +90,7 @@ class Dispatch:
                 reports = [self.report(one) for one in pushed]
                 for push in vendor.report_pushes(account, reports):
                     self._pusher.put(push)
+                self._repeat(account, vendor, reports)
         for place, replies in self.wheel.due_replies(now_ns).items():
             account, vendor = self._accounts.get(place), self._vendors[place[0]]
             if account is None:
@@ -103,6 +104,15 @@ class Dispatch:
             if (account.reply_url or account.push_url) and pushed_replies:
                 for push in vendor.reply_pushes(account, pushed_replies):
                     self._pusher.put(push)
+
+    def _repeat(self, account: Account, vendor: Vendor, reports: list[Report]) -> None:
+        """Push some reports a second time, as every vendor may."""
+        if not account.repeat_share:
+            return
+        again = [one for one in reports if spread(one.number + 3) < account.repeat_share * _SHARES]
+        for push in vendor.report_pushes(account, again):
+            push.kind = "repeat"
+            self._pusher.put(push)
 
     def _leave_for_polling(self, account: Account, packed: array[int]) -> array[int]:
         queue = self.queues[account.vendor, account.name]

@@ -50,6 +50,7 @@ def _account_counters(world: World, place: tuple[str, str], facts: Facts) -> dic
         "reports_pushed": pusher.delivered[*place, "report"],
         "reports_push_posts": pusher.posts[*place, "report"],
         "reports_push_failed": pusher.failed[*place, "report"],
+        "reports_repeated": pusher.delivered[*place, "repeat"],
         "reports_polled": tally.reports_polled,
         "reports_unclaimed": tally.unclaimed,
         "replies_pushed": pusher.delivered[*place, "reply"],
@@ -62,7 +63,7 @@ def _account_counters(world: World, place: tuple[str, str], facts: Facts) -> dic
 def _pending_reports(world: World, place: tuple[str, str]) -> dict[str, int]:
     return {
         "not_due": world.dispatch.wheel.waiting(place)[0],
-        "to_push": world.pusher.waiting[*place, "report"],
+        "to_push": world.pusher.waiting[*place, "report"] + world.pusher.waiting[*place, "repeat"],
         "to_poll": len(world.dispatch.queues[place].reports),
     }
 

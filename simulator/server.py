@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -92,6 +93,7 @@ class Server:
 
 async def serve(settings: Settings, host: str, port: int, ready_file: Path | None, journal: Path | None) -> None:
     """Run until SIGTERM or SIGINT."""
+    _allow_many_connections()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -113,6 +115,12 @@ async def serve(settings: Settings, host: str, port: int, ready_file: Path | Non
     await world.pusher.close()
     if file is not None:
         file.write(world.journal)
+
+
+def _allow_many_connections() -> None:
+    """A load test opens more connections than the usual soft limit of 1,024 descriptors."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _tick(world: World, file: JournalFile | None) -> None:

@@ -103,6 +103,17 @@ def test_repeats_are_swallowed_with_success_when_switched_on(send: Any, new_acco
     assert (counters["messages_accepted"], counters["numbers_refused"]) == (1, 1)
 
 
+def test_some_reports_are_pushed_twice(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
+    """`repeat_share`: every vendor can repeat a report."""
+    uid = new_account("sms467890", push_url=receiver.url, repeat_share=1.0)
+    post(send, uid, **_GOOD)
+    simulator.wait_until_delivered()
+    first, again = receiver.pushed
+    assert first == again
+    counters = simulator.counters("sms467890", uid)
+    assert (counters["reports_pushed"], counters["reports_repeated"]) == (1, 1)
+
+
 def test_reports_are_pushed_as_a_raw_body(
     send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
 ) -> None:
