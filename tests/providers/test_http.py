@@ -160,6 +160,17 @@ async def test_a_wait_for_a_free_connection_is_not_sent() -> None:
         assert 1 == len(server.heads)
 
 
+async def test_a_session_of_another_kind_counts_as_written() -> None:
+    """Whether the request waited cannot be known there, so the same wait is no licence to send again."""
+    connector = aiohttp.TCPConnector(limit=1)
+    async with aiohttp.ClientSession(connector=connector) as session, wire_server(hangs()) as server:
+        first = asyncio.create_task(_get(session, server.url))
+        await server.arrived.wait()
+        with pytest.raises(OutcomeUnknown):
+            await _get(session, server.url, timeout_s=SOON_S)
+        first.cancel()
+
+
 async def test_an_address_that_is_none_is_not_sent(session: aiohttp.ClientSession) -> None:
     """A fault of the configuration writes nothing."""
     with pytest.raises(ConnectFailed):
