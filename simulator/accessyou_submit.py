@@ -47,6 +47,8 @@ def submit(desk: Desk, call: Call) -> Answer:
         texts=[text],
         reference=call.text("ref"),
         cost=units(text) * len(numbers),
+        # "Numeric Timestamp (Hong Kong Time)" (p.64), read as Unix seconds of that instant.
+        start_ns=int(call.text("Senddate") or 0) * 1_000_000_000,
     )
 
 

@@ -48,7 +48,7 @@ class Dispatch:
 
     def plan(self, account: Account, sequence: int, numbers: list[int]) -> None:
         """Set when the reports of an accepted call come, and the replies of some of its handsets."""
-        at_ns = self._journal.arrivals_ns[sequence]
+        at_ns = self._journal.start_ns(sequence)
         self._plan_reports(account, sequence, numbers, at_ns)
         if account.reply_share:
             self._plan_replies(account, sequence, numbers, at_ns)
@@ -133,7 +133,7 @@ class Dispatch:
         at = self._journal.first_number(sequence) + position
         number = self._journal.numbers[at]
         fate = self._fates.known[self._journal.fates[at]]
-        due_ns = self._journal.arrivals_ns[sequence] + fate.delay_of(number) * _NS_PER_MS
+        due_ns = self._journal.start_ns(sequence) + fate.delay_of(number) * _NS_PER_MS
         return Report(sequence, number, fate.state, due_ns)
 
     def take_reports(self, account: Account, most: int) -> list[Report]:

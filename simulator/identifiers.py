@@ -35,6 +35,15 @@ def accessyou_sequence(message_id: str) -> int:
     return max(-1, int(message_id) - _ACCESSYOU_BASE)
 
 
+def instant_ns(written: str) -> int:
+    """Nanoseconds since 1970 of `yyyy-MM-dd HH:mm:ss` in the vendors' time zone.
+
+    Raises ValueError when it is no time.
+    """
+    at = datetime.strptime(written, "%Y-%m-%d %H:%M:%S").replace(tzinfo=VENDOR_ZONE)
+    return int(at.timestamp()) * _NS_PER_S
+
+
 def local_time(at_ns: int) -> str:
     """`yyyy-MM-dd HH:mm:ss` in the vendors' time zone."""
     at = datetime.fromtimestamp(at_ns // _NS_PER_S, UTC).astimezone(VENDOR_ZONE)

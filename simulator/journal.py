@@ -41,6 +41,7 @@ class Row:
     texts: list[str]
     reference: str
     detail: int
+    start_ns: int
 
 
 class Table(Generic[Item]):
@@ -77,6 +78,7 @@ class Journal:
         self.numbers = array("Q")
         self.fates = array("H")
         self.references: dict[int, str] = {}
+        self._starts_ns: dict[int, int] = {}
         self.texts_of: dict[int, array[int]] = {}
 
     def __len__(self) -> int:
@@ -94,6 +96,7 @@ class Journal:
         texts: list[str],
         reference: str,
         detail: int,
+        start_ns: int = 0,
     ) -> int:
         """Add a call; `texts` holds one text, or one for each number. Returns its sequence."""
         sequence = len(self.arrivals_ns)
@@ -108,6 +111,8 @@ class Journal:
         self.numbers.extend(numbers)
         self.fates.extend(fates)
         self.ends.append(len(self.numbers))
+        if start_ns > arrival_ns:
+            self._starts_ns[sequence] = start_ns
         if reference:
             self.references[sequence] = reference
         return sequence
@@ -121,6 +126,10 @@ class Journal:
             index = self._text_index[text] = len(self.texts)
             self.texts.append(text.encode("utf-8", "surrogatepass"))
         return index
+
+    def start_ns(self, sequence: int) -> int:
+        """When the call's messages are sent: at arrival, unless they are scheduled."""
+        return self._starts_ns.get(sequence) or self.arrivals_ns[sequence]
 
     def first_number(self, sequence: int) -> int:
         """The position of the call's first number in `numbers` and `fates`."""
@@ -145,6 +154,7 @@ class Journal:
             texts=[self.texts[index].decode("utf-8", "surrogatepass") for index in several],
             reference=self.references.get(sequence, ""),
             detail=self.detail[sequence],
+            start_ns=self.start_ns(sequence),
         )
 
     def rows(self, after: int = -1) -> Iterator[Row]:

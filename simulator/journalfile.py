@@ -24,6 +24,7 @@ def as_line(row: Row) -> str:
         "outcome": row.outcome,
         "numbers": [str(number) for number in row.numbers],
         "reference": row.reference,
+        "start_ns": row.start_ns,
         "vendor_id": vendor_message_id(row.key.vendor, row.sequence, row.arrival_ns) if accepted else "",
     }
     if len(row.texts) > 1:

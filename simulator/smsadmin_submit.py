@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from simulator import gbk
 from simulator.accounts import ACTIVE, Account
+from simulator.identifiers import instant_ns
 from simulator.numbers import mainland
 from simulator.smsadmin_wire import Endpoint, plain, refusal_text
 from simulator.vendor import Answer, Call, Desk, check_names, split_numbers
@@ -120,7 +121,16 @@ def submit(desk: Desk, call: Call, rules: Endpoint, linkids: Linkids) -> Answer:
         reference=call.text("linkid"),
         cost=len(numbers),
         refused=rows - len(numbers),
+        start_ns=_start_ns(call),
     )
+
+
+def _start_ns(call: Call) -> int:
+    """`dtime`, 0 for at once; the document's own 0000-00-00 00:00:00 is no time either."""
+    try:
+        return instant_ns(call.text("dtime"))
+    except ValueError:
+        return 0
 
 
 def _check_small_fields(desk: Desk, call: Call, linkids: Linkids) -> None:

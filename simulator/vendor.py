@@ -35,7 +35,8 @@ class Call:
 class Answer:
     """A response and what it means: `numbers` (E.164) are accepted only when `accepted`.
 
-    `texts` holds one text, or one for each number; `detail` is a small number the vendor keeps.
+    `texts` holds one text, or one for each number; `detail` is a small number the vendor keeps;
+    `start_ns` is when a scheduled message is to be sent, 0 for at once.
     """
 
     response: Response
@@ -47,6 +48,7 @@ class Answer:
     detail: int = 0
     cost: float = 0.0
     refused: int = 0
+    start_ns: int = 0
 
 
 @dataclass(slots=True)

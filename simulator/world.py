@@ -128,6 +128,7 @@ class World:
             texts=answer.texts,
             reference=answer.reference,
             detail=answer.detail,
+            start_ns=answer.start_ns,
         )
         if answer.refused:
             self.refused[place] += answer.refused

@@ -15,7 +15,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from simulator.accounts import ACTIVE, Account, Option
-from simulator.identifiers import local_time, vendor_message_id
+from simulator.identifiers import instant_ns, local_time, vendor_message_id
 from simulator.numbers import mainland, without_86
 from simulator.vendor import (
     Answer,
@@ -48,7 +48,6 @@ _MESSAGES = {
 }
 _STATE_CODES = {"cancelled": "11", "ip_forbidden": "13"}
 _MAX_CHARS = 500
-_STIME = re.compile(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d:\d\d", re.ASCII)
 _SQL = re.compile(r"\b(select\b.+\bfrom|drop\s+table|delete\s+from|insert\s+into)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -151,6 +150,7 @@ class Xioo:
             reference=call.text("extno"),
             cost=len(accepted),
             refused=invalid + black,
+            start_ns=instant_ns(call.text("stime")) if call.text("stime") else 0,
         )
 
     def _format_error(self, call: Call, content: str, count: int, account: Account) -> str:
@@ -164,7 +164,7 @@ class Xioo:
         if call.text("extno") and not call.text("extno").isdecimal():
             breach(call, "parameter_format", "extno: digits only")
             return "14"
-        if call.text("stime") and not _STIME.fullmatch(call.text("stime")):
+        if call.text("stime") and not _is_time(call.text("stime")):
             breach(call, "parameter_format", "stime")
             return "14"
         return "4" if _SQL.search(content) else ""
@@ -230,6 +230,16 @@ class Xioo:
         extno = account.text("system_extno") + own
         mobile = without_86(reply.number)
         return "#@#".join((mobile, reply.text, local_time(reply.at_ns), extno))
+
+
+def _is_time(written: str) -> bool:
+    """1.8 prints `2012-08-01 8:20:23`."""
+    try:
+        instant_ns(written)
+    except ValueError:
+        return False
+    # strptime takes one-digit months and days too.
+    return written[4:5] == written[7:8] == "-"
 
 
 def _plain(text: str) -> Response:

@@ -164,6 +164,17 @@ def test_personalised_rows_fill_the_template_and_bad_rows_fall_out(
     assert simulator.counters("smsadmin", uid)["numbers_refused"] == 1
 
 
+def test_dtime_schedules(send: Any, new_account: Any, simulator: Simulator) -> None:
+    """`0000-00-00 00:00:00` is the form, in the vendor's time zone."""
+    uid = new_account("smsadmin")
+    call(send, "post_send", uid=uid, **{**_GOOD, "dtime": "2099-01-01 08:00:00"})
+    call(send, "post_send", uid=uid, **{**_GOOD, "dtime": "0000-00-00 00:00:00"})
+    scheduled, now = simulator.journal(uid)
+    assert scheduled["start_ns"] == 4_070_908_800_000_000_000
+    assert now["start_ns"] == now["arrival_ns"]
+    assert simulator.breaches()["total"] == 0
+
+
 def test_balance_and_sensitive_words(send: Any, new_account: Any) -> None:
     """Sections 5 and 6."""
     uid = new_account("smsadmin", balance=1, sensitive_words=["坏词", "恶词"])

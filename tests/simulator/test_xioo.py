@@ -116,6 +116,17 @@ def test_an_access_secret_signs_the_push(send: Any, new_account: Any, simulator:
     assert fields["name"] == hashlib.md5(signed).hexdigest()
 
 
+def test_a_scheduled_message_reports_after_its_time(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """1.6: stime is the vendor's wall clock, UTC+8."""
+    name = new_account("xioo", push_url=receiver.url)
+    post(send, name, **{**_GOOD, "stime": "2099-01-01 8:00:00"})
+    row = next(simulator.journal(name))
+    assert row["start_ns"] == 4_070_908_800_000_000_000
+    assert simulator.pending()["vendors"]["xioo"][name]["reports"]["not_due"] == 1
+
+
 def test_replies_are_pushed_as_records(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
     """Section 4: fields by #@#, records by #@@#, system extno and own extno last."""
     name = new_account("xioo", push_url=receiver.url, reply_share=1.0, reply_texts=["收到"], reply_delay_ms=0)
