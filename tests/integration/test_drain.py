@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from sendmill.messages import Sms, TemplateSms
@@ -11,20 +9,6 @@ from sendmill.states import State
 from simulator.client import Simulator
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import settings_for
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulator]:
-    with Simulator.start() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(simulators: Simulator) -> Simulator:
-    """A simulator that has seen nothing."""
-    simulators.clear_faults()
-    simulators.reset()
-    return simulators
 
 
 async def test_one_message_reaches_the_vendor_and_is_submitted(

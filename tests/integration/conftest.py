@@ -1,0 +1,24 @@
+"""The simulator of the integration tests: one process, emptied for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from simulator.client import Simulator
+
+
+@pytest.fixture(scope="session")
+def simulator_process() -> Iterator[Simulator]:
+    with Simulator.start() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(simulator_process: Simulator) -> Simulator:
+    """A simulator that has seen nothing and has no faults."""
+    simulator_process.clear_faults()
+    simulator_process.clear_fates()
+    simulator_process.reset()
+    return simulator_process

@@ -1,0 +1,166 @@
+"""What a vendor's trouble makes of messages: only what was certainly not sent goes again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sendmill.messages import Sms, TemplateSms
+from sendmill.states import State
+from simulator.client import Simulator
+from tests.support.flow import flow, hong_kong, mainland
+from tests.support.vendors import settings_for
+
+
+async def _alerts(one: object, account: str) -> list[bytes]:
+    runtime = one.runtime  # type: ignore[attr-defined]
+    keys = runtime.keys_of(account)
+    entries = await runtime.server.xrange(keys.events)
+    return [fields[b"code"] for _, fields in entries if fields[b"kind"] == b"alert"]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "garbage"}, {"kind": "empty"}, {"kind": "status", "status": 502}])
+async def test_an_answer_that_cannot_be_read_leaves_messages_unconfirmed(
+    simulator: Simulator, redis_url: str, namespace: str, fault: dict[str, object]
+) -> None:
+    """No success, no second try, one alert for many calls."""
+    simulator.add_faults(fault)
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(20))]
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        await one.drain("mainland")
+        assert {State.UNCONFIRMED: 20} == await one.states(job)
+        assert [b"unreadable_answer"] == await _alerts(one, "mainland")
+    assert 20 == simulator.counters("smsadmin", "demo")["requests_by_endpoint"]["post_send_md5"]
+
+
+@pytest.mark.parametrize("kind", ["reset", "close", "hang"])
+async def test_a_get_that_is_not_answered_is_one_request_on_the_wire(
+    simulator: Simulator, redis_url: str, namespace: str, kind: str
+) -> None:
+    """A connection that was used before and closes unanswered is not tried again: the message is unconfirmed."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk"])) as one:
+        first = await one.send(Sms("First", "+85298882844"), account="hk")
+        await one.drain("hk")
+        simulator.add_faults({"kind": kind})
+        second = await one.send(Sms("Second", "+85298882845"), account="hk")
+        await one.drain("hk")
+        assert {State.SUBMITTED: 1} == await one.states(first)
+        assert {State.UNCONFIRMED: 1} == await one.states(second)
+    assert 2 == simulator.counters("accessyou", "11000001")["requests_by_endpoint"]["sendsms.php"]
+
+
+async def test_a_vendor_that_is_busy_for_a_moment_gets_the_call_again(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """503 says that nothing was taken: tried again within the drain, and accepted once."""
+    simulator.add_faults({"kind": "status", "status": 503, "count": 2})
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(Sms("Hello", mainland(10)), account="mainland")
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 10} == await one.states(job)
+    assert 3 == simulator.counters("smsadmin", "demo")["requests_by_endpoint"]["post_send_md5"]
+    assert 0 == simulator.duplicates()["total"]
+
+
+async def test_a_vendor_that_stays_busy_keeps_its_messages_queued(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """After the tries of one drain the slice waits for its due time; nothing is lost, nothing was sent."""
+    simulator.add_faults({"kind": "status", "status": 503})
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(Sms("Hello", mainland(10)), account="mainland")
+        await one.drain("mainland")
+        assert {State.QUEUED: 10} == await one.states(job)
+        keys = one.runtime.keys_of("mainland")
+        assert 1 == await one.runtime.server.zcard(keys.wait)
+        simulator.clear_faults()
+        await one.runtime.server.hdel(keys.clock, "cool")
+        for slice_id, _ in await one.runtime.server.zrange(keys.wait, 0, -1, withscores=True):
+            await one.runtime.server.zadd(keys.wait, {slice_id: 0})
+        await one.runtime.accounts["mainland"].outbox.sweep()
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 10} == await one.states(job)
+
+
+async def test_a_connection_that_fails_sends_nothing(redis_url: str, namespace: str, simulator: Simulator) -> None:
+    """Nothing listens: the messages stay queued."""
+    nowhere = {"base_url": "http://127.0.0.1:9/api"}
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=nowhere)) as one:
+        job = await one.send(Sms("Hello", mainland(3)), account="mainland")
+        await one.drain("mainland")
+        assert {State.QUEUED: 3} == await one.states(job)
+
+
+@pytest.mark.parametrize(
+    ("account", "vendor", "code"), [("mainland", "smsadmin", "1"), ("mainland", "smsadmin", "2"), ("hk", "accessyou", "107")]
+)
+async def test_an_account_that_the_vendor_refuses_stops_and_keeps_its_messages(
+    simulator: Simulator, redis_url: str, namespace: str, account: str, vendor: str, code: str
+) -> None:
+    """Suspended at the first answers, one alert, every row still queued."""
+    simulator.add_faults({"kind": "code", "code": code, "vendor": vendor})
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(300))]
+    async with flow(settings_for(simulator, redis_url, namespace, [account])) as one:
+        job = await one.send(TemplateSms("No. {n}", rows), account=account)
+        await one.drain(account)
+        assert {State.QUEUED: 300} == await one.states(job)
+        assert b"suspended" == await one.runtime.server.hget(one.runtime.keys_of(account).state, "state")
+        assert [b"account_blocked"] == await _alerts(one, account)
+
+
+async def test_a_number_that_the_vendor_refuses_does_not_take_the_others_with_it(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """A call refused for a recipient is halved until the recipient stands alone; the others are sent once."""
+    numbers = mainland(64)
+    simulator.add_fates({"number": numbers[17][1:], "refuse": "invalid"})
+    async with flow(settings_for(simulator, redis_url, namespace, ["bulk"])) as one:
+        job = await one.send(Sms("Hello", numbers), account="bulk")
+        await one.drain("bulk")
+        assert {State.SUBMITTED: 63, State.REJECTED: 1} == await one.states(job)
+    assert 0 == simulator.duplicates()["total"]
+
+
+async def test_a_cancelled_job_sends_nothing_more(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """Rows that had not gone are cancelled at the gate."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(Sms("Hello", mainland(10)), account="mainland")
+        await one.runtime.server.sadd(one.runtime.keys_of("mainland").cancelled, job)
+        await one.drain("mainland")
+        assert {State.CANCELLED: 10} == await one.states(job)
+    assert not list(simulator.journal())
+
+
+async def test_a_message_past_its_time_is_not_sent(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """The expiry is checked right before the wire."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(Sms("Hello", mainland(10)), account="mainland", expires_in=0.05)
+        await asyncio.sleep(0.06)
+        await one.drain("mainland")
+        assert {State.EXPIRED: 10} == await one.states(job)
+    assert not list(simulator.journal())
+
+
+async def test_the_same_number_twice_with_other_texts_goes_twice(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Two jobs of one text to one number are two messages, in two calls."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        first = await one.send(Sms("Hello", mainland(5)), account="mainland")
+        second = await one.send(Sms("Hello", mainland(5)), account="mainland")
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 5} == await one.states(first) == await one.states(second)
+    assert 2 == len(list(simulator.journal()))
+
+
+async def test_rows_of_different_jobs_with_one_text_travel_together(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """What waits together and says the same is one call."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk"])) as one:
+        for number in hong_kong(8):
+            await one.send(Sms("Closed today", number), account="hk")
+        await one.drain("hk")
+    assert [8] == [len(call["numbers"]) for call in simulator.journal()]
