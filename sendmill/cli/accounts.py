@@ -1,0 +1,101 @@
+"""`sendmill accounts`, `balance`, `pause`, `resume`, `limit`."""
+
+from __future__ import annotations
+
+import click
+
+from sendmill.cli.connection import connected
+from sendmill.cli.output import fields_of, json_option, print_json, print_table
+from sendmill.errors import InvalidOption
+from sendmill.options import Lane
+
+
+@click.command()
+@json_option
+@click.pass_context
+def accounts(context: click.Context, *, as_json: bool) -> None:
+    """List the accounts that workers have published, with backlog, rate and last error."""
+    published = list(connected(context).accounts())
+    if as_json:
+        for account in published:
+            print_json(fields_of(account))
+        return
+    backlogs = [f"{lane.upper()}#" for lane in Lane]
+    print_table(
+        ["ACCOUNT", "PROVIDER", "STATE", *backlogs, "IN FLIGHT#", "RATE", "BALANCE", "LAST ERROR"],
+        (
+            [
+                account.name,
+                account.provider,
+                f"{account.state}: {account.state_reason}" if account.state_reason else account.state,
+                *(account.backlog.get(lane.value, 0) for lane in Lane),
+                account.in_flight,
+                _rate(account.rate_used, account.rate_allowed),
+                account.balance,
+                account.last_error,
+            ]
+            for account in published
+        ),
+        empty="no account is published: is a worker running?",
+    )
+
+
+def _rate(used_per_s: float | None, allowed_per_s: float | None) -> str:
+    if used_per_s is None and allowed_per_s is None:
+        return ""
+    allowed = "no limit" if allowed_per_s is None else f"{allowed_per_s:g}/s"
+    return f"{used_per_s or 0:.1f} of {allowed}"
+
+
+@click.command()
+@click.argument("account", required=False)
+@json_option
+@click.pass_context
+def balance(context: click.Context, account: str | None, *, as_json: bool) -> int:
+    """Ask the vendor what is left on ACCOUNT, or on each account. A worker asks; the answer takes up to 15 seconds."""
+    client = connected(context)
+    names = [account] if account is not None else [published.name for published in client.accounts()]
+    if not names:
+        raise click.ClickException("no account is published: is a worker running?")
+    left = [client.balance(name) for name in names]
+    if as_json:
+        for one in left:
+            print_json(fields_of(one))
+    else:
+        print_table(
+            ["ACCOUNT", "BALANCE#", "UNIT", "AT"],
+            ([one.account, one.amount, one.unit, one.at] for one in left),
+            empty="",
+        )
+    return 0
+
+
+@click.command()
+@click.argument("account")
+@click.pass_context
+def pause(context: click.Context, account: str) -> None:
+    """Stop submitting at ACCOUNT until `resume`. Reports and replies still come in."""
+    connected(context).pause(account)
+    click.echo(f"{account} is paused: its messages wait until sendmill resume {account}")
+
+
+@click.command()
+@click.argument("account")
+@click.pass_context
+def resume(context: click.Context, account: str) -> None:
+    """Let a paused or suspended ACCOUNT submit again."""
+    connected(context).resume(account)
+    click.echo(f"{account} is active")
+
+
+@click.command()
+@click.argument("account")
+@click.argument("setting", metavar="NAME=VALUE")
+@click.pass_context
+def limit(context: click.Context, account: str, setting: str) -> None:
+    """Change a limit of ACCOUNT while it runs, such as calls_per_s=20; never above what is published."""
+    name, equals, value = setting.partition("=")
+    if not equals or not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise InvalidOption(f"{setting} is no limit: write it as calls_per_s=20, a whole number above zero")
+    connected(context).limit(account, name, int(value))
+    click.echo(f"{account}: {name} is {int(value):,}")

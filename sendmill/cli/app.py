@@ -1,0 +1,81 @@
+"""The group of all commands, and how every error becomes one line on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from sendmill.cli import accounts, events, jobs, send, text
+from sendmill.errors import InvalidOption, SendmillError
+
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
+EXIT_INTERRUPTED = 130
+
+
+class OneLineErrors(click.Group):
+    """A group whose errors are one line that says what to do."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's own signature
+        **extra: Any,
+    ) -> Any:
+        """Run a command and leave with its exit code; errors are shown here and not by click."""
+        del standalone_mode
+        try:
+            result = super().main(args, prog_name or "sendmill", complete_var, standalone_mode=False, **extra)
+        except click.UsageError as error:
+            where = f"{error.ctx.command_path}: " if error.ctx is not None else ""
+            help_at = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
+            _leave(f"{where}{error.format_message()}{help_at}", EXIT_WRONG_USE)
+        except click.ClickException as error:
+            _leave(error.format_message(), EXIT_FAILED)
+        except InvalidOption as error:
+            _leave(str(error), EXIT_WRONG_USE)
+        except SendmillError as error:
+            _leave(str(error), EXIT_FAILED)
+        except (click.Abort, KeyboardInterrupt):
+            _leave("interrupted", EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of a pipe has left, as `head` does. Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_FAILED)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _leave(sentence: str, exit_code: int) -> NoReturn:
+    line = " ".join(sentence.split())
+    click.echo(f"sendmill: {line}" if not line.startswith("sendmill") else line, err=True)
+    sys.exit(exit_code)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sendmill")
+def cli() -> None:
+    """Send SMS jobs and see what became of them. Needs SENDMILL_REDIS_URL (and SENDMILL_NAMESPACE, if not sendmill)."""
+
+
+for _command in (
+    send.send,
+    jobs.jobs,
+    jobs.status,
+    jobs.show,
+    jobs.cancel,
+    events.events,
+    events.replies,
+    accounts.accounts,
+    accounts.balance,
+    accounts.pause,
+    accounts.resume,
+    accounts.limit,
+    text.segments,
+):
+    cli.add_command(_command)

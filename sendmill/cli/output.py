@@ -1,0 +1,110 @@
+"""How results are shown: tables for people, one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sendmill.numbers import mask
+
+_PIPED_WIDTH_CHARS = 240
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with whole numbers.")
+reveal_option = click.option("--reveal", is_flag=True, help="Show whole phone numbers.")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for now: made late, so that it sees the streams and the size of the terminal as they are."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH_CHARS, highlight=False, soft_wrap=False
+    )
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One object on one line, at once, so that a follower sees it."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+    sys.stdout.flush()
+
+
+def fields_of(value: Any, *, renamed: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A dataclass as a JSON object: its fields in order, without callables."""
+    renamed = renamed or {}
+    return {
+        renamed.get(field.name, field.name): getattr(value, field.name)
+        for field in dataclasses.fields(value)
+        if not callable(getattr(value, field.name))
+    }
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table, or one line where there is nothing to show. Columns whose name ends in `#` stand on the right."""
+    shown = [[cell(value) for value in row] for row in rows]
+    if not shown:
+        click.echo(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+    for row in shown:
+        table.add_row(*row)
+    console().print(table)
+
+
+def cell(value: object) -> Text:
+    """A value as a person reads it: local time, thousands, a dash for nothing; no control characters."""
+    if value is None or value == "":
+        return Text("–", style="dim")
+    match value:
+        case datetime():
+            shown = local_time(value)
+        case bool():
+            shown = "yes" if value else "no"
+        case int():
+            shown = f"{value:,}"
+        case float():
+            shown = f"{value:,.1f}"
+        case _:
+            shown = safe(str(value))
+    return Text(shown)
+
+
+def safe(text: str) -> str:
+    """Text from elsewhere, fit for a terminal: a vendor or a handset may have sent escape sequences."""
+    return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def number(value: str, *, reveal: bool) -> str:
+    """A phone number as this command may show it."""
+    return safe(value) if reveal else mask(value)
+
+
+def local_time(at: datetime) -> str:
+    """A time on the clock of the person who reads it."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc_time(at: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return utc_time(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return fields_of(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)

@@ -1,0 +1,328 @@
+"""For the tests of applications that send with sendmill: a client without Redis, and a pytest fixture.
+
+`FakeClient` makes the same checks as `sendmill.Client`, because both read jobs through `sendmill.prepare`. Nothing is
+sent: what would have gone stands in `sent`, and the test says what became of it with `report` and `reply`.
+
+The fixture `sendmill_outbox` gives a `FakeClient` and lets every `Client` and `AsyncClient` of the code under test work
+on it::
+
+    def test_a_login_sends_a_code(sendmill_outbox):
+        login("+85298882844")
+        assert "Your code is" in sendmill_outbox.sent[0].text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+
+from sendmill.errors import KeyConflict, NoSuchJob, StoreError
+from sendmill.messages import (
+    AnyEvent,
+    CancelResult,
+    Job,
+    JobStatus,
+    JobSummary,
+    MessageInfo,
+    Refusal,
+    ReplyEvent,
+    ReportEvent,
+    Sms,
+    TemplateSms,
+)
+from sendmill.numbers import normalise, unpack
+from sendmill.options import ReportEvents, SendOptions
+from sendmill.prepare import PreparedRow, RefusedRow, prepare
+from sendmill.segments import count_segments
+from sendmill.states import FINAL, LATE_TRUTH, State
+from sendmill.template import Template
+
+FAKE_ACCOUNT = "fake"
+"""The account of messages whose job names none."""
+
+_REPLY_WINDOW = timedelta(days=7)
+_ALL_REPORTS_UP_TO_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message that would have gone to a vendor. `text` has its values filled in and no signature."""
+
+    message_id: str
+    job_id: str
+    to: str
+    text: str
+    options: SendOptions
+
+
+@dataclass(slots=True)
+class _FakeJob:
+    summary: JobSummary
+    job: Job
+    options: SendOptions
+    fingerprint: tuple[object, ...]
+    messages: dict[str, MessageInfo] = field(default_factory=dict)
+    segments: int = 0
+
+
+class FakeClient:
+    """A `Client` that keeps everything in this process.
+
+    Messages are `submitted` at once, or `scheduled` where the job has an `at` to come.
+
+    Args:
+        now: gives the time, aware. Default: the clock.
+    """
+
+    def __init__(self, *, now: Callable[[], datetime] | None = None) -> None:
+        self.sent: list[SentMessage] = []
+        """Every message that would have gone, in order."""
+        self._now = now or (lambda: datetime.now(UTC))
+        self._numbers = count(1)
+        self._jobs: dict[str, _FakeJob] = {}
+        self._job_by_key: dict[str, str] = {}
+        self._events: list[AnyEvent] = []
+        self._acknowledged: dict[str, set[str]] = {}
+
+    # --- what Client has -----------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        content: Sms | TemplateSms,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        **options: Any,
+    ) -> Job:
+        """Check a job as `Client.send` does and keep its messages in `sent`. Raises what `Client.send` raises."""
+        now = self._now()
+        checked = SendOptions.validated(now=now, **options)
+        rows = list(prepare(content, checked))
+        if on_progress is not None:
+            on_progress(len(rows))
+        fingerprint = (type(content), content.text, checked, tuple(rows))
+        if checked.key is not None and checked.key in self._job_by_key:
+            known = self._jobs[self._job_by_key[checked.key]]
+            if known.fingerprint != fingerprint:
+                raise KeyConflict(f"the key names job {known.job.id}, which has other content: use a new key")
+            return known.job
+        job = self._keep(content, checked, rows, now, fingerprint)
+        if checked.key is not None:
+            self._job_by_key[checked.key] = job.id
+        return job
+
+    def status(self, job_id: str) -> JobStatus:
+        """The job's rows by state. Raises NoSuchJob."""
+        fake = self._job(job_id)
+        states: dict[State, int] = {}
+        for message in fake.messages.values():
+            states[message.state] = states.get(message.state, 0) + 1
+        done = all(message.state in FINAL for message in fake.messages.values())
+        return JobStatus(job_id, fake.job.total, states, fake.segments, done)
+
+    def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
+        """The job's messages in row order. Raises NoSuchJob."""
+        wanted = None if state is None else State(state)
+        return (
+            message
+            for message in list(self._job(job_id).messages.values())
+            if wanted is None or message.state is wanted
+        )
+
+    def show(self, message_id: str) -> dict[str, Any]:
+        """One message, as a mapping, with no attempts and the reports it got. Raises NoSuchJob."""
+        message = self._message(message_id)
+        reports = [
+            {"state": event.state, "code": event.code, "detail": event.detail, "occurred_at": event.occurred_at}
+            for event in self._events
+            if isinstance(event, ReportEvent) and event.message_id == message_id
+        ]
+        shown = {name: getattr(message, name) for name in MessageInfo.__dataclass_fields__}
+        return {**shown, "attempts": [], "reports": reports}
+
+    def cancel(self, job_id: str) -> CancelResult:
+        """Cancel the job's scheduled messages. Raises NoSuchJob."""
+        fake = self._job(job_id)
+        waiting = [message for message in fake.messages.values() if message.state is State.SCHEDULED]
+        for message in waiting:
+            self._move(fake, message, State.CANCELLED)
+            self.sent = [sent for sent in self.sent if sent.message_id != message.message_id]
+        return CancelResult(cancelled=len(waiting), gone=fake.job.total - len(waiting))
+
+    def jobs(self, since: datetime | None = None) -> Iterator[JobSummary]:
+        """The jobs, latest first."""
+        for job_id, fake in reversed(list(self._jobs.items())):
+            if since is None or fake.summary.created_at >= since:
+                yield replace(fake.summary, done=self.status(job_id).done)
+
+    def events(
+        self, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None
+    ) -> Iterator[AnyEvent]:
+        """What the group has not acknowledged; ends where `Client.events` would wait.
+
+        Args:
+            group: the consumer group.
+            kinds: the kinds to yield, such as `("report",)`; all by default.
+            block_s: taken and ignored.
+        """
+        acknowledged = self._acknowledged.setdefault(group, set())
+        for event in list(self._events):
+            if event.id not in acknowledged and (kinds is None or event.kind in kinds):
+                yield replace(event, acknowledge=partial(acknowledged.add, event.id))
+
+    def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
+        """The replies, oldest first."""
+        for event in list(self._events):
+            if isinstance(event, ReplyEvent) and (since is None or event.received_at >= since):
+                yield event
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    # --- what the test says --------------------------------------------------------------------------------------
+
+    def report(
+        self,
+        message: SentMessage | str,
+        state: State | str = State.DELIVERED,
+        *,
+        code: str | None = None,
+        detail: str | None = None,
+    ) -> ReportEvent | None:
+        """Let the vendor report on a message. States move as they do in earnest: a final state stays.
+
+        Args:
+            message: one of `sent`, or a message id.
+            state: a final state.
+            code: the vendor's code.
+            detail: the vendor's words.
+
+        Returns:
+            The event, or None where the report changes nothing.
+
+        Raises:
+            StoreError: the state is not final, so no report can bring it.
+        """
+        new = State(state)
+        if new not in FINAL:
+            raise StoreError(f"a report cannot bring the state {new}: it is not final")
+        message_id = message if isinstance(message, str) else message.message_id
+        known = self._message(message_id)
+        if known.state in FINAL and known.state not in LATE_TRUTH:
+            return None
+        fake = self._job(message_id.rpartition("-")[0])
+        self._move(fake, known, new, code=code, detail=detail)
+        return self._report_event(fake, fake.messages[message_id], known.state)
+
+    def reply(self, number: str, text: str, *, account: str | None = None, extno: str | None = None) -> ReplyEvent:
+        """Let a handset answer: matched to the latest message to it within 7 days, as in earnest."""
+        from_ = normalise(number)
+        now = self._now()
+        answered = next(
+            (
+                message
+                for fake in reversed(list(self._jobs.values()))
+                for message in reversed(list(fake.messages.values()))
+                if message.to == from_
+                and message.submitted_at is not None
+                and now - message.submitted_at <= _REPLY_WINDOW
+                and account in (None, message.account)
+            ),
+            None,
+        )
+        event = ReplyEvent(
+            id=f"{next(self._numbers)}-0",
+            account=account or (answered.account if answered else FAKE_ACCOUNT),
+            occurred_at=now,
+            received_at=now,
+            from_=from_,
+            text=text,
+            extno=extno,
+            message_id=answered.message_id if answered else None,
+            matched_by="number" if answered else None,
+        )
+        self._events.append(event)
+        return event
+
+    # --- how it is kept ------------------------------------------------------------------------------------------
+
+    def _keep(
+        self,
+        content: Sms | TemplateSms,
+        options: SendOptions,
+        rows: list[PreparedRow | RefusedRow],
+        now: datetime,
+        fingerprint: tuple[object, ...],
+    ) -> Job:
+        job_id = f"fake{next(self._numbers)}"
+        refused = [Refusal(row.row, row.to, row.code, row.reason) for row in rows if isinstance(row, RefusedRow)]
+        job = Job(job_id, total=len(rows), accepted=len(rows) - len(refused), refused=refused)
+        summary = JobSummary(job_id, now, options.lane, job.total, options.ref, done=False)
+        fake = self._jobs[job_id] = _FakeJob(summary, job, options, fingerprint)
+        waits = options.at is not None and options.at > now
+        template = Template(content.text) if isinstance(content, TemplateSms) else None
+        for row in rows:
+            message_id = f"{job_id}-{row.row}"
+            if isinstance(row, RefusedRow):
+                fake.messages[message_id] = MessageInfo(
+                    message_id, row.to, row.state, code=row.code, detail=row.reason, updated_at=now
+                )
+                continue
+            text = content.text if template is None else template.fill(row.values or ())
+            state = State.SCHEDULED if waits else State.SUBMITTED
+            fake.messages[message_id] = MessageInfo(
+                message_id,
+                unpack(row.number),
+                state,
+                account=options.account or FAKE_ACCOUNT,
+                submitted_at=None if waits else now,
+                updated_at=now,
+            )
+            fake.segments += count_segments((options.signature or "") + text).segments
+            self.sent.append(SentMessage(message_id, job_id, unpack(row.number), text, options))
+        return job
+
+    def _job(self, job_id: str) -> _FakeJob:
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise NoSuchJob(f"no job {job_id} is kept") from None
+
+    def _message(self, message_id: str) -> MessageInfo:
+        try:
+            return self._job(message_id.rpartition("-")[0]).messages[message_id]
+        except KeyError:
+            raise NoSuchJob(f"no message {message_id} is kept") from None
+
+    def _move(
+        self, fake: _FakeJob, message: MessageInfo, state: State, *, code: str | None = None, detail: str | None = None
+    ) -> None:
+        fake.messages[message.message_id] = replace(
+            message, state=state, code=code, detail=detail, updated_at=self._now()
+        )
+
+    def _report_event(self, fake: _FakeJob, message: MessageInfo, previous: State) -> ReportEvent:
+        now = self._now()
+        event = ReportEvent(
+            id=f"{next(self._numbers)}-0",
+            account=message.account,
+            occurred_at=now,
+            received_at=now,
+            job_id=fake.job.id,
+            message_id=message.message_id,
+            to=message.to,
+            state=message.state,
+            previous_state=previous,
+            ref=fake.options.ref,
+            code=message.code,
+            detail=message.detail,
+        )
+        wanted = fake.options.report_events or (
+            ReportEvents.ALL if fake.job.total <= _ALL_REPORTS_UP_TO_ROWS else ReportEvents.FAILURES
+        )
+        if wanted is ReportEvents.ALL or (wanted is ReportEvents.FAILURES and message.state is not State.DELIVERED):
+            self._events.append(event)
+        return event
