@@ -22,6 +22,7 @@ class Admin:
     def __init__(self, world: World) -> None:
         self._world = world
         self._handlers: dict[tuple[str, str], Callable[[Request], Any]] = {
+            ("GET", "journal"): self._journal,
             ("GET", "counters"): lambda _: figures.counters(world),
             ("GET", "breaches"): lambda _: figures.breaches(world),
             ("GET", "duplicates"): lambda _: figures.duplicates(world),
@@ -41,21 +42,21 @@ class Admin:
     def handle(self, request: Request) -> Response:
         """Answer in JSON; 400 with the reason for a wrong body, 404 for a wrong address."""
         name = request.path.removeprefix("/_sim/").strip("/")
-        if (request.method, name) == ("GET", "journal"):
-            fields = form_fields(request.query)
-            account = fields.get("account", b"").decode()
-            after = int(fields.get("after", b"-1") or b"-1")
-            return Response(
-                content_type="application/x-ndjson",
-                chunks=journalfile.chunks(self._world.journal, account, after),
-            )
         handler = self._handlers.get((request.method, name))
         if handler is None:
             return _json({"error": "no such address"}, 404)
         try:
-            return _json(handler(request))
+            found = handler(request)
+            return found if isinstance(found, Response) else _json(found)
         except (ValueError, TypeError, KeyError) as error:
             return _json({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    def _journal(self, request: Request) -> Response:
+        """NDJSON of the calls after a sequence number, of one account or of all."""
+        fields = form_fields(request.query)
+        account, after = fields.get("account", b"").decode(), int(fields.get("after") or b"-1")
+        chunks = journalfile.chunks(self._world.journal, account, after)
+        return Response(content_type="application/x-ndjson", chunks=chunks)
 
     def _add_faults(self, request: Request) -> dict[str, int]:
         """One fault, or a list; `seed` beside a fault starts the chance anew."""

@@ -23,8 +23,9 @@ def counters(world: World) -> dict[str, Any]:
     total = Counter[str]()
     for vendor in found.values():
         for account in vendor.values():
-            for name in ("requests", "calls_accepted", "messages_accepted", "breaches"):
+            for name in ("requests", "calls_accepted", "messages_accepted"):
                 total[name] += account[name]
+    total["breaches"] = sum(world.breaches.counts.values())
     return {"vendors": found, "total": total}
 
 

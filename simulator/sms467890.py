@@ -68,7 +68,7 @@ class Sms467890:
             }
         call = Call(request, self.name, endpoint, fields, submit=endpoint == "send")
         if not isinstance(given, dict) or len(fields) != len(given):
-            self._desk.breach(call, "charset", "the body is no JSON object of strings in UTF-8")
+            self._desk.breach(call, "body", "the body is no JSON object of strings in UTF-8")
         call.claimed = call.text("uid")
         call.account = self._desk.account(self.name, call.claimed)
         return call
