@@ -12,7 +12,7 @@ job:<job>           hash    meta (msgpack JobMeta), total, accepted, refused, su
                             cancelled
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
-slices:<job>        list    msgpack [account, slice id, rows], in row order
+slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk
 due                 zset    job → ms since the epoch at which it is to be planned
 all                 zset    job → ms of its creation
 kept                zset    job → ms of the last change that is known: when it may go is reckoned from there
@@ -47,13 +47,17 @@ clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, ot
 seats               zset    process that drains this account → ms when its seat runs out
 woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled
-unconfirmed         hash    "<slice> <offset>" → msgpack [number, call, ms]
+unconfirmed         zset    call whose answer was never read → ms when it began
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
-early               zset    msgpack report that matches nothing yet → ms of its arrival
+inbox_bytes         string  what the entries of `inbox` take, roughly
+bad                 stream  what came and could not be read, raw, for a person; capped
+early               zset    msgpack report that matches nothing yet → ms when it is tried again
+heard               zset    digest of a reply → ms until which it counts as the same reply when it comes again
 events              stream  what consumers read: see `sendmill.events`
 replies             stream  the account's replies, for `sendmill replies`
 polled:<name>       string  exists while the vendor's interval since the last poll runs
+lock:<name>         string  token of the process that does `name` now
 alerts              hash    alert code → JSON of the open alert
 =================== ======= ==========================================================================================
 """
@@ -127,7 +131,10 @@ class AccountKeys:
         self.unconfirmed = self.prefix + "unconfirmed"
         self.horizon = self.prefix + "horizon"
         self.inbox = self.prefix + "inbox"
+        self.inbox_bytes = self.prefix + "inbox_bytes"
+        self.bad = self.prefix + "bad"
         self.early = self.prefix + "early"
+        self.heard = self.prefix + "heard"
         self.events = self.prefix + "events"
         self.replies = self.prefix + "replies"
         self.alerts = self.prefix + "alerts"
@@ -176,3 +183,7 @@ class AccountKeys:
     def polled(self, name: str) -> str:
         """Exists while the vendor's interval since the last poll of an address runs."""
         return f"{self.prefix}polled:{name}"
+
+    def lock(self, name: str) -> str:
+        """Held by the one process that does `name` now."""
+        return f"{self.prefix}lock:{name}"
