@@ -15,14 +15,11 @@ from config.schedule import beat_schedule
 from config.settings import Settings
 from sendmill.broker import broker_url_from, transport_options
 
-DRAIN_MAX_S: Final = 20.0
-"""A drain claims nothing new after this long."""
-
 SHUTDOWN_MARGIN_S: Final = 10.0
 """What a worker needs after its last vendor call has ended, to write the outcome and leave."""
 
 VISIBILITY_TIMEOUT_S: Final = 180
-"""An unacknowledged message comes again after this long: far above the longest task, so that none runs twice for it."""
+"""An unacknowledged message comes again after this long: above every task's own timeout, so none runs twice for it."""
 
 BROKER_TIMEOUT_S: Final = 10.0
 

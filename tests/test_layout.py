@@ -1,0 +1,219 @@
+"""What holds the repository together: one list of processes and queues, one package in the wheel, one lock."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from config import names, procfile, queues
+from config.celery import soft_shutdown_s
+from config.schedule import INTERVALS_S
+from config.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("bench", "config", "docs", "providers", "sendmill", "simulator", "tasks", "tests", "workers")
+
+
+def compose() -> dict[str, Any]:
+    """docker-compose.yml."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return content
+
+
+def pyproject() -> dict[str, Any]:
+    """pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+# --- processes and queues ---------------------------------------------------------------------------------------------
+
+
+def test_every_queue_is_taken_from_by_exactly_one_kind_of_process() -> None:
+    """A queue that no Procfile line names would swallow work; one that two name would mix sending with planning."""
+    taken = sorted(queue for command in procfile.processes().values() for queue in procfile.queues_of(command))
+    assert taken == sorted(queues.ALL)
+
+
+def test_sending_has_processes_of_its_own() -> None:
+    """Planning and parsing would hold up the loop that sends."""
+    lists = [tuple(procfile.queues_of(command)) for command in procfile.processes().values()]
+    assert (queues.SEND,) in lists
+    assert queues.WORK in lists
+
+
+def test_every_task_has_a_queue() -> None:
+    """A task without one would go to the default queue unnoticed."""
+    tasks = {value for name, value in vars(names).items() if name.isupper()}
+    assert set(queues.QUEUE_OF) == tasks
+    assert set(INTERVALS_S) < tasks
+
+
+def test_the_procfile_has_the_documented_processes() -> None:
+    """interface.md's three kinds: Celery workers, the clock, the receiver of pushes."""
+    assert list(procfile.processes()) == ["worker_send", "worker_work", "beat", "push"]
+
+
+@pytest.mark.parametrize("kind", ["worker_send", "worker_work"])
+def test_workers_run_the_pool_that_was_measured(kind: str) -> None:
+    """Threads share the process's loop; other pools lose it, and Celery's own chatter costs Redis calls."""
+    command = procfile.processes()[kind]
+    for option in ("--pool=threads", "--without-gossip", "--without-mingle", "--without-heartbeat"):
+        assert option in command
+
+
+def test_compose_starts_what_the_procfile_says() -> None:
+    """The image becomes a Procfile line by its name, so compose has no second list of commands."""
+    commands = {name: service["command"] for name, service in compose()["services"].items() if name != "redis"}
+    assert commands == {name: [name] for name in procfile.processes()}
+    assert 'ENTRYPOINT ["python", "-m", "config.procfile"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_compose_waits_for_calls_on_the_wire() -> None:
+    """A stop that is shorter than a vendor call leaves messages of which nobody knows whether they were sent."""
+    needed_s = soft_shutdown_s(Settings())
+    for service in compose()["services"].values():
+        assert int(service["stop_grace_period"].removesuffix("s")) > needed_s > 30
+        assert "healthcheck" in service
+
+
+def test_compose_runs_two_beats() -> None:
+    """The clock survives a machine."""
+    assert compose()["services"]["beat"]["deploy"] == {"replicas": 2}
+
+
+def test_compose_keeps_what_redis_was_given() -> None:
+    """A ledger needs an AOF and must never evict."""
+    command = " ".join(compose()["services"]["redis"]["command"])
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+# --- the wheel --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel as it would be published."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_sendmill_alone(wheel: zipfile.ZipFile) -> None:
+    """Packages called config or tasks in somebody's site-packages would collide with theirs."""
+    assert {name.split("/")[0] for name in wheel.namelist()} == {"sendmill", "sendmill-0.1.0.dist-info"}
+
+
+def test_the_wheel_holds_every_file_of_sendmill(wheel: zipfile.ZipFile) -> None:
+    """The Lua scripts and the marker of types travel with the code."""
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "sendmill").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in wheel.namelist() if name.startswith("sendmill/")} == there
+    assert "sendmill/py.typed" in there
+    assert any(name.endswith(".lua") for name in there)
+
+
+def test_the_wheel_needs_what_sendmill_imports(wheel: zipfile.ZipFile) -> None:
+    """An application that installs the wheel alone can import all of it."""
+    metadata = wheel.read("sendmill-0.1.0.dist-info/METADATA").decode()
+    needed = {
+        canonicalize_name(Requirement(line).name)
+        for line in re.findall(r"^Requires-Dist: (.+)$", metadata, re.MULTILINE)
+    }
+    imported = {
+        module
+        for path in (ROOT / "sendmill").rglob("*.py")
+        for module in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    third_party = imported - set(sys.stdlib_module_names) - {"sendmill", "pytest", "kombu"}
+    assert third_party <= needed
+    assert "kombu" not in imported or "celery" in needed
+
+
+def test_the_wheel_brings_the_command_and_the_fixtures(wheel: zipfile.ZipFile) -> None:
+    """`sendmill` on the path, `sendmill_outbox` in pytest."""
+    entry_points = wheel.read("sendmill-0.1.0.dist-info/entry_points.txt").decode()
+    assert "sendmill = sendmill.cli:main" in entry_points
+    assert "[pytest11]\nsendmill = sendmill.testing" in entry_points
+
+
+# --- the lock ---------------------------------------------------------------------------------------------------------
+
+
+def locked(name: str) -> dict[str, str]:
+    """Version by package."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return {
+        canonicalize_name(package): version
+        for package, version in re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", text, re.MULTILINE)
+    }
+
+
+def wanted(group: str) -> list[Requirement]:
+    """What a group of pyproject.toml asks for, the wheel's own dependencies included."""
+    groups = pyproject()["dependency-groups"]
+    flat: list[str] = list(pyproject()["project"]["dependencies"])
+    for entry in groups[group]:
+        flat += [entry] if isinstance(entry, str) else groups[entry["include-group"]]
+    return [Requirement(line) for line in flat]
+
+
+@pytest.mark.parametrize(("lock", "group"), [("requirements.lock", "workers"), ("requirements-dev.lock", "dev")])
+def test_the_lock_fits_what_is_asked_for(lock: str, group: str) -> None:
+    """Whoever changes a dependency runs `make lock`."""
+    pins = locked(lock)
+    missing = [
+        str(requirement)
+        for requirement in wanted(group)
+        if not requirement.specifier.contains(pins.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert missing == []
+
+
+def test_the_image_runs_what_was_tested() -> None:
+    """Both locks hold the same versions."""
+    tested = locked("requirements-dev.lock")
+    assert {name: version for name, version in locked("requirements.lock").items() if tested.get(name) != version} == {}
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_the_lock_knows_no_machine(lock: str) -> None:
+    """Hashes for every package; no index, no host, no path."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert re.findall(r"://|^-|--find-links|--index-url|--trusted-host| @ ", text, re.MULTILINE) == []
+    assert text.count("==") <= text.count("--hash=sha256:")
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_top_level_is_what_the_documents_say() -> None:
+    """A new folder is a decision that docs/architecture.md explains."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    folders = {path.split("/")[0] for path in tracked if "/" in path and not path.startswith(".")}
+    assert folders <= set(PACKAGES)
+
+
+def test_every_dependency_is_explained() -> None:
+    """docs/dependencies.md says of each what it does for us."""
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    unexplained = [requirement.name for requirement in wanted("dev") if f"`{requirement.name}`" not in page]
+    assert unexplained == []
