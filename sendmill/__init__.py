@@ -1,1 +1,100 @@
-"""sendmill."""
+"""sendmill: hand SMS jobs over, ask what became of them.
+
+>>> from sendmill import Client, Sms
+>>> client = Client("redis://127.0.0.1:6379/0")
+>>> job = client.send(Sms("Your code is 1125", to="+85298882844"), lane="otp", key="login-7781")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sendmill.errors import (
+    ConfigError,
+    EmptyText,
+    InvalidMessage,
+    InvalidNumber,
+    InvalidOption,
+    InvalidTemplate,
+    KeyConflict,
+    NoSuchJob,
+    NotEncodable,
+    SenderNotAllowed,
+    SendmillError,
+    StoreError,
+    TextTooLong,
+    UnknownAccount,
+    UnsupportedFeature,
+)
+from sendmill.messages import (
+    AccountInfo,
+    AlertEvent,
+    AnyEvent,
+    Balance,
+    CancelResult,
+    Event,
+    Job,
+    JobStatus,
+    JobSummary,
+    MessageInfo,
+    Refusal,
+    ReplyEvent,
+    ReportEvent,
+    Sms,
+    TemplateSms,
+)
+from sendmill.states import State
+
+if TYPE_CHECKING:
+    from sendmill.client import Client
+
+__all__ = [
+    "AccountInfo",
+    "AlertEvent",
+    "AnyEvent",
+    "Balance",
+    "CancelResult",
+    "Client",
+    "ConfigError",
+    "EmptyText",
+    "Event",
+    "InvalidMessage",
+    "InvalidNumber",
+    "InvalidOption",
+    "InvalidTemplate",
+    "Job",
+    "JobStatus",
+    "JobSummary",
+    "KeyConflict",
+    "MessageInfo",
+    "NoSuchJob",
+    "NotEncodable",
+    "Refusal",
+    "ReplyEvent",
+    "ReportEvent",
+    "SenderNotAllowed",
+    "SendmillError",
+    "Sms",
+    "State",
+    "StoreError",
+    "TemplateSms",
+    "TextTooLong",
+    "UnknownAccount",
+    "UnsupportedFeature",
+]
+
+_LAZY = {"Client": "sendmill.client"}
+"""redis-py takes longer to import than all the rest: an application that only builds messages need not wait for it."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -292,7 +292,8 @@ async def _planned(runtime: Runtime, meta: JobMeta, number: int, cut: Cut, *, re
         for index, (account, _, rows, _) in enumerate(cut.slices)
     ]
     if refused:
-        entries.append(msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, len(cut.slices)), 0)))
+        # Of its rows only those that `send` had accepted: what is left of the job to plan is reckoned from that.
+        entries.append(msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, len(cut.slices)), len(cut.refused))))
     await _PLANNED.arun(runtime.server, jobs.due, meta.job, number, cut.segments, *entries)
 
 

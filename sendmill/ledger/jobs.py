@@ -12,9 +12,10 @@ import msgspec
 import redis
 
 from sendmill.errors import KeyConflict, StoreError
+from sendmill.ledger.connection import store_errors
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import ledger_script
-from sendmill.prepare import PreparedRow, RefusedRow
+from sendmill.prepare import PreparedBatch, RefusedRow
 from sendmill.states import State
 
 CHUNK_ROWS = 20_000
@@ -26,14 +27,19 @@ CHUNK_BYTES = 1_000_000
 ABANDONED_UPLOAD_S = 3600
 """An upload that its producer never finished goes after this."""
 
-_PROGRESS_ROWS = 1000
+ALL_EVENTS_ROWS = 1000
+"""Jobs up to this many rows report every final state, longer ones failures only, where the producer did not say."""
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARS = 9
 _RANDOM_CHARS = 9
 
 
 class JobMeta(msgspec.Struct, frozen=True):
-    """What was asked for, as the producer gave it. Times are ms since the epoch."""
+    """What was asked for, as the producer gave it. Times are ms since the epoch.
+
+    `report_events` is "" until the upload ends, where the number of rows is to decide.
+    """
 
     job: str
     kind: str
@@ -97,7 +103,7 @@ def upload(
     server: redis.Redis,
     keys: JobKeys,
     meta: JobMeta,
-    rows: Iterable[PreparedRow | RefusedRow],
+    batches: Iterable[PreparedBatch],
     *,
     key: str | None,
     on_progress: Callable[[int], None] | None = None,
@@ -106,18 +112,16 @@ def upload(
 
     Raises:
         KeyConflict: the key names a job with other content.
-        StoreError: chunks were lost on the way (Redis lost data); nothing exists, send again.
-        redis.RedisError: as the server gives it; nothing exists yet, or everything does.
+        StoreError: Redis is away, full, or lost a part of the upload; nothing exists yet, or everything does: send
+            again with the same key.
     """
     writer = _Writer(server, keys, meta)
     read = 0
-    for row in rows:
-        writer.add(row)
-        read += 1
-        if on_progress is not None and read % _PROGRESS_ROWS == 0:
+    for batch in batches:
+        writer.add(batch)
+        read += batch.rows_read
+        if on_progress is not None:
             on_progress(read)
-    if on_progress is not None:
-        on_progress(read)
     return writer.commit(key)
 
 
@@ -141,21 +145,20 @@ class _Writer:
         self._out: list[tuple[int, str, str, str, str]] = []
         self._bytes = 0
 
-    def add(self, row: PreparedRow | RefusedRow) -> None:
-        if isinstance(row, RefusedRow):
+    def add(self, batch: PreparedBatch) -> None:
+        self._accepted += len(batch.rows)
+        self._numbers.extend(batch.numbers)
+        self._rows.extend(batch.rows)
+        if batch.values is not None:
+            self._values.extend(batch.values)
+            self._bytes += sum(len(value) for values in batch.values for value in values)
+        for row in batch.refused:
             self._refused.append(row)
             self._out.append((row.row, row.to, row.state.value, row.code, row.reason))
             if row.state is State.SUPPRESSED:
                 self._suppressed += 1
             else:
                 self._failed += 1
-        else:
-            self._accepted += 1
-            self._numbers.append(row.number)
-            self._rows.append(row.row)
-            if row.values is not None:
-                self._values.append(row.values)
-                self._bytes += sum(map(len, row.values))
         full = len(self._numbers) >= CHUNK_ROWS or len(self._out) >= CHUNK_ROWS or self._bytes >= CHUNK_BYTES
         if full:
             self._store(self._pack())
@@ -168,7 +171,8 @@ class _Writer:
         return raw
 
     def _store(self, raw: bytes) -> None:
-        self._server.set(self._keys.chunk(self._meta.job, self._chunks), raw, ex=ABANDONED_UPLOAD_S)
+        with store_errors():
+            self._server.set(self._keys.chunk(self._meta.job, self._chunks), raw, ex=ABANDONED_UPLOAD_S)
         self._chunks += 1
 
     def commit(self, key: str | None) -> Uploaded:
@@ -182,22 +186,25 @@ class _Writer:
                 self._chunks = 1
         meta = self._meta
         total = self._accepted + self._failed + self._suppressed
-        answer, *rest = ledger_script("commit").run(
-            self._server,
-            self._keys.due,
-            meta.job,
-            msgspec.msgpack.encode(meta),
-            meta.at_ms or meta.created_ms,
-            meta.created_ms,
-            total,
-            self._accepted,
-            self._failed,
-            self._suppressed,
-            self._chunks,
-            hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
-            self._digest.hexdigest(),
-            only,
-        )
+        if not meta.report_events:
+            meta = msgspec.structs.replace(meta, report_events="all" if total <= ALL_EVENTS_ROWS else "failures")
+        with store_errors():
+            answer, *rest = ledger_script("commit").run(
+                self._server,
+                self._keys.due,
+                meta.job,
+                msgspec.msgpack.encode(meta),
+                meta.at_ms or meta.created_ms,
+                meta.created_ms,
+                total,
+                self._accepted,
+                self._failed,
+                self._suppressed,
+                self._chunks,
+                hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
+                self._digest.hexdigest(),
+                only,
+            )
         known = rest[0].decode() if rest else None
         match answer:
             case b"conflict":
@@ -212,5 +219,6 @@ class _Writer:
 
 def _identity(meta: JobMeta) -> bytes:
     """What makes two jobs of one key the same: all that was asked for, but for when it was asked."""
-    same = msgspec.structs.replace(meta, job="", created_ms=0, expires_ms=meta.expires_ms - meta.created_ms)
+    expires_in_ms = meta.expires_ms - (meta.at_ms or meta.created_ms)
+    same = msgspec.structs.replace(meta, job="", created_ms=0, expires_ms=expires_in_ms)
     return msgspec.msgpack.encode(same)

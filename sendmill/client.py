@@ -1,0 +1,193 @@
+"""`Client`: what an application calls. Every method is one or a few round trips to Redis; none talks to a vendor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sendmill.errors import ConfigError, InvalidOption
+from sendmill.ledger.cancelling import cancel_job
+from sendmill.ledger.connection import connect, store_errors
+from sendmill.ledger.jobs import JobMeta, Uploaded, new_job_id, upload
+from sendmill.ledger.published import KnownNames
+from sendmill.ledger.reading import read_jobs, read_messages, read_status
+from sendmill.messages import CancelResult, Job, JobStatus, JobSummary, MessageInfo, Refusal, TemplateSms
+from sendmill.options import Durability, SendOptions
+from sendmill.prepare import Content, prepare_batches
+from sendmill.publisher import Publisher
+from sendmill.states import State
+from sendmill.template import Template
+
+REDIS_URL = "SENDMILL_REDIS_URL"
+BROKER_URL = "SENDMILL_BROKER_URL"
+NAMESPACE = "SENDMILL_NAMESPACE"
+
+
+class Client:
+    """Hands jobs over and tells what became of them. Threads may share one; it survives a fork.
+
+    Nothing is connected before the first call.
+
+    Args:
+        url: Redis of the ledger, as redis-py writes it.
+        namespace: what stands before every key; the workers' own.
+        broker_url: Celery's broker, where it is another server.
+        timeout_s: how long a call waits for Redis, in seconds, before it raises StoreError.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+    """
+
+    def __init__(
+        self, url: str, *, namespace: str = "sendmill", broker_url: str | None = None, timeout_s: float = 2.0
+    ) -> None:
+        self._ledger = connect(url, namespace, timeout_s=timeout_s)
+        self._names = KnownNames(self._ledger)
+        self._publisher = Publisher(broker_url or url, namespace)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A client from SENDMILL_REDIS_URL, SENDMILL_BROKER_URL and SENDMILL_NAMESPACE; only the first is needed.
+
+        Raises:
+            ConfigError: SENDMILL_REDIS_URL is not set.
+        """
+        url = os.environ.get(REDIS_URL)
+        if not url:
+            raise ConfigError(
+                f"{REDIS_URL} is not set: give the URL of the workers' Redis, such as redis://host:6379/0"
+            )
+        return cls(
+            url,
+            namespace=os.environ.get(NAMESPACE) or "sendmill",
+            broker_url=os.environ.get(BROKER_URL) or None,
+        )
+
+    def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
+        """Hand a job over. When this returns, Redis has all of it.
+
+        Args:
+            content: an Sms or a TemplateSms; iterables of recipients are streamed, memory does not grow with them.
+            on_progress: called with the rows read so far, once for every 1,000 or fewer.
+            options: lane, account or route, sender, signature, at, expires_in, key, ref, region, dedupe,
+                duplicates_ok, durability, vendor, report_events: see `sendmill.options.SendOptions`.
+
+        Raises:
+            InvalidMessage: the text, an option, or a sole recipient cannot be used; nothing was stored.
+            UnknownAccount: no worker knows the account or route.
+            KeyConflict: the key names a job with other content.
+            StoreError: Redis is away or full. With a key, repeat it: there is one job in the end. Without one, the
+                job may exist.
+        """
+        now_ms = int(time.time() * 1000)
+        chosen = SendOptions.validated(**options)
+        batches = prepare_batches(content, chosen)
+        self._names.check(account=chosen.account, route=chosen.route)
+        if chosen.durability is Durability.FSYNC:
+            self._check_fsync()
+        meta = _meta(content, chosen, now_ms)
+        uploaded = upload(
+            self._ledger.server, self._ledger.jobs, meta, batches, key=chosen.key, on_progress=on_progress
+        )
+        if uploaded.known is None and (meta.at_ms or 0) <= time.time() * 1000:
+            self._publisher.plan(uploaded.job)
+        return _job(uploaded)
+
+    def status(self, job_id: str) -> JobStatus:
+        """How many rows of a job are in which state.
+
+        Raises:
+            NoSuchJob: no such job is kept.
+            StoreError: Redis is away.
+        """
+        return read_status(self._ledger, job_id)
+
+    def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
+        """A job's messages in row order, those of one state where one is given; memory is that of 20,000 rows.
+
+        Raises:
+            NoSuchJob: no such job is kept.
+            InvalidOption: there is no such state.
+            StoreError: Redis is away.
+        """
+        return read_messages(self._ledger, job_id, _state(state))
+
+    def jobs(self, since: datetime | None = None) -> Iterator[JobSummary]:
+        """The jobs that are kept, newest first, those created since a time (aware) where one is given.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return read_jobs(self._ledger, since)
+
+    def cancel(self, job_id: str) -> CancelResult:
+        """Stop what has not been submitted of a job; says how many rows that were and how many had gone.
+
+        Raises:
+            NoSuchJob: no such job is kept.
+            StoreError: Redis is away; a part may be cancelled: repeat it.
+        """
+        return cancel_job(self._ledger, job_id, self._publisher.plan)
+
+    def close(self) -> None:
+        """Close the connections. A closed client opens new ones when it is used again."""
+        self._publisher.close()
+        self._ledger.server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_fsync(self) -> None:
+        with store_errors():
+            found = self._ledger.server.config_get("appendfsync")
+        if found.get("appendfsync") != "always":
+            raise InvalidOption(
+                f"durability fsync needs a Redis with appendfsync always, and this one has "
+                f"{found.get('appendfsync') or 'none'}: change it there, or send with durability process"
+            )
+
+
+def _state(state: State | str | None) -> State | None:
+    if state is None:
+        return None
+    try:
+        return State(state)
+    except ValueError:
+        raise InvalidOption(f"there is no state {str(state)[:40]!r}: there are {', '.join(State)}") from None
+
+
+def _meta(content: Content, options: SendOptions, now_ms: int) -> JobMeta:
+    at_ms = int(options.at.timestamp() * 1000) if options.at is not None else None
+    fields = Template(content.text).fields if isinstance(content, TemplateSms) else None
+    return JobMeta(
+        job=new_job_id(now_ms / 1000),
+        kind="template" if isinstance(content, TemplateSms) else "sms",
+        text=content.text,
+        lane=options.lane.value,
+        created_ms=now_ms,
+        expires_ms=(at_ms or now_ms) + int(options.expires_in_s * 1000),
+        fields=tuple(fields) if fields is not None else None,
+        at_ms=at_ms,
+        account=options.account,
+        route=options.route,
+        sender=options.sender,
+        signature=options.signature,
+        ref=options.ref,
+        duplicates_ok=options.duplicates_ok,
+        options=dict(options.vendor),
+        report_events=options.report_events.value if options.report_events is not None else "",
+    )
+
+
+def _job(uploaded: Uploaded) -> Job:
+    refused = tuple(Refusal(row.row, row.to, row.code, row.reason) for row in uploaded.refused)
+    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused)

@@ -1,0 +1,67 @@
+"""Cancelling a job: from one moment on nothing more of it goes, then its waiting rows are marked."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.published import published_accounts
+from sendmill.ledger.reading import read_job, read_status
+from sendmill.ledger.scripts import ledger_script
+from sendmill.messages import CancelResult
+from sendmill.states import State
+
+_SLICES_AT_ONCE = 50
+_UNPLANNED = (State.ACCEPTED, State.SCHEDULED)
+
+
+def cancel_job(ledger: Ledger, job_id: str, plan: Callable[[str], object]) -> CancelResult:
+    """Stop what has not been submitted of a job. Cancelling twice changes nothing and gives the counts of now.
+
+    Args:
+        ledger: where the job lies.
+        job_id: the job.
+        plan: wakes the planner, which marks the rows that it has not planned yet.
+
+    Raises:
+        NoSuchJob: no such job is kept.
+        StoreError: Redis is away; a part may be cancelled already: repeat it.
+    """
+    record, entries = read_job(ledger, job_id)
+    accounts = {*published_accounts(ledger), *(entry.account for entry in entries)} - {REFUSED}
+    with store_errors():
+        # First every account is told: the gate refuses rows of this job from then on, and slices that planning adds
+        # later are cancelled as they come.
+        pipe = ledger.server.pipeline(transaction=False)
+        pipe.hset(ledger.jobs.job(job_id), "cancelled", 1)
+        for account in accounts:
+            pipe.sadd(ledger.account(account).cancelled, job_id)
+        pipe.execute()
+    record, entries = read_job(ledger, job_id)
+    slices: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        if entry.account != REFUSED:
+            slices[entry.account].append(entry.slice_id)
+    for account, slice_ids in slices.items():
+        _close(ledger, account, job_id, slice_ids)
+    if record.planned < record.chunks:
+        with store_errors():
+            # Its time is now, so that the clock's tick finds it where no wake-up arrives.
+            ledger.server.zadd(ledger.jobs.due, {job_id: int(time.time() * 1000)}, xx=True)
+        plan(job_id)
+    states = read_status(ledger, job_id).states
+    cancelled = states.get(State.CANCELLED, 0) + sum(states.get(state, 0) for state in _UNPLANNED)
+    return CancelResult(cancelled=cancelled, gone=sum(states.values()) - cancelled)
+
+
+def _close(ledger: Ledger, account: str, job_id: str, slice_ids: list[str]) -> None:
+    keys = ledger.account(account)
+    script = ledger_script("close")
+    with store_errors():
+        ledger.server.sadd(keys.cancelled, job_id)
+        for start in range(0, len(slice_ids), _SLICES_AT_ONCE):
+            part = slice_ids[start : start + _SLICES_AT_ONCE]
+            script.run(ledger.server, keys.state, State.QUEUED.byte, State.CANCELLED.byte, "", "", "0", *part)

@@ -1,0 +1,78 @@
+"""The producer's way to Redis: short timeouts, no unseen repetition, every fault as one `StoreError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sendmill.errors import ConfigError, StoreError
+from sendmill.ledger.keys import AccountKeys, JobKeys
+
+_CONNECT_SHARE = 0.4
+_ANSWER_SHARE = 0.85
+"""Of the timeout that the caller was promised. A server that is stopped still takes connections: the first answer of
+the handshake is then what is waited for, and nothing comes after it. One that is gone fails to connect."""
+
+MAX_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A connection to Redis and the names of what lies there."""
+
+    server: Any
+    """A redis.Redis that answers in bytes; redis-py's own types also allow for texts."""
+
+    namespace: str
+    jobs: JobKeys
+
+    def account(self, name: str) -> AccountKeys:
+        """The keys of an account."""
+        return AccountKeys(self.namespace, name)
+
+
+def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
+    """The ledger at a Redis URL; connects with the first command. Threads may share it, and it survives a fork.
+
+    Raises:
+        ConfigError: the URL is none of redis-py's.
+    """
+    try:
+        server = redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_s * _ANSWER_SHARE,
+            socket_connect_timeout=timeout_s * _CONNECT_SHARE,
+            # A command that was repeated unseen could do its work twice, and would double the time until an error.
+            retry=Retry(NoBackoff(), 0),
+            # RESP2 needs no HELLO, so a new connection costs a round trip less.
+            protocol=2,
+            max_connections=MAX_CONNECTIONS,
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"the Redis URL cannot be used: {str(error).splitlines()[0]}") from None
+    return Ledger(server, namespace, JobKeys(namespace))
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn what redis-py raises into a StoreError of one line, without addresses' passwords or arguments."""
+    try:
+        yield
+    except redis.exceptions.TimeoutError as error:
+        raise StoreError("Redis did not answer in time: repeat it, a send with the same key") from error
+    except redis.exceptions.AuthenticationError as error:
+        raise StoreError("Redis refuses the user or password of its URL") from error
+    except redis.exceptions.ConnectionError as error:
+        raise StoreError("Redis cannot be reached: repeat it, a send with the same key") from error
+    except redis.exceptions.OutOfMemoryError as error:
+        raise StoreError("Redis is full and takes nothing more: free memory, then repeat it") from error
+    except redis.RedisError as error:
+        # Only the code: the rest may quote arguments.
+        code = (str(error).split() or ["?"])[0]
+        raise StoreError(f"Redis refused it: {type(error).__name__} {code}") from error

@@ -1,0 +1,245 @@
+"""What became of a job: its status, its messages one by one, the list of jobs."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from heapq import merge
+from operator import itemgetter
+from typing import NamedTuple
+
+import msgspec
+
+from sendmill.errors import NoSuchJob
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.jobs import JobMeta, decode_meta
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.published import published_accounts
+from sendmill.ledger.rows import read_rows, unplanned_rows, waiting_state
+from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header
+from sendmill.messages import JobStatus, JobSummary, MessageInfo
+from sendmill.states import State
+
+_HEADERS_AT_ONCE = 500
+_ENTRIES_AT_ONCE = 1000
+_JOBS_AT_ONCE = 100
+
+
+class SliceEntry(NamedTuple):
+    """A slice as its job lists it: `accepted` are those of its rows that `send` had accepted."""
+
+    account: str
+    slice_id: str
+    accepted: int
+
+    @property
+    def chunk(self) -> int:
+        """The chunk of the upload that it was cut from."""
+        return int(self.slice_id.split(".")[1])
+
+
+class JobRecord(NamedTuple):
+    """A job's own hash."""
+
+    meta: JobMeta
+    total: int
+    accepted: int
+    failed: int
+    suppressed: int
+    chunks: int
+    planned: int
+    segments: int
+
+
+_RECORD_FIELDS = ("meta", "total", "accepted", "failed", "suppressed", "chunks", "planned", "segments")
+
+
+def read_status(ledger: Ledger, job_id: str) -> JobStatus:
+    """How many rows of a job are in which state.
+
+    Raises:
+        NoSuchJob: no such job is kept.
+        StoreError: Redis is away.
+    """
+    silent = silent_accounts(ledger)
+    record, entries = read_job(ledger, job_id)
+    return _status(ledger, record, entries, silent)
+
+
+def silent_accounts(ledger: Ledger) -> frozenset[str]:
+    """Accounts whose vendor reports nothing, so that `submitted` is their messages' end."""
+    return frozenset(name for name, told in published_accounts(ledger).items() if not told.get("reports", True))
+
+
+def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
+    """A job's hash and its slices as they were at one moment.
+
+    Raises:
+        NoSuchJob: no such job is kept.
+        StoreError: Redis is away.
+    """
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=True)
+        pipe.hmget(ledger.jobs.job(job_id), _RECORD_FIELDS)
+        pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
+        fields, entries = pipe.execute()
+    return _record(job_id, fields), [_entry(raw) for raw in entries]
+
+
+def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:
+    """The headers of slices, None for those that are gone.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    for start in range(0, len(entries), _HEADERS_AT_ONCE):
+        part = entries[start : start + _HEADERS_AT_ONCE]
+        with store_errors():
+            pipe = ledger.server.pipeline(transaction=False)
+            for entry in part:
+                pipe.getrange(ledger.account(entry.account).slice(entry.slice_id), 0, HEADER_BYTES - 1)
+            raws = pipe.execute()
+        for entry, raw in zip(part, raws, strict=True):
+            yield entry, decode_header(raw) if len(raw) == HEADER_BYTES else None
+
+
+def _entry(raw: bytes) -> SliceEntry:
+    return SliceEntry(*msgspec.msgpack.decode(raw))
+
+
+def _record(job_id: str, fields: Sequence[bytes | None]) -> JobRecord:
+    meta, *numbers = fields
+    if meta is None:
+        raise NoSuchJob(f"no job {job_id[:40]!r} is kept: `sendmill jobs` lists those that are")
+    return JobRecord(decode_meta(meta), *(int(number or 0) for number in numbers))
+
+
+def _status(ledger: Ledger, record: JobRecord, entries: Sequence[SliceEntry], silent: frozenset[str]) -> JobStatus:
+    states: Counter[State] = Counter()
+    # What is not planned: all that the upload counted, without what its planned part accounts for.
+    unplanned = Counter(
+        {
+            waiting_state(record.meta): record.accepted,
+            State.FAILED: record.failed,
+            State.SUPPRESSED: record.suppressed,
+        }
+    )
+    ends = 0
+    for entry, header in read_headers(ledger, entries):
+        unplanned[waiting_state(record.meta)] -= entry.accepted
+        if header is None:
+            continue
+        states.update(header.counts)
+        ends += sum(count for state, count in header.counts.items() if state.final)
+        if entry.account in silent:
+            ends += header.counts[State.SUBMITTED]
+        if entry.account == REFUSED:
+            # Rows that no account takes had been accepted; the others of this slice were refused by `send`.
+            unplanned[State.SUPPRESSED] -= header.counts[State.SUPPRESSED]
+            unplanned[State.FAILED] -= header.counts[State.FAILED] - entry.accepted
+    for state, count in unplanned.items():
+        if count > 0:
+            states[state] += count
+            ends += count if state.final else 0
+    lost = record.total - states.total()
+    if lost > 0:  # slices that are gone while their job is still there: it is being removed
+        states[State.UNKNOWN] += lost
+        ends += lost
+    return JobStatus(
+        job_id=record.meta.job,
+        total=record.total,
+        states={state: states[state] for state in State if states[state]},
+        segments=record.segments,
+        done=ends >= record.total,
+    )
+
+
+# --- messages ----------------------------------------------------------------------------------------------------
+
+
+def read_messages(ledger: Ledger, job_id: str, state: State | None) -> Iterator[MessageInfo]:
+    """A job's messages in row order, those of one state where one is given. Memory is that of one chunk.
+
+    Raises:
+        NoSuchJob: no such job is kept.
+        StoreError: Redis is away.
+    """
+    with store_errors():
+        record = _record(job_id, ledger.server.hmget(ledger.jobs.job(job_id), _RECORD_FIELDS))
+    messages = _in_chunks(ledger, record)
+    return messages if state is None else (message for message in messages if message.state is state)
+
+
+def _in_chunks(ledger: Ledger, record: JobRecord) -> Iterator[MessageInfo]:
+    entries = _Entries(ledger, record.meta.job)
+    for number in range(record.chunks):
+        cut = entries.of_chunk(number)
+        if not cut:
+            waiting = unplanned_rows(ledger, record.meta, number)
+            if waiting is not None:
+                yield from waiting
+                continue
+            cut = entries.of_chunk(number)  # planned between the two looks
+        slices = [read_rows(ledger, entry.account, entry.slice_id) for entry in cut]
+        yield from map(itemgetter(1), merge(*slices, key=itemgetter(0)))
+
+
+class _Entries:
+    """A job's slices, read on as they are needed: a long job of single messages has ten thousands of them."""
+
+    def __init__(self, ledger: Ledger, job_id: str) -> None:
+        self._ledger = ledger
+        self._key = ledger.jobs.slices(job_id)
+        self._read = 0
+        self._ahead: deque[SliceEntry] = deque()
+
+    def of_chunk(self, number: int) -> list[SliceEntry]:
+        """The slices of a chunk, none where it is not planned yet. Chunks are asked for in order."""
+        found: list[SliceEntry] = []
+        while self._ahead or self._more():
+            if self._ahead[0].chunk > number:
+                break
+            entry = self._ahead.popleft()
+            if entry.chunk == number:
+                found.append(entry)
+        return found
+
+    def _more(self) -> bool:
+        with store_errors():
+            raws = self._ledger.server.lrange(self._key, self._read, self._read + _ENTRIES_AT_ONCE - 1)
+        self._read += len(raws)
+        self._ahead.extend(map(_entry, raws))
+        return bool(raws)
+
+
+# --- jobs --------------------------------------------------------------------------------------------------------
+
+
+def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
+    """The jobs that are kept, newest first.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    silent = silent_accounts(ledger)
+    earliest: float | str = since.timestamp() * 1000 if since is not None else "-inf"
+    read = 0
+    while True:
+        with store_errors():
+            raws = ledger.server.zrevrangebyscore(ledger.jobs.all, "+inf", earliest, start=read, num=_JOBS_AT_ONCE)
+        read += len(raws)
+        for raw in raws:
+            with suppress(NoSuchJob):
+                record, entries = read_job(ledger, raw.decode())
+                yield JobSummary(
+                    job_id=record.meta.job,
+                    created_at=datetime.fromtimestamp(record.meta.created_ms / 1000, UTC),
+                    lane=record.meta.lane,
+                    total=record.total,
+                    ref=record.meta.ref,
+                    done=_status(ledger, record, entries, silent).done,
+                )
+        if len(raws) < _JOBS_AT_ONCE:
+            return

@@ -1,0 +1,169 @@
+"""The rows of one slice, or of one chunk that is not planned yet, as messages."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
+from sendmill.ledger.keys import REFUSED, AccountKeys
+from sendmill.ledger.slices import Slice, decode
+from sendmill.messages import MessageInfo
+from sendmill.numbers import unpack
+from sendmill.states import State
+
+_SUBMITTED = "s"
+_REFUSED_STATES = frozenset({State.REJECTED, State.FAILED})
+
+
+class PastCall(msgspec.Struct, array_like=True, frozen=True):
+    """An ended call, without its rows: the state it left them in, when it began, the vendor's id, code and answer."""
+
+    state: str
+    at_ms: int
+    vmid: str
+    code: str
+    answer: str
+
+
+_PAST = msgspec.msgpack.Decoder(PastCall)
+
+
+def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, MessageInfo]]:
+    """All rows of a slice with their row numbers, in row order; none where the slice is gone.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    keys = ledger.account(account)
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        pipe.get(keys.slice(slice_id))
+        pipe.hgetall(keys.details(slice_id))
+        raw, details = pipe.execute()
+    if raw is None:
+        return []
+    read = decode(raw)
+    calls = read_calls(ledger, keys, {read.call(offset) for offset in range(read.header.rows)})
+    teller = _Teller(account, read, details, calls)
+    return [(read.body.row(offset), teller.message(offset)) for offset in range(read.header.rows)]
+
+
+def read_calls(ledger: Ledger, keys: AccountKeys, numbers: Iterable[int]) -> dict[int, PastCall]:
+    """Ended calls by number; those that are open or gone are left out.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    by_hash: dict[str, list[int]] = defaultdict(list)
+    for number in numbers:
+        if number:
+            by_hash[keys.past(number)].append(number)
+    if not by_hash:
+        return {}
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        for key, fields in by_hash.items():
+            pipe.hmget(key, fields)
+        answers = pipe.execute()
+    pairs = (
+        (number, raw)
+        for fields, raws in zip(by_hash.values(), answers, strict=True)
+        for number, raw in zip(fields, raws, strict=True)
+    )
+    return {number: _PAST.decode(raw) for number, raw in pairs if raw is not None}
+
+
+class _Teller:
+    """Puts together what is known of a row: its state, its own detail, the call that it was last part of."""
+
+    def __init__(
+        self, account: str, read: Slice, details: Mapping[bytes, bytes], calls: Mapping[int, PastCall]
+    ) -> None:
+        self._account = None if account == REFUSED else account
+        self._slice = read
+        self._details = {name: decode_detail(raw) for name, raw in details.items()}
+        self._calls = calls
+
+    def message(self, offset: int) -> MessageInfo:
+        read = self._slice
+        state = read.state(offset)
+        own = self._details.get(b"%d" % offset)
+        word = own or self._details.get(b"@" + state.byte) or {}
+        call = self._calls.get(read.call(offset))
+        code = word.get("code") or (call.code if call is not None else None)
+        return MessageInfo(
+            message_id=f"{read.body.job}-{read.body.row(offset)}",
+            to=read.body.number(offset),
+            state=state,
+            account=self._account,
+            vendor_message_id=word.get("vmid") or (call.vmid if call is not None else None) or None,
+            code=code or None,
+            detail=word.get("detail") or None,
+            submitted_at=moment(call.at_ms) if call is not None and _accepted(call, state, own) else None,
+            updated_at=moment(read.changed_ms(offset)),
+        )
+
+
+def _accepted(call: PastCall, state: State, own: Mapping[str, Any] | None) -> bool:
+    """Whether an acceptance of this row was read: its call's, unless the answer refused this row apart."""
+    if call.state != _SUBMITTED:
+        return False
+    refused_apart = state in _REFUSED_STATES and own is not None and "at" not in own
+    return not refused_apart
+
+
+def decode_detail(raw: bytes) -> dict[str, Any]:
+    """What there is to tell about a row: code, detail, vmid, at (ms), matched_by, as far as they are known."""
+    detail: dict[str, Any] = msgspec.msgpack.decode(raw)
+    return detail
+
+
+def moment(at_ms: float) -> datetime:
+    """Milliseconds since the epoch as an aware time."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+# --- not planned yet ---------------------------------------------------------------------------------------------
+
+
+def waiting_state(meta: JobMeta) -> State:
+    """The state of accepted rows that are not planned yet."""
+    return State.SCHEDULED if (meta.at_ms or 0) > time.time() * 1000 else State.ACCEPTED
+
+
+def unplanned_rows(ledger: Ledger, meta: JobMeta, number: int) -> Iterator[MessageInfo] | None:
+    """The rows of an uploaded chunk in row order, None where it is planned or gone.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    with store_errors():
+        raw = ledger.server.get(ledger.jobs.chunk(meta.job, number))
+    return _chunk_rows(meta, decode_chunk(raw)) if raw is not None else None
+
+
+def _chunk_rows(meta: JobMeta, chunk: Chunk) -> Iterator[MessageInfo]:
+    created_at = moment(meta.created_ms)
+    waiting = waiting_state(meta)
+    refused = iter(chunk.refused)
+    next_refused = next(refused, None)
+    for row, number in zip(chunk.rows, chunk.numbers, strict=True):
+        while next_refused is not None and next_refused[0] < row:
+            yield _refused_row(meta, next_refused, created_at)
+            next_refused = next(refused, None)
+        yield MessageInfo(f"{meta.job}-{row}", unpack(number), waiting, updated_at=created_at)
+    while next_refused is not None:
+        yield _refused_row(meta, next_refused, created_at)
+        next_refused = next(refused, None)
+
+
+def _refused_row(meta: JobMeta, refused: tuple[int, str, str, str, str], created_at: datetime) -> MessageInfo:
+    row, to, state, code, reason = refused
+    return MessageInfo(f"{meta.job}-{row}", to, State(state), code=code, detail=reason, updated_at=created_at)

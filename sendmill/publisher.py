@@ -1,0 +1,81 @@
+"""Wakes the planner: one Celery message that names a job. Nothing is lost where it does not arrive, only a tick."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from sendmill.broker import PLAN_QUEUE, PLAN_TASK, broker_url_from, transport_options
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu.pools import ProducerPool
+
+_PAUSE_S = 5.0
+"""After a failure the broker is left alone for this long, so that sending goes on at its own speed."""
+
+_TIMEOUT_S = 1.0
+_CONNECTIONS = 16
+
+_log = logging.getLogger("sendmill")
+
+
+class Publisher:
+    """Celery as a producer sees it: an application of its own, made when first needed and again after a fork."""
+
+    def __init__(self, broker_url: str, namespace: str) -> None:
+        self._url = broker_url_from(broker_url)
+        self._namespace = namespace
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._app: Celery | None = None
+        self._producers: ProducerPool | None = None
+        self._silent_until = 0.0
+
+    def plan(self, job: str) -> bool:
+        """Ask for a job to be planned now. Returns False where the broker did not take it, which is not an error."""
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            app, producers = self._opened()
+            with producers.acquire(block=True, timeout=_TIMEOUT_S) as producer:
+                app.send_task(
+                    PLAN_TASK, args=[job], queue=PLAN_QUEUE, producer=producer, retry=False, ignore_result=True
+                )
+        except Exception as error:  # noqa: BLE001  # kombu raises many kinds; none of them concerns the job
+            self._silent_until = time.monotonic() + _PAUSE_S
+            _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the broker's connections; a later `plan` opens new ones."""
+        with self._lock:
+            if self._producers is not None and self._pid == os.getpid():
+                self._producers.connections.force_close_all()
+            self._producers = None
+            self._app = None
+
+    def _opened(self) -> tuple[Celery, ProducerPool]:
+        with self._lock:
+            if self._app is None or self._producers is None or self._pid != os.getpid():
+                # Connections of before a fork belong to the parent: they are forgotten, not closed.
+                self._app, self._producers = self._made()
+                self._pid = os.getpid()
+            return self._app, self._producers
+
+    def _made(self) -> tuple[Celery, Any]:
+        # Imported here: an application that only asks for states need not wait for Celery.
+        from celery import Celery  # noqa: PLC0415
+        from kombu import Connection  # noqa: PLC0415
+        from kombu.pools import ProducerPool  # noqa: PLC0415
+
+        # Not Celery's own connection: CELERY_BROKER_URL in an application's environment would lead it elsewhere.
+        options = {**transport_options(self._namespace, timeout_s=_TIMEOUT_S), "max_retries": 1, "interval_start": 0}
+        connection = Connection(self._url, transport_options=options, connect_timeout=_TIMEOUT_S)
+        app = Celery("sendmill-producer", set_as_current=False, fixups=[], broker=self._url)
+        app.conf.update(task_serializer="json", accept_content=["json"], enable_utc=True, timezone="UTC")
+        return app, ProducerPool(connection.Pool(limit=_CONNECTIONS), limit=_CONNECTIONS)
