@@ -289,6 +289,15 @@ class Provider(ABC):
         """Read the answer; None where the vendor has nothing final yet. Raises like `submitted`."""
         raise UnsupportedFeature(f"{self.name} cannot be asked about one message")
 
+    def queried_all(self, vendor_message_id: str, response: Response) -> Received:
+        """Read the answer for a call of many, where one id may stand for them all: every final report that it brings.
+
+        `more` says that some have nothing final yet. A report without a number speaks for a call of one alone. Raises
+        like `submitted`.
+        """
+        report = self.queried(vendor_message_id, response)
+        return Received(reports=() if report is None else (report,), more=report is None)
+
     # --- being told ----------------------------------------------------------------------------------------------
 
     def authenticate_push(self, push: Push, now: datetime) -> None:

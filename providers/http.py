@@ -22,7 +22,7 @@ from providers.base import Request, Response
 from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, Throttled
 
 MAX_ANSWER_BYTES = 1_000_000
-"""No vendor's answer comes near this; a larger one is cut off as unreadable."""
+"""No documented answer comes near this; a larger one is cut off as unreadable."""
 
 # Below the idle time after which common servers close: a request written into a closing connection is lost unknowingly.
 KEEPALIVE_S = 4.0
@@ -76,13 +76,16 @@ def new_session(*, connections: int, connect_timeout_s: float = 5.0) -> aiohttp.
     return session
 
 
-async def exchange(session: aiohttp.ClientSession, request: Request, *, timeout_s: float) -> Response:
+async def exchange(
+    session: aiohttp.ClientSession, request: Request, *, timeout_s: float, max_answer_bytes: int = MAX_ANSWER_BYTES
+) -> Response:
     """Send a request and read its answer to the end.
 
     Args:
         session: one of `new_session`.
         request: sent as it stands.
         timeout_s: from the call of this function to the last byte, the wait for a free connection included.
+        max_answer_bytes: a longer answer is an unknown outcome.
 
     Raises:
         ConnectFailed: nothing was written (DNS, connect, TLS, no free connection in time).
@@ -94,7 +97,7 @@ async def exchange(session: aiohttp.ClientSession, request: Request, *, timeout_
     _WIRE.set(wire)
     failure: ConnectFailed | OutcomeUnknown
     try:
-        response = await _send(session, request, timeout_s)
+        response = await _send(session, request, timeout_s, max_answer_bytes)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         failure = _failure(error, wire, timeout_s)
     else:
@@ -103,7 +106,7 @@ async def exchange(session: aiohttp.ClientSession, request: Request, *, timeout_
     raise failure
 
 
-async def _send(session: aiohttp.ClientSession, request: Request, timeout_s: float) -> Response:
+async def _send(session: aiohttp.ClientSession, request: Request, timeout_s: float, max_answer_bytes: int) -> Response:
     async with (
         asyncio.timeout(timeout_s),
         session.request(
@@ -114,7 +117,7 @@ async def _send(session: aiohttp.ClientSession, request: Request, timeout_s: flo
             allow_redirects=False,
         ) as answer,
     ):
-        body = await _read(answer)
+        body = await _read(answer, max_answer_bytes)
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
 
 
@@ -128,12 +131,12 @@ def _failure(error: Exception, wire: _Wire, timeout_s: float) -> ConnectFailed |
     return OutcomeUnknown(f"the connection broke before the answer was read ({name})")
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, max_answer_bytes: int) -> bytes:
     parts = bytearray()
     async for part in answer.content.iter_any():
         parts += part
-        if len(parts) > MAX_ANSWER_BYTES:
-            raise OutcomeUnknown(f"the answer is larger than {MAX_ANSWER_BYTES} bytes", http_status=answer.status)
+        if len(parts) > max_answer_bytes:
+            raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=answer.status)
     return bytes(parts)
 
 

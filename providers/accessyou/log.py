@@ -11,9 +11,10 @@ import re
 from providers.accessyou.codes import SENT, STATES
 from providers.accessyou.query import authenticated, query
 from providers.accessyou.settings import AccessYouSettings
-from providers.base import Report, Request, Response
+from providers.base import Received, Report, Request, Response
 from providers.clock import parse_wall_clock
 from providers.reading import Unreadable, local_name, xml_fields
+from sendmill.states import State
 
 _NUMBER = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
@@ -36,25 +37,45 @@ def read_log(vendor_message_id: str, response: Response) -> Report | None:
         AccountBlocked: see `authenticated`.
         Unreadable: no such XML, or it speaks of another message or of several.
     """
-    root = authenticated(response)
-    records = [element for element in root.iter() if local_name(element) == "msginfo"]
-    if not records:
-        return None
+    records = _records(vendor_message_id, response)
     if len(records) > 1:
         raise Unreadable("speaks of several messages")
-    fields = xml_fields(records[0])
-    about = fields.get("msgid", "")
-    if _DIGITS.fullmatch(about) and about != vendor_message_id:
-        raise Unreadable("speaks of another message")
-    word = fields.get("receivestatus", "")
+    return _report(vendor_message_id, records[0]) if records else None
+
+
+def read_log_of_many(vendor_message_id: str, response: Response) -> Received:
+    """The same for the id of a batch: a record for each number, or for the first alone (both inferred).
+
+    Among several, a record whose destination is masked is nobody's, and counts as not final yet.
+    """
+    records = _records(vendor_message_id, response)
+    reports = [report for record in records if (report := _report(vendor_message_id, record)) is not None]
+    if len(records) > 1:
+        reports = [report for report in reports if report.number is not None]
+    return Received(reports=reports, more=not records or len(reports) < len(records))
+
+
+def _records(vendor_message_id: str, response: Response) -> list[dict[str, str]]:
+    root = authenticated(response)
+    records = [xml_fields(element) for element in root.iter() if local_name(element) == "msginfo"]
+    for record in records:
+        about = record.get("msgid", "")
+        if _DIGITS.fullmatch(about) and about != vendor_message_id:
+            raise Unreadable("speaks of another message")
+    return records
+
+
+def _report(vendor_message_id: str, record: dict[str, str]) -> Report | None:
+    word = record.get("receivestatus", "")
     if not word or word.upper() == SENT:
         return None
-    destination = fields.get("destination", "")
+    state = STATES.get(word.upper())
+    destination = record.get("destination", "")
     return Report(
-        state=STATES.get(word.upper()),
+        state=state,
         raw_state=word,
         number=f"+{destination}" if _NUMBER.fullmatch(destination) else None,
         vendor_message_id=vendor_message_id,
-        code=None if word.upper() == "DELIVERED" else word,
-        occurred_at=parse_wall_clock(fields.get("deliverydate", "")),
+        code=None if state is State.DELIVERED else word,
+        occurred_at=parse_wall_clock(record.get("deliverydate", "")),
     )

@@ -12,7 +12,7 @@ from providers.accessyou.account import balance_request, read_balance
 from providers.accessyou.answers import ACCEPTED, read
 from providers.accessyou.codes import BATCH, SENDSMS
 from providers.accessyou.inbound import read_reply
-from providers.accessyou.log import log_request, read_log
+from providers.accessyou.log import log_request, read_log, read_log_of_many
 from providers.accessyou.sender import check_sender
 from providers.accessyou.settings import AccessYouSettings
 from providers.accessyou.submit import (
@@ -176,6 +176,10 @@ class AccessYou(Provider):
     def queried(self, vendor_message_id: str, response: Response) -> Report | None:
         """Read check_msginfo. An AccountBlocked speaks of the query's own login, not of the one for submits."""
         return self._read(lambda response: read_log(vendor_message_id, response), response)
+
+    def queried_all(self, vendor_message_id: str, response: Response) -> Received:
+        """Read check_msginfo about a batch's id: see `providers.accessyou.submit` for what is known of it."""
+        return self._read(lambda response: read_log_of_many(vendor_message_id, response), response)
 
     # --- being told ----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ What a batch answers is not printed. p.7 says JSON, part C has parameters and no
 to the web portal to look. So we read what sendsms answers (inferred): `msg_status` 100 means accepted, with or without
 a `msg_id`, which then names the whole call. The delivery log is documented for "the returned value from SENDSMS API"
 (p.50) and answers about one destination: with a batch's id it would speak for one number of 20,000, so the rows of a
-batch are not asked about and `submitted` is their end. `[accounts.x.batch] reports = true` asks all the same.
+batch are not asked about and `submitted` is their end. `[accounts.x.batch] reports = true` asks all the same, and
+reads a record for each number or for one.
 """
 
 from __future__ import annotations

@@ -114,6 +114,7 @@ class ProviderContract:
             yield lambda body, poll=poll: provider.polled(poll, answer(body))  # type: ignore[misc]
         if provider.queries:
             yield lambda body: provider.queried("854998103", answer(body))
+            yield lambda body: provider.queried_all("854998103", answer(body))
         for push in (_post, _get):
             yield lambda body, push=push: provider.pushed(push(body))  # type: ignore[misc]
             yield lambda body, push=push: provider.authenticate_push(push(body), MADE_AT)  # type: ignore[misc]

@@ -146,6 +146,43 @@ def test_a_query_refused_in_the_forms_of_a_submit_has_its_class() -> None:
             build().balance(answer(payload(VENDOR, name)))
 
 
+# --- delivery log of a batch -------------------------------------------------------------------------------------
+
+RECORD = LOG[LOG.index(b"<msginfo>") :]
+FIRST = RECORD.replace(b"8613*****09", b"8613800138000")
+SECOND = RECORD.replace(b"8613*****09", b"8613800138001").replace(b"DELIVERED", b"FAILED")
+LATER = RECORD.replace(b"8613*****09", b"8613800138002").replace(b"DELIVERED", b"SENT")
+
+
+@pytest.mark.parametrize(
+    ("records", "reports", "more"),
+    [
+        pytest.param(FIRST + SECOND, [("+8613800138000", "d"), ("+8613800138001", "n")], False, id="a record each"),
+        pytest.param(FIRST, [("+8613800138000", "d")], False, id="the first alone"),
+        pytest.param(RECORD, [(None, "d")], False, id="one record, masked"),
+        pytest.param(FIRST + LATER, [("+8613800138000", "d")], True, id="one is not final yet"),
+        pytest.param(FIRST + RECORD, [("+8613800138000", "d")], True, id="one of several is masked"),
+        pytest.param(b"", [], True, id="not in the log yet"),
+    ],
+)
+def test_the_log_of_a_batch_is_read_however_it_answers(
+    *, records: bytes, reports: list[tuple[str | None, str]], more: bool
+) -> None:
+    """No document says what a batch's id brings: a report goes to its number, and nobody gets another's state."""
+    received = build().queried_all(ID, answer(payload(VENDOR, "log-empty.xml") + records))
+    assert reports == [
+        (report.number, report.state.byte.decode() if report.state else "") for report in received.reports
+    ]
+    assert (more, ()) == (received.more, tuple(received.replies))
+
+
+def test_the_log_of_a_batch_speaks_of_no_other_call() -> None:
+    """One foreign record makes the whole answer unreadable."""
+    foreign = FIRST + SECOND.replace(b"854998103", b"854998104")
+    with pytest.raises(OutcomeUnknown):
+        build().queried_all(ID, answer(payload(VENDOR, "log-empty.xml") + foreign))
+
+
 # --- balance -----------------------------------------------------------------------------------------------------
 
 
