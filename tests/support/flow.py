@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-import redis
 
 from config.settings import Settings
-from sendmill.ledger.jobs import JobMeta, new_job_id, upload
+from sendmill.client import Client
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import Sms, TemplateSms
-from sendmill.options import SendOptions
-from sendmill.prepare import prepare
 from sendmill.states import State
-from sendmill.template import Template
 from tasks import wake
 from tasks.drains import Drains
 from tasks.plan import plan
@@ -32,29 +27,13 @@ class Flow:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.drains = Drains(runtime)
+        self.client = Client(runtime.settings.redis_url, namespace=runtime.settings.namespace)
 
     async def send(self, content: Sms | TemplateSms, **options: Any) -> str:
         """Store and plan a job; returns its id."""
-        checked = SendOptions.validated(**options)
-        now_ms = int(time.time() * 1000)
-        template = isinstance(content, TemplateSms)
-        meta = JobMeta(
-            job=new_job_id(),
-            kind="template" if template else "sms",
-            text=content.text,
-            lane=checked.lane.value,
-            created_ms=now_ms,
-            expires_ms=now_ms + int(checked.expires_in_s * 1000),
-            fields=Template(content.text).fields if template else None,
-            account=checked.account,
-            route=checked.route,
-            signature=checked.signature,
-            duplicates_ok=checked.duplicates_ok,
-        )
-        with redis.Redis.from_url(self.runtime.settings.redis_url) as server:
-            uploaded = upload(server, self.runtime.jobs, meta, prepare(content, checked), key=checked.key)
-        await plan(self.runtime, uploaded.job)
-        return uploaded.job
+        job = await asyncio.to_thread(self.client.send, content, **options)
+        await plan(self.runtime, job.id)
+        return job.id
 
     async def drain(self, *accounts: str) -> None:
         """Drain accounts once."""

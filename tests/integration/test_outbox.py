@@ -1,0 +1,275 @@
+"""The scripts between the ledger and the wire: leases, the gate, outcomes, and what is left when somebody dies."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
+from sendmill.states import State
+from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
+from tasks.runtime import connect
+from tasks.throttle import Limit
+
+LANES = ("otp", "normal", "bulk")
+SLICE = "job1.0.0"
+
+
+@pytest.fixture
+async def server(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def outbox(server: redis.asyncio.Redis, namespace: str) -> Outbox:
+    return Outbox(server, AccountKeys(namespace, "hk"), "one")
+
+
+def _blob(rows: int, *, job: str = "job1", lane: str = "normal", expires_in_s: float = 60.0) -> bytes:
+    now_ms = int(time.time() * 1000)
+    body = SliceBody(job=job, lane=lane, text="Hello", numbers=pack_u64(range(rows)), first_row=1)
+    expires_ms = int(now_ms + expires_in_s * 1000)
+    return encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=expires_ms)
+
+
+async def _add(outbox: Outbox, rows: int, slice_id: str = SLICE, *, lane: str = "normal") -> int:
+    blob = _blob(rows, job=slice_id.split(".", 1)[0], lane=lane)
+    return await outbox.add(slice_id.split(".", 1)[0], [(slice_id, blob, {})], due_ms=0, horizon_ms=2**45)
+
+
+async def _claim(outbox: Outbox, rows: int = 1) -> Claimed:
+    (claimed,) = await outbox.claim(rows, LANES)
+    return claimed
+
+
+async def _begin(outbox: Outbox, claimed: Claimed, number: int, first: int, last: int, **limits: Limit) -> str:
+    rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
+    grant = await outbox.begin(
+        [rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=list(limits.values())
+    )
+    return grant.why if not grant.reason else f"{grant.why} {grant.reason}"
+
+
+async def _states(outbox: Outbox, slice_id: str = SLICE) -> dict[State, int]:
+    blob = await outbox.server.get(outbox.keys.slice(slice_id))
+    assert blob is not None
+    each = decode(blob)
+    counted = Counter(each.state(offset) for offset in range(each.header.rows))
+    assert dict(counted) == {state: many for state, many in each.header.counts.items() if many}
+    return dict(counted)
+
+
+async def _expire_lease(outbox: Outbox, slice_id: str = SLICE) -> None:
+    await outbox.server.zadd(outbox.keys.inflight, {slice_id: 1})
+
+
+async def test_a_slice_is_added_once(outbox: Outbox) -> None:
+    """A plan that runs twice adds nothing the second time, even where rows have gone meanwhile."""
+    assert 1 == await _add(outbox, 3)
+    claimed = await _claim(outbox)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 2)
+    assert 0 == await _add(outbox, 3)
+    assert {State.SUBMITTING: 3} == await _states(outbox)
+
+
+async def test_a_leased_slice_is_claimed_by_nobody_else(outbox: Outbox) -> None:
+    """One owner at a time."""
+    await _add(outbox, 3)
+    await _claim(outbox)
+    assert [] == await outbox.claim(10, LANES)
+
+
+async def test_an_owner_who_lost_the_lease_marks_nothing(outbox: Outbox) -> None:
+    """A process that stalls beyond its lease and wakes is fenced by the epoch."""
+    await _add(outbox, 3)
+    stalled = await _claim(outbox)
+    await _expire_lease(outbox)
+    await outbox.sweep()
+    other = await _claim(outbox)
+    assert stalled.epoch + 1 == other.epoch
+    assert "misfit lease" == await _begin(outbox, stalled, 1, 0, 2)
+    assert {State.QUEUED: 3} == await _states(outbox)
+    assert "ok" == await _begin(outbox, other, 2, 0, 2)
+
+
+async def test_an_owner_whose_lease_ran_out_marks_nothing_even_before_the_sweep(outbox: Outbox) -> None:
+    """The gate looks at the lease's end itself."""
+    await _add(outbox, 1)
+    claimed = await _claim(outbox)
+    await _expire_lease(outbox)
+    assert "misfit lease" == await _begin(outbox, claimed, 1, 0, 0)
+
+
+async def test_one_row_that_is_not_queued_marks_nothing_of_its_call(outbox: Outbox) -> None:
+    """All rows of a call, or none."""
+    await _add(outbox, 4)
+    claimed = await _claim(outbox)
+    assert "ok" == await _begin(outbox, claimed, 1, 2, 2)
+    assert "misfit row" == await _begin(outbox, claimed, 2, 0, 3)
+    assert {State.QUEUED: 3, State.SUBMITTING: 1} == await _states(outbox)
+
+
+async def test_what_was_on_the_wire_at_a_crash_becomes_unconfirmed_and_the_rest_goes_out_again(outbox: Outbox) -> None:
+    """The process dies with one call open and rows not started."""
+    await _add(outbox, 5)
+    claimed = await _claim(outbox)
+    await _begin(outbox, claimed, 1, 0, 1)
+    await _expire_lease(outbox)
+    await outbox.server.zadd(outbox.keys.open, {"1": 1})
+    swept = await outbox.sweep()
+    assert (1, 1) == (swept.leases, swept.calls)
+    assert {State.UNCONFIRMED: 2, State.QUEUED: 3} == await _states(outbox)
+    again = await _claim(outbox, 10)
+    assert State.QUEUED.byte * 3 == again.slice.states[2:]
+
+
+async def test_an_answer_that_comes_late_still_finds_its_call(outbox: Outbox) -> None:
+    """The sweep took the call for lost; its owner was only slow."""
+    await _add(outbox, 2)
+    await _begin(outbox, await _claim(outbox), 1, 0, 1)
+    await outbox.server.zadd(outbox.keys.open, {"1": 1})
+    await outbox.sweep()
+    assert {State.UNCONFIRMED: 2} == await _states(outbox)
+    await outbox.finish([CallOutcome(1, "s", vmid="v1")])
+    assert {State.SUBMITTED: 2} == await _states(outbox)
+
+
+async def test_a_late_outcome_does_not_reach_rows_that_name_another_call(outbox: Outbox) -> None:
+    """Rows that were sent again belong to the newer call."""
+    await _add(outbox, 2)
+    claimed = await _claim(outbox)
+    await _begin(outbox, claimed, 1, 0, 1)
+    await outbox.finish([CallOutcome(1, "q")])
+    await _begin(outbox, claimed, 2, 0, 1)
+    await outbox.finish([CallOutcome(1, "r", code="late")])
+    assert {State.SUBMITTING: 2} == await _states(outbox)
+
+
+async def test_an_outcome_written_twice_is_the_same(outbox: Outbox) -> None:
+    """A process that does not know whether Redis heard it writes again."""
+    await _add(outbox, 2)
+    await _begin(outbox, await _claim(outbox), 1, 0, 1)
+    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[("ref:1", "v1")])])
+    await outbox.fold([Folding(SLICE, 0, 1, "d")])
+    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[("ref:1", "v1")])])
+    assert {State.SUBMITTED: 1, State.DELIVERED: 1} == await _states(outbox)
+
+
+async def test_rows_that_the_vendor_did_not_take_are_found_where_their_lease_is_gone(outbox: Outbox) -> None:
+    """`not sent` comes back after the slice was swept: somebody must still be able to claim it."""
+    await _add(outbox, 2)
+    await _begin(outbox, await _claim(outbox), 1, 0, 1)
+    await _expire_lease(outbox)
+    await outbox.sweep()
+    assert [] == await outbox.claim(10, LANES)
+    await outbox.finish([CallOutcome(1, "q", code="503")])
+    assert 1 == len(await outbox.claim(10, LANES))
+
+
+async def test_a_grant_whose_answer_was_lost_can_be_undone_before_or_after_it_happens(outbox: Outbox) -> None:
+    """The number of a call that was given up is void, so a request that is still on its way marks nothing."""
+    await _add(outbox, 2)
+    claimed = await _claim(outbox)
+    await _begin(outbox, claimed, 1, 0, 1)
+    assert 1 == await outbox.give_up([1], [])
+    assert {State.QUEUED: 2} == await _states(outbox)
+    assert "void" == await _begin(outbox, claimed, 1, 0, 1)
+    assert {State.QUEUED: 2} == await _states(outbox)
+    assert "ok" == await _begin(outbox, claimed, 2, 0, 1)
+
+
+async def test_units_of_a_grant_that_was_given_up_come_back_in_long_windows_only(outbox: Outbox) -> None:
+    """An hour's units are too dear to lose; a second's are not worth the risk of a late arrival."""
+    await _add(outbox, 4)
+    claimed = await _claim(outbox)
+    hour, second = Limit("recipients_per_h", "recipients", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 1)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 1, hour=hour)
+    await outbox.give_up([1], [hour])
+    assert "ok" == await _begin(outbox, claimed, 2, 0, 1, hour=hour)
+    assert "wait" == await _begin(outbox, claimed, 3, 2, 3, hour=hour)
+    assert "ok" == await _begin(outbox, claimed, 4, 2, 2, second=second)
+    await outbox.give_up([4], [second])
+    assert "wait" == await _begin(outbox, claimed, 5, 2, 2, second=second)
+
+
+async def test_all_limits_of_a_call_are_taken_or_none(outbox: Outbox) -> None:
+    """A call that one limit refuses uses nothing of another."""
+    await _add(outbox, 9)
+    claimed = await _claim(outbox)
+    wide, narrow = Limit("calls_per_min", "calls", 60_000, 2), Limit("recipients_per_min", "recipients", 60_000, 3)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 2, wide=wide, narrow=narrow)
+    assert "wait" == await _begin(outbox, claimed, 2, 3, 3, wide=wide, narrow=narrow)
+    assert "ok" == await _begin(outbox, claimed, 3, 3, 3, wide=wide)
+    assert "wait" == await _begin(outbox, claimed, 4, 4, 4, wide=wide)
+
+
+async def test_a_paused_account_lets_nothing_through(outbox: Outbox) -> None:
+    """Rows stay queued."""
+    await _add(outbox, 1)
+    claimed = await _claim(outbox)
+    await outbox.server.hset(outbox.keys.state, "state", "paused")
+    assert "paused paused" == await _begin(outbox, claimed, 1, 0, 0)
+    assert {State.QUEUED: 1} == await _states(outbox)
+
+
+async def test_otp_is_claimed_before_everything_and_normal_four_times_as_often_as_bulk(outbox: Outbox) -> None:
+    """The order of lanes, by rows."""
+    for number in range(10):
+        await _add(outbox, 10, f"bulk{number}.0.0", lane="bulk")
+        await _add(outbox, 10, f"norm{number}.0.0", lane="normal")
+    await _add(outbox, 1, "otp.0.0", lane="otp")
+    order = [(await _claim(outbox)).slice.body.lane for _ in range(11)]
+    assert "otp" == order[0]
+    assert {"normal": 8, "bulk": 2} == Counter(order[1:])
+
+
+async def test_two_bulk_jobs_share_an_account_evenly(outbox: Outbox) -> None:
+    """The second job does not wait until the first is through."""
+    for number in range(8):
+        await _add(outbox, 10, f"early.{number}.0", lane="bulk")
+    for number in range(8):
+        await _add(outbox, 10, f"later.{number}.0", lane="bulk")
+    order = [(await _claim(outbox)).slice.body.job for _ in range(8)]
+    assert {"early": 4, "later": 4} == Counter(order)
+
+
+async def test_a_slot_is_given_once_and_comes_back_with_the_outcome(outbox: Outbox) -> None:
+    """AccessYou: one request at a time."""
+    await _add(outbox, 2)
+    claimed = await _claim(outbox)
+
+    async def begin(number: int) -> str:
+        rows = CallRows(number, 1, [[claimed.slice_id, claimed.epoch, number - 1, number - 1]])
+        grant = await outbox.begin([rows], lane="normal", service="sms", slots=1, call_ms=60_000, limits=[])
+        return grant.why
+
+    assert "ok" == await begin(1)
+    assert "slot" == await begin(2)
+    await outbox.finish([CallOutcome(1, "s")])
+    assert "ok" == await begin(2)
+
+
+async def test_a_report_before_the_answer_is_not_undone_by_it(outbox: Outbox) -> None:
+    """Delivered stays delivered when the acceptance is written afterwards."""
+    await _add(outbox, 1)
+    await _begin(outbox, await _claim(outbox), 1, 0, 0)
+    assert [1] == await outbox.fold([Folding(SLICE, 0, 1, "d")])
+    await outbox.finish([CallOutcome(1, "s", vmid="v1")])
+    assert {State.DELIVERED: 1} == await _states(outbox)
+
+
+async def test_finals_stay_and_expired_and_unknown_yield_to_the_truth(outbox: Outbox) -> None:
+    """Late reports correct what was only supposed."""
+    await _add(outbox, 3)
+    await _begin(outbox, await _claim(outbox), 1, 0, 2)
+    await outbox.finish([CallOutcome(1, "s")])
+    await outbox.fold([Folding(SLICE, 0, 1, "d"), Folding(SLICE, 1, 1, "k"), Folding(SLICE, 2, 1, "e")])
+    assert [0, 1, 1] == await outbox.fold([Folding(SLICE, n, 1, "n") for n in (0, 1, 2)])
+    assert {State.DELIVERED: 1, State.UNDELIVERED: 2} == await _states(outbox)
