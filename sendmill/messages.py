@@ -1,7 +1,7 @@
 """What an application hands over and what it gets back. Values only: nothing here talks to Redis.
 
 Numbers are E.164 with the plus sign except where a row shows what was given. Times are aware. `message_id` is ours,
-`<job id>-<row>`; `vendor_message_id` is the vendor's.
+`<job id>-<row>`; `vendor_message_id` is the vendor's. A repr may reach a log, so it shows no text and no number.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from sendmill.states import State
 class Sms:
     """One text to one number, or to each of any iterable of numbers, which is streamed."""
 
-    text: str
-    to: str | Iterable[str]
+    text: str = field(repr=False)
+    to: str | Iterable[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSms:
     """One template, filled here from each row. A row is a mapping with `to` and the template's fields; streamed."""
 
-    text: str
-    rows: Iterable[Mapping[str, object]]
+    text: str = field(repr=False)
+    rows: Iterable[Mapping[str, object]] = field(repr=False)
 
 
 # --- got back by send --------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ class Job:
     id: str
     total: int
     accepted: int
-    refused: Sequence[Refusal] = ()
+    refused: Sequence[Refusal] = field(default=(), repr=False)
 
 
 # --- asked for ---------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class MessageInfo:
     """One message. `code` and `detail` say why, where there is something to say; `code` is the vendor's own or ours."""
 
     message_id: str
-    to: str
+    to: str = field(repr=False)
     state: State
     account: str | None = None
     vendor_message_id: str | None = None
@@ -169,7 +169,7 @@ class ReportEvent(Event):
 
     job_id: str
     message_id: str
-    to: str
+    to: str = field(repr=False)
     state: State
     previous_state: State | None = None
     ref: str | None = None
@@ -184,7 +184,7 @@ class ReplyEvent(Event):
 
     kind: ClassVar[Literal["reply"]] = "reply"
 
-    from_: str
+    from_: str = field(repr=False)
     text: str = field(repr=False)
     extno: str | None = None
     message_id: str | None = None

@@ -20,7 +20,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from sendmill.errors import KeyConflict, NoSuchJob, StoreError
+from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.messages import (
     AnyEvent,
     CancelResult,
@@ -125,6 +125,8 @@ class FakeClient:
 
     def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
         """The job's messages in row order. Raises NoSuchJob."""
+        if state is not None and state not in set(State):
+            raise InvalidOption(f"there is no state {str(state)[:40]!r}: there are {', '.join(State)}")
         wanted = None if state is None else State(state)
         return (
             message

@@ -12,6 +12,8 @@ import click
 from sendmill.cli import accounts, events, jobs, send, text
 from sendmill.errors import InvalidOption, SendmillError
 
+_PROGRAM = "sendmill"
+
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_INTERRUPTED = 130
@@ -31,11 +33,10 @@ class OneLineErrors(click.Group):
         """Run a command and leave with its exit code; errors are shown here and not by click."""
         del standalone_mode
         try:
-            result = super().main(args, prog_name or "sendmill", complete_var, standalone_mode=False, **extra)
+            result = super().main(args, _PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
-            where = f"{error.ctx.command_path}: " if error.ctx is not None else ""
-            help_at = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
-            _leave(f"{where}{error.format_message()}{help_at}", EXIT_WRONG_USE)
+            command = error.ctx.command_path if error.ctx is not None else _PROGRAM
+            _leave(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_WRONG_USE, command)
         except click.ClickException as error:
             _leave(error.format_message(), EXIT_FAILED)
         except InvalidOption as error:
@@ -51,9 +52,8 @@ class OneLineErrors(click.Group):
         sys.exit(result if isinstance(result, int) else 0)
 
 
-def _leave(sentence: str, exit_code: int) -> NoReturn:
-    line = " ".join(sentence.split())
-    click.echo(f"sendmill: {line}" if not line.startswith("sendmill") else line, err=True)
+def _leave(sentence: str, exit_code: int, command: str = _PROGRAM) -> NoReturn:
+    click.echo(f"{command}: {' '.join(sentence.split())}", err=True)
     sys.exit(exit_code)
 
 

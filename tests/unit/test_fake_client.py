@@ -1,0 +1,161 @@
+"""The client for applications' own tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sendmill.errors import EmptyText, InvalidNumber, InvalidOption, KeyConflict, NoSuchJob, StoreError
+from sendmill.messages import CancelResult, JobStatus, ReplyEvent, ReportEvent, Sms, TemplateSms
+from sendmill.states import State
+from sendmill.testing import FakeClient
+
+GOOD = "+85298882844"
+OTHER = "+8613712345678"
+
+
+class Clock:
+    """A time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """The time now."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Noon."""
+    return Clock()
+
+
+@pytest.fixture
+def client(clock: Clock) -> FakeClient:
+    """A client on that clock."""
+    return FakeClient(now=clock)
+
+
+def test_sent_holds_what_would_have_gone(client: FakeClient) -> None:
+    """Text with its values filled in, number normalised, options as they were checked."""
+    rows: list[dict[str, Any]] = [{"to": "+852 9888 2844", "n": "Bo"}, {"to": "12", "n": "x"}, {"to": OTHER, "n": "Al"}]
+    job = client.send(TemplateSms("Hi {n}", rows), lane="bulk", ref="c7")
+    assert (3, 2) == (job.total, job.accepted)
+    assert [(2, "12", "invalid_number")] == [refusal[:3] for refusal in job.refused]
+    assert [(GOOD, "Hi Bo"), (OTHER, "Hi Al")] == [(sent.to, sent.text) for sent in client.sent]
+    assert ("bulk", "c7") == (client.sent[0].options.lane, client.sent[0].options.ref)
+    assert JobStatus(job.id, 3, {State.SUBMITTED: 2, State.FAILED: 1}, 2, done=False) == client.status(job.id)
+    assert [f"{job.id}-1", f"{job.id}-3"] == [m.message_id for m in client.messages(job.id, "submitted")]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "error"),
+    [
+        (Sms("hi", "12"), {}, InvalidNumber),
+        (Sms("", GOOD), {}, EmptyText),
+        (Sms("hi", GOOD), {"lane": "fast"}, InvalidOption),
+        (Sms("hi", GOOD), {"at": datetime(2026, 3, 2)}, InvalidOption),  # noqa: DTZ001 - the point of it
+        (Sms("hi", GOOD), {"at": datetime(2026, 2, 1, tzinfo=UTC)}, InvalidOption),
+    ],
+)
+def test_a_fake_refuses_what_the_real_client_refuses(
+    client: FakeClient, content: Sms, options: dict[str, Any], error: type[Exception]
+) -> None:
+    """The same checks, and nothing is kept of what was refused."""
+    with pytest.raises(error):
+        client.send(content, **options)
+    assert ([], []) == (client.sent, list(client.jobs()))
+
+
+def test_one_key_is_one_job(client: FakeClient) -> None:
+    """A repeat returns the job and sends nothing; other content under the key is a conflict."""
+    job = client.send(Sms("hi", [GOOD, OTHER]), key="k")
+    assert job == client.send(Sms("hi", iter([GOOD, OTHER])), key="k")
+    assert 2 == len(client.sent)
+    with pytest.raises(KeyConflict):
+        client.send(Sms("ho", [GOOD, OTHER]), key="k")
+
+
+def test_reports_reach_each_group_until_it_acknowledges_them(client: FakeClient) -> None:
+    """Unacknowledged events come again; another group sees them too."""
+    client.send(Sms("hi", [GOOD, OTHER]), ref="r1")
+    client.report(client.sent[0])
+    client.report(client.sent[1], "undelivered", code="DTBLACK", detail="blacklisted")
+    first, second = client.events("billing")
+    assert isinstance(first, ReportEvent)
+    assert isinstance(second, ReportEvent)
+    assert (GOOD, State.DELIVERED, State.SUBMITTED, "r1") == (first.to, first.state, first.previous_state, first.ref)
+    assert ("DTBLACK", "blacklisted") == (second.code, second.detail)
+    first.ack()
+    assert [second] == list(client.events("billing"))
+    assert [first, second] == list(client.events("audit", kinds=["report"]))
+    assert [] == list(client.events("audit", kinds=["reply"]))
+    assert client.status(first.job_id).done
+
+
+def test_a_final_state_stays_but_for_late_truth(client: FakeClient) -> None:
+    """As in earnest: expired and unknown yield to a report, the others do not."""
+    client.send(Sms("hi", [GOOD, OTHER]))
+    first, second = client.sent
+    client.report(first, "delivered")
+    assert client.report(first, "undelivered") is None
+    client.report(second, "unknown")
+    assert client.report(second, "delivered") is not None
+    assert [State.DELIVERED] * 2 == [message.state for message in client.messages(first.job_id)]
+    with pytest.raises(StoreError):
+        client.report(first, "submitted")
+
+
+def test_report_events_may_be_left_out(client: FakeClient) -> None:
+    """As `send(report_events=…)` says."""
+    client.send(Sms("hi", [GOOD, OTHER]), report_events="failures")
+    client.send(Sms("ho", [GOOD, OTHER]), report_events="none")
+    for sent in client.sent:
+        client.report(sent, "delivered" if sent.to == GOOD else "undelivered")
+    (event,) = client.events("g")
+    assert isinstance(event, ReportEvent)
+    assert State.UNDELIVERED is event.state
+
+
+def test_a_reply_answers_the_latest_message_to_its_number(client: FakeClient, clock: Clock) -> None:
+    """Within seven days; later it stands alone."""
+    client.send(Sms("one", GOOD))
+    job = client.send(Sms("two", [OTHER, GOOD]), account="hk")
+    reply = client.reply(GOOD, "STOP")
+    assert (f"{job.id}-2", "number", "hk") == (reply.message_id, reply.matched_by, reply.account)
+    clock.now += timedelta(days=8)
+    assert client.reply(GOOD, "hello").message_id is None
+    assert ["hello"] == [event.text for event in client.replies(since=clock.now)]
+    assert ["STOP", "hello"] == [event.text for event in client.events("g") if isinstance(event, ReplyEvent)]
+
+
+def test_what_is_due_later_can_be_cancelled(client: FakeClient, clock: Clock) -> None:
+    """Scheduled messages go from `sent`; submitted ones have gone."""
+    later = client.send(Sms("hi", [GOOD, OTHER]), at=clock.now + timedelta(hours=1))
+    gone = client.send(Sms("hi", GOOD))
+    assert {State.SCHEDULED: 2} == client.status(later.id).states
+    assert CancelResult(cancelled=2, gone=0) == client.cancel(later.id)
+    assert CancelResult(cancelled=0, gone=1) == client.cancel(gone.id)
+    assert [gone.id] == [sent.job_id for sent in client.sent]
+    assert [gone.id, later.id] == [job.job_id for job in client.jobs()]
+
+
+def test_what_is_not_kept_is_said(client: FakeClient) -> None:
+    """Jobs and messages alike."""
+    with pytest.raises(NoSuchJob, match="no job nine is kept"):
+        client.status("nine")
+    job = client.send(Sms("hi", GOOD))
+    with pytest.raises(NoSuchJob, match=f"no message {job.id}-2 is kept"):
+        client.show(f"{job.id}-2")
+
+
+def test_show_has_the_message_and_its_reports(client: FakeClient) -> None:
+    """What `sendmill show` prints."""
+    job = client.send(Sms("hi", GOOD))
+    client.report(f"{job.id}-1", code="0")
+    shown = client.show(f"{job.id}-1")
+    assert (GOOD, State.DELIVERED, []) == (shown["to"], shown["state"], shown["attempts"])
+    assert ["0"] == [report["code"] for report in shown["reports"]]
