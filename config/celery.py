@@ -48,8 +48,11 @@ def soft_shutdown_s(settings: Settings) -> float:
 
 
 def _broker(settings: Settings) -> dict[str, Any]:
+    url = broker_url_from(settings.broker_url or settings.redis_url)
     return {
-        "broker_url": broker_url_from(settings.broker_url or settings.redis_url),
+        "broker_url": url,
+        "broker_read_url": url,  # CELERY_BROKER_URL in the environment goes before the first name alone
+        "broker_write_url": url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # for ever: a Redis that is away is waited for
         "broker_transport_options": {

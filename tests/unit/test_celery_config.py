@@ -47,6 +47,13 @@ def test_kombu_knows_every_transport_option() -> None:
     assert options - set(Channel.from_transport_options) - POLLER_OPTIONS == set()
 
 
+def test_the_environment_of_another_celery_does_not_lead_astray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CELERY_BROKER_URL belongs to the application beside us."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://elsewhere:1/0")
+    app = make_app(SETTINGS)
+    assert (app.connection_for_read().hostname, app.connection_for_write().hostname) == ("127.0.0.1", "127.0.0.1")
+
+
 def test_messages_are_acknowledged_late_and_come_again_after_the_longest_task() -> None:
     """A killed worker's wake-ups come again, a working one's do not."""
     settings = celery_settings(SETTINGS)
