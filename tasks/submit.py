@@ -7,6 +7,7 @@ slice's due time afterwards. A call that is on the wire is never cancelled.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -34,6 +35,7 @@ from tasks.outbox import CallOutcome
 from tasks.pack import ReadyCall
 
 TRIES = 3
+FIRST_WAIT_S = 0.2
 WAIT_S = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)
 LONGEST_WAIT_HERE_S = 2.0
 """A vendor that asks for a longer wait than this is asked again by due time, not by a waiting coroutine."""
@@ -46,7 +48,8 @@ COOL_MS = 1_000
 """A vendor that took nothing in all tries is left alone for this long, or as long as it asks."""
 
 LONGEST_COOL_MS = 600_000
-_STORE_RETRY_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
+_STORE_WAIT_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
+_AWAY = (RedisError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -62,19 +65,22 @@ async def submit(
     Returns:
         What went wrong, or None where the vendor took the call (or it was dropped at the gate before another try).
     """
-    error: ProviderError | None = None
+    error = await _once(account, session, call, last=False)
+    if error is None or not _worth_another_try(error):
+        return error
+    # tenacity comes in only here: nearly every call is through at its first try, and should not pay for the others.
     try:
+        await asyncio.sleep(random.uniform(0.0, FIRST_WAIT_S))
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=tenacity.stop_after_attempt(TRIES),
+            stop=tenacity.stop_after_attempt(TRIES - 1),
             wait=WAIT_S,
             reraise=True,
         ):
             with attempt:
-                number = attempt.retry_state.attempt_number
-                if number > 1 and not await regrant(call):
+                if not await regrant(call):
                     return error
-                error = await _once(account, session, call, last=number == TRIES)
+                error = await _once(account, session, call, last=attempt.retry_state.attempt_number == TRIES - 1)
                 if error is not None and _worth_another_try(error):
                     raise error
     except NotSent as last:
@@ -180,13 +186,12 @@ def state_after(error: ProviderError | InvalidMessage, *, recipients: int, dupli
 
 async def write_outcome(account: Account, outcome: CallOutcome) -> None:
     """Write an outcome, however long Redis is away: it is the only witness of what the vendor said."""
-    async for attempt in tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((RedisError, OSError, asyncio.TimeoutError)),
-        wait=_STORE_RETRY_S,
-        before_sleep=lambda _: log.warning("outcome not written yet: Redis is away", call=outcome.no),
-    ):
-        with attempt:
-            await account.outbox.finish([outcome])
+    try:
+        await account.outbox.finish([outcome])
+    except _AWAY:
+        log.warning("outcome not written yet: Redis is away", account=account.name, call=outcome.no)
+        retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(_AWAY), wait=_STORE_WAIT_S)
+        await retrying(account.outbox.finish, [outcome])
 
 
 async def report_trouble(account: Account, error: ProviderError) -> None:
