@@ -3,8 +3,7 @@
 `FakeClient` makes the same checks as `sendmill.Client`, because both read jobs through `sendmill.prepare`. Nothing is
 sent: what would have gone stands in `sent`, and the test says what became of it with `report` and `reply`.
 
-The fixture `sendmill_outbox` gives a `FakeClient` and lets every `Client` and `AsyncClient` of the code under test work
-on it::
+The fixture `sendmill_outbox` gives a `FakeClient` and lets every `Client` of the code under test work on it::
 
     def test_a_login_sends_a_code(sendmill_outbox):
         login("+85298882844")
@@ -13,12 +12,15 @@ on it::
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
+
+import pytest
 
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.messages import (
@@ -328,3 +330,28 @@ class FakeClient:
         if wanted is ReportEvents.ALL or (wanted is ReportEvents.FAILURES and message.state is not State.DELIVERED):
             self._events.append(event)
         return event
+
+
+_REDIRECTED = ("send", "status", "messages", "show", "cancel", "jobs", "events", "replies")
+_NOWHERE = "redis://sendmill-outbox.invalid:6379/0"
+
+
+@pytest.fixture
+def sendmill_outbox(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
+    """A `FakeClient` behind every `Client` of the code under test, `Client.from_env()` included."""
+    # Only tests that ask for the fixture wait for redis-py to be imported.
+    from sendmill.client import REDIS_URL, Client  # noqa: PLC0415
+
+    fake = FakeClient()
+    for name in _REDIRECTED:
+        monkeypatch.setattr(Client, name, _as_method(getattr(fake, name)), raising=False)
+    if not os.environ.get(REDIS_URL):
+        monkeypatch.setenv(REDIS_URL, _NOWHERE)
+    return fake
+
+
+def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(_client: object, /, *arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    return method

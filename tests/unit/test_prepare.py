@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,7 +68,7 @@ def test_duplicates_stay_where_they_are_wanted() -> None:
 
 def test_template_rows_hold_their_values_in_field_order() -> None:
     """The same number may get two texts; the same number and text goes once."""
-    rows = [
+    rows: list[dict[str, object]] = [
         {"to": GOOD, "name": "Bo", "order": 7},
         {"to": GOOD, "name": "Bo", "order": 8},
         {"to": "+852 9888 2844", "name": "Bo", "order": "7"},
@@ -100,7 +100,7 @@ def test_template_rows_hold_their_values_in_field_order() -> None:
 )
 def test_a_row_that_cannot_be_sent_is_refused_and_the_others_go_on(row: Any, code: str) -> None:
     """Each with its code."""
-    given = cast("Any", [{"to": GOOD, "a": "x"}, row, {"to": OTHER, "a": "y"}])
+    given: list[Any] = [{"to": GOOD, "a": "x"}, row, {"to": OTHER, "a": "y"}]
     rows = list(prepare(TemplateSms("{a}", given), OPTIONS))
     assert (PreparedRow, RefusedRow, PreparedRow) == tuple(map(type, rows))
     refused = rows[1]
