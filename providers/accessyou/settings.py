@@ -36,11 +36,11 @@ class Service(Host):
 class Sms(Host):
     """`[accounts.x.sms]`: sendsms.php.
 
-    `style = "tid"` sends `tid` and `a` (p.42, p.45), `"msg"` the older `msg` (p.10, p.35), never both. `tid` 1 passes
-    the text through as it is in the document's example; the vendor assigns others. `ref = true` sends our reference
-    (p.43), by which a person finds the call at the vendor. `max_url_bytes` is a guess of ours: the document prints no
-    length ("virtually no limit", p.9), while web servers commonly refuse a request line over 8,190 bytes; a longer
-    text goes by the batch service where there is one.
+    `style = "tid"` sends `tid` and `a` (p.42, p.45), `"msg"` the older `msg` (p.35), never both; the older form has no
+    user, and its password is the web platform's (p.10). `tid` 1 passes the text through as it is in the document's
+    example; the vendor assigns others. `ref = true` sends our reference (p.43), by which a person finds the call at the
+    vendor. `max_url_bytes` is a guess of ours: the document prints no length ("virtually no limit", p.9), while web
+    servers commonly refuse a request line over 8,190 bytes; a longer text goes by the batch service where there is one.
     """
 
     user: str | None = Field(default=None, min_length=1)
