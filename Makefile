@@ -60,8 +60,9 @@ format: $(STAMP) ## let ruff put the code in shape
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-# uv resolves for every Python from 3.11 on, not only for the one at hand. One file for the image, one with the tools.
-COMPILE := uv pip compile --universal --generate-hashes --no-config --quiet \
+# uv resolves for every Python from 3.11 on, not only for the one at hand; the certificates are the system's, so that it
+# works behind a proxy like pip does. One file for the image, one with the tools.
+COMPILE := uv pip compile --universal --generate-hashes --system-certs --no-config --quiet \
 	--custom-compile-command "make lock" pyproject.toml
 
 lock: $(STAMP) ## choose the versions anew (UPGRADE=--upgrade takes the newest)
