@@ -1,8 +1,8 @@
 """Drain: claim an account's slices, pack them into calls, and put those on the wire as fast as its limits allow.
 
-One drain runs for each account in each process at most, for 20 s at a time; many processes drain one account together,
-because everything that must hold over all of them is decided in Redis (begin.lua). What dies here leaves leases that run
-out: rows that were queued go out again, rows that were on the wire become `unconfirmed`.
+One drain runs for each account in each process at most, for 20 s at a time; many processes drain one account
+together, because everything that must hold over all of them is decided in Redis (begin.lua). What dies here leaves
+leases that run out: rows that were queued go out again, rows that were on the wire become `unconfirmed`.
 """
 
 from __future__ import annotations

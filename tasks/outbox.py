@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import redis.asyncio
 
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script, ledger_script
@@ -134,7 +133,7 @@ class Swept(msgspec.Struct, frozen=True):
 class Outbox:
     """One account's outbox as one process sees it."""
 
-    def __init__(self, server: redis.asyncio.Redis, keys: AccountKeys, process: str) -> None:
+    def __init__(self, server: Any, keys: AccountKeys, process: str) -> None:
         self.server = server
         self.keys = keys
         self._process = process

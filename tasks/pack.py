@@ -23,8 +23,8 @@ from sendmill.template import Template
 class Lease:
     """A slice that this drain leases, and how many of its rows it still holds.
 
-    `held` rows are waiting here or in a call; `requeued` ones came back from a call that the vendor did not take, and go
-    out again when the slice does. A `dropped` lease is no longer ours: its rows are passed over.
+    `held` rows are waiting here or in a call; `requeued` ones came back from a call that the vendor did not take, and
+    go out again when the slice does. A `dropped` lease is no longer ours: its rows are passed over.
     """
 
     slice_id: str
@@ -212,9 +212,7 @@ class Packer:
         self.rows = 0
 
 
-def _runs_of_new_numbers(
-    lease: Lease, first: int, last: int, seen: set[bytes], twice: list[Run]
-) -> Iterator[Run]:
+def _runs_of_new_numbers(lease: Lease, first: int, last: int, seen: set[bytes], twice: list[Run]) -> Iterator[Run]:
     packed = lease.body.numbers
     fresh = {packed[at : at + 8] for at in range(8 * first, 8 * last + 8, 8)}
     if len(fresh) == last - first + 1 and seen.isdisjoint(fresh):

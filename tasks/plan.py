@@ -185,7 +185,9 @@ async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: 
     horizon_ms = meta.expires_ms + runtime.settings.report_horizon_h * 3_600_000
     by_account: dict[str, list[tuple[str, bytes, dict[int, bytes]]]] = defaultdict(list)
     for index, (account, first, rows, places) in enumerate(cut.slices):
-        by_account[account].append((_slice_id(meta, number, index), _blob(runtime, meta, chunk, account, first, rows, places), {}))
+        by_account[account].append(
+            (_slice_id(meta, number, index), _blob(runtime, meta, chunk, account, _places(first, rows, places)), {})
+        )
     for name, slices in by_account.items():
         outbox = runtime.accounts[name].outbox if name in runtime.accounts else _outbox(runtime, name)
         for batch in _batches(slices):
@@ -194,7 +196,9 @@ async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: 
     if refused is not None:
         blob, details = refused
         outbox = _outbox(runtime, REFUSED)
-        await outbox.add(meta.job, [(_slice_id(meta, number, len(cut.slices)), blob, details)], due_ms=0, horizon_ms=horizon_ms)
+        await outbox.add(
+            meta.job, [(_slice_id(meta, number, len(cut.slices)), blob, details)], due_ms=0, horizon_ms=horizon_ms
+        )
     return list(by_account)
 
 
@@ -221,10 +225,11 @@ def _batches(
         yield batch
 
 
-def _blob(
-    runtime: Runtime, meta: JobMeta, chunk: Chunk, account: str, first: int, rows: int, places: bytes
-) -> bytes:
-    where: Sequence[int] = memoryview(places).cast("I") if places else range(first, first + rows)
+def _places(first: int, rows: int, places: bytes) -> Sequence[int]:
+    return memoryview(places).cast("I") if places else range(first, first + rows)
+
+
+def _blob(runtime: Runtime, meta: JobMeta, chunk: Chunk, account: str, where: Sequence[int]) -> bytes:
     numbers = [chunk.numbers[place] for place in where]
     row_numbers = [chunk.rows[place] for place in where]
     known = runtime.accounts.get(account)

@@ -35,7 +35,7 @@ SendTask = Callable[[str, Sequence[Any]], None]
 """Publishes a Celery task by name; may block."""
 
 
-def connect(redis_url: str) -> redis.asyncio.Redis:
+def connect(redis_url: str) -> Any:
     """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call."""
     # A unix socket has no keepalive, and redis-py refuses the option there.
     tcp_only: dict[str, Any] = {} if redis_url.startswith("unix:") else {"socket_keepalive": True}
@@ -59,7 +59,9 @@ class Runtime:
     """The process's own things. `send_task` reaches Celery's broker; it is called in a thread."""
 
     settings: Settings
-    server: redis.asyncio.Redis
+    server: Any
+    """A redis.asyncio.Redis that answers in bytes; redis-py's own types also allow for texts."""
+
     jobs: JobKeys
     session: aiohttp.ClientSession
     accounts: Mapping[str, Account]
@@ -67,6 +69,7 @@ class Runtime:
     send_task: SendTask
     stopping: Callable[[], bool] = lambda: False
     shared: dict[str, Any] = field(default_factory=dict)
+    """Caches of single steps, each under its module's name."""
 
     @classmethod
     async def open(cls, settings: Settings, send_task: SendTask, *, stopping: Callable[[], bool]) -> Runtime:
@@ -112,7 +115,8 @@ class Runtime:
         """Tell producers and the command line which accounts and routes there are; never a credential."""
         entries = {name: json.dumps(_published(account)) for name, account in self.accounts.items()}
         routes = [
-            {"name": route.name, "prefix": route.prefix, "accounts": list(route.accounts)} for route in self.settings.routes
+            {"name": route.name, "prefix": route.prefix, "accounts": list(route.accounts)}
+            for route in self.settings.routes
         ]
         async with self.server.pipeline(transaction=False) as pipe:
             pipe.hset(self.jobs.accounts, mapping=entries)

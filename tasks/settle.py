@@ -65,7 +65,9 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
     last_ms = decode_meta(raw_meta).created_ms if raw_meta else 0
     for account, ids in slices.items():
         open_rows, changed_ms = await _last_change(runtime, account, ids)
-        last_ms = max(last_ms, now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS if open_rows else changed_ms)
+        last_ms = max(
+            last_ms, now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS if open_rows else changed_ms
+        )
     if last_ms + runtime.settings.retention_days * _DAY_MS > now_ms:
         await server.zadd(jobs.kept, {job: last_ms})
         return False

@@ -70,7 +70,7 @@ async def submit(
         return error
     # tenacity comes in only here: nearly every call is through at its first try, and should not pay for the others.
     try:
-        await asyncio.sleep(random.uniform(0.0, FIRST_WAIT_S))
+        await asyncio.sleep(random.uniform(0.0, FIRST_WAIT_S))  # noqa: S311 - spreads retries, guards nothing
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
             stop=tenacity.stop_after_attempt(TRIES - 1),
@@ -159,7 +159,12 @@ def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome
     if isinstance(error, NotSent):
         cool_ms = int(1000 * (error.retry_after_s or 0.0)) or (COOL_MS if last else 0)
     return CallOutcome(
-        no=call.number, state=state, code=error.code, detail=detail, back_ms=REQUEUE_MS, cool_ms=min(cool_ms, LONGEST_COOL_MS)
+        no=call.number,
+        state=state,
+        code=error.code,
+        detail=detail,
+        back_ms=REQUEUE_MS,
+        cool_ms=min(cool_ms, LONGEST_COOL_MS),
     )
 
 
@@ -202,5 +207,6 @@ async def report_trouble(account: Account, error: ProviderError) -> None:
         if await alerts.open_alert(server, account.keys, alerts.ACCOUNT_BLOCKED, detail, suspend=True):
             log.error("account suspended", account=account.name, error=type(error).__name__, code=error.code)
     elif isinstance(error, OutcomeUnknown) and error.http_status is not None:
-        if await alerts.open_alert(server, account.keys, alerts.UNREADABLE_ANSWER, detail):
+        opened = await alerts.open_alert(server, account.keys, alerts.UNREADABLE_ANSWER, detail)
+        if opened:
             log.error("the vendor's answer is not in its document", account=account.name, code=error.code)

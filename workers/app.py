@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import structlog
 from celery import signals
@@ -31,6 +32,8 @@ DRAIN_TIMEOUT_S = 150.0
 STEP_TIMEOUT_S = 120.0
 USAGE_EXIT = 2
 
+_Args = ParamSpec("_Args")
+
 
 def _settings() -> Settings:
     try:
@@ -45,8 +48,9 @@ app = make_app(settings)
 process = WorkerProcess(app, settings)
 
 
-def _task(name: str) -> Any:
-    return app.task(name=name, ignore_result=True, typing=False)
+def _task(name: str) -> Callable[[Callable[_Args, None]], Callable[_Args, None]]:
+    decorate: Callable[[Callable[_Args, None]], Callable[_Args, None]] = app.task(name=name, ignore_result=True)
+    return decorate
 
 
 @_task(names.PLAN)

@@ -1,7 +1,7 @@
 """One asyncio loop for each worker process, in a thread of its own, started when it is first needed.
 
-Celery's pool of threads hands each task to a thread, which gives its coroutine to this loop and waits. So all calls of a
-process share one loop, one HTTP session and one pool of connections.
+Celery's pool of threads hands each task to a thread, which gives its coroutine to this loop and waits. So all calls of
+a process share one loop, one HTTP session and one pool of connections.
 """
 
 from __future__ import annotations

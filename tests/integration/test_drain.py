@@ -42,9 +42,7 @@ async def test_a_broadcast_takes_no_more_calls_than_the_vendor_needs(
     assert 0 == simulator.duplicates()["total"]
 
 
-async def test_rows_of_a_template_carry_their_own_values(
-    simulator: Simulator, redis_url: str, namespace: str
-) -> None:
+async def test_rows_of_a_template_carry_their_own_values(simulator: Simulator, redis_url: str, namespace: str) -> None:
     """Each row's text has its own values, and goes to its own number."""
     rows = [{"to": number, "name": f"N{place}"} for place, number in enumerate(mainland(50))]
     async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-import redis.asyncio
 
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
@@ -21,14 +21,16 @@ SLICE = "job1.0.0"
 
 
 @pytest.fixture
-async def server(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+async def server(redis_url: str) -> AsyncIterator[Any]:
+    """A connection as workers have it."""
     client = connect(redis_url)
     yield client
     await client.aclose()
 
 
 @pytest.fixture
-def outbox(server: redis.asyncio.Redis, namespace: str) -> Outbox:
+def outbox(server: Any, namespace: str) -> Outbox:
+    """The outbox of an account with nothing in it."""
     return Outbox(server, AccountKeys(namespace, "hk"), "one")
 
 

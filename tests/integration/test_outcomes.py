@@ -9,18 +9,18 @@ import pytest
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tests.support.flow import flow, hong_kong, mainland
+from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 
 
-async def _alerts(one: object, account: str) -> list[bytes]:
-    runtime = one.runtime  # type: ignore[attr-defined]
-    keys = runtime.keys_of(account)
-    entries = await runtime.server.xrange(keys.events)
+async def _alerts(one: Flow, account: str) -> list[bytes]:
+    entries = await one.runtime.server.xrange(one.runtime.keys_of(account).events)
     return [fields[b"code"] for _, fields in entries if fields[b"kind"] == b"alert"]
 
 
-@pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "garbage"}, {"kind": "empty"}, {"kind": "status", "status": 502}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": "html"}, {"kind": "garbage"}, {"kind": "empty"}, {"kind": "status", "status": 502}]
+)
 async def test_an_answer_that_cannot_be_read_leaves_messages_unconfirmed(
     simulator: Simulator, redis_url: str, namespace: str, fault: dict[str, object]
 ) -> None:
@@ -94,7 +94,8 @@ async def test_a_connection_that_fails_sends_nothing(redis_url: str, namespace: 
 
 
 @pytest.mark.parametrize(
-    ("account", "vendor", "code"), [("mainland", "smsadmin", "1"), ("mainland", "smsadmin", "2"), ("hk", "accessyou", "107")]
+    ("account", "vendor", "code"),
+    [("mainland", "smsadmin", "1"), ("mainland", "smsadmin", "2"), ("hk", "accessyou", "107")],
 )
 async def test_an_account_that_the_vendor_refuses_stops_and_keeps_its_messages(
     simulator: Simulator, redis_url: str, namespace: str, account: str, vendor: str, code: str

@@ -60,10 +60,14 @@ class Flow:
         return dict(+counted)
 
 
+def _no_wake_up(*_: object) -> None:
+    """Wake-ups go nowhere: the test drains."""
+
+
 @asynccontextmanager
 async def flow(settings: Settings) -> AsyncIterator[Flow]:
-    """A flow that is closed at the end. Wake-ups go nowhere: the test drains."""
-    runtime = await Runtime.open(settings, lambda name, args: None, stopping=lambda: False)
+    """A flow that is closed at the end."""
+    runtime = await Runtime.open(settings, _no_wake_up, stopping=lambda: False)
     try:
         yield Flow(runtime)
     finally:

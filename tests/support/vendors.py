@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from config.settings import Settings
 from providers import registry
 from simulator.client import Simulator
@@ -67,12 +69,12 @@ def accounts(url: str) -> dict[str, dict[str, object]]:
 
 
 def settings_for(
-    simulator: Simulator, redis_url: str, namespace: str, names: list[str], **changes: dict[str, object]
+    simulator: Simulator, redis_url: str, namespace: str, names: list[str], **changes: Mapping[str, object]
 ) -> Settings:
     """The settings of some of those accounts; `changes` by account name go on top."""
     models = registry.models()
     chosen = {}
     for name in names:
-        values = accounts(simulator.url)[name] | {"timeout_s": 3.0} | changes.get(name, {})
+        values = accounts(simulator.url)[name] | {"timeout_s": 3.0} | dict(changes.get(name, {}))
         chosen[name] = models[str(values["provider"])].model_validate(values)
     return Settings(redis_url=redis_url, namespace=namespace, accounts=chosen, routes=())

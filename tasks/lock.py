@@ -1,0 +1,61 @@
+"""A lock in Redis with an owner and an end: who dies with it holds up nobody for longer than its time."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from sendmill.ledger.scripts import Script
+
+_LOCK = Script(Path(__file__).parent / "lua" / "lock.lua")
+_TOKEN_BYTES = 8
+
+
+class Held:
+    """A lock that this process took.
+
+    Args:
+        server: where it lies.
+        key: its name.
+        token: tells this owner from a later one.
+        time_ms: how long it is kept without being renewed.
+    """
+
+    def __init__(self, server: redis.asyncio.Redis, key: str, token: str, time_ms: int) -> None:
+        self._server = server
+        self._key = key
+        self._token = token
+        self._time_ms = time_ms
+
+    async def renew(self) -> bool:
+        """Keep it for its whole time from now; False where it is lost, and somebody else may have it."""
+        return bool(await _LOCK.arun(self._server, self._key, self._token, self._time_ms))
+
+    async def give_back(self) -> None:
+        """Let others have it at once."""
+        await _LOCK.arun(self._server, self._key, self._token, 0)
+
+
+@asynccontextmanager
+async def taken(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Held | None]:
+    """Hold a lock for the block; None where somebody else has it.
+
+    Raises:
+        redis.RedisError: Redis is away at the start. At the end it is not raised: the lock runs out by itself.
+    """
+    token = secrets.token_hex(_TOKEN_BYTES)
+    if not await server.set(key, token, nx=True, px=time_ms):
+        yield None
+        return
+    held = Held(server, key, token, time_ms)
+    try:
+        yield held
+    finally:
+        with contextlib.suppress(RedisError, OSError):
+            await held.give_back()

@@ -1,0 +1,112 @@
+"""What a poll brought while Redis took nothing: on disk until it does, because the vendor has it no more.
+
+A file for each answer under `<state folder>/spool/<namespace>/<account>/`, written under another name, synced and then
+renamed, so that a file with this ending is always whole. Whoever folds on this machine brings it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from tasks.inbox import Entry, Inbox
+
+FOLDER_VARIABLE: Final = "SENDMILL_STATE_DIR"
+"""The state folder: one that outlives the process and, in a container, the container."""
+
+DEFAULT_FOLDER: Final = Path("var")
+"""Beside the code, where every process of a checkout finds it."""
+
+_ENDING: Final = ".answer"
+_UNREADABLE_ENDING: Final = ".unreadable"
+_OWNER_ONLY: Final = 0o700
+_READ_AT_ONCE: Final = 100
+
+log = structlog.get_logger(__name__)
+
+
+class Spool:
+    """The spool of one account on this machine.
+
+    Args:
+        folder: where its files lie; made when the first is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def of(cls, namespace: str, account: str, environ: Mapping[str, str] = os.environ) -> Spool:
+        """The spool that the environment names."""
+        state = Path(environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
+        return cls(state / "spool" / namespace / account)
+
+    async def write(self, entry: Entry) -> None:
+        """Keep an entry; on disk when this returns.
+
+        Raises:
+            OSError: the disk does not take it either.
+        """
+        await asyncio.to_thread(self._write, entry)
+
+    async def bring_back(self, inbox: Inbox) -> int:
+        """Store what lies here in the inbox, oldest first; returns how many entries that were.
+
+        Safe to run twice at once: an entry that is stored twice is folded twice, which is harmless.
+
+        Raises:
+            redis.RedisError: Redis is still away; what is left stays here.
+        """
+        if not self._folder.is_dir():
+            return 0
+        brought = 0
+        for file in (await asyncio.to_thread(self._files))[:_READ_AT_ONCE]:
+            entry = await asyncio.to_thread(_read, file)
+            if entry is None:
+                continue
+            if not await inbox.store([entry]):
+                break
+            await asyncio.to_thread(file.unlink, missing_ok=True)
+            brought += 1
+        return brought
+
+    def _write(self, entry: Entry) -> None:
+        self._folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+        name = f"{entry.at_ms:015d}-{secrets.token_hex(4)}"
+        new = self._folder / f"{name}.new"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.msgpack.encode(entry))
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(self._folder / f"{name}{_ENDING}")
+        _sync_folder(self._folder)
+
+    def _files(self) -> list[Path]:
+        return sorted(file for file in self._folder.iterdir() if file.suffix == _ENDING)
+
+
+def _read(file: Path) -> Entry | None:
+    try:
+        return msgspec.msgpack.decode(file.read_bytes(), type=Entry)
+    except FileNotFoundError:
+        return None  # another process on this machine was faster
+    except msgspec.MsgspecError as error:
+        log.error("a spooled answer cannot be read and stays on disk", file=file.name, error=type(error).__name__)
+        file.rename(file.with_suffix(_UNREADABLE_ENDING))
+        return None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
