@@ -142,7 +142,7 @@ class Outbox:
     async def add(
         self,
         job: str,
-        slices: Iterable[tuple[str, bytes, Mapping[int, bytes]]],
+        slices: Iterable[tuple[str, bytes, Mapping[int, Mapping[str, str]]]],
         *,
         due_ms: int,
         horizon_ms: int,

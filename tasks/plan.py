@@ -34,6 +34,11 @@ SINGLES_ROWS = 100
 """Rows in a slice whose rows go one a call: small, so that several processes share a job."""
 
 SLICES_AT_ONCE = 50
+Details = dict[int, dict[str, str]]
+"""What there is to tell about rows, by their offset in the slice."""
+
+NewSlice = tuple[str, bytes, Details]
+
 _ADD_BYTES = 2_000_000
 
 _PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
@@ -183,7 +188,7 @@ def _message(account: Account, meta: JobMeta, text: str) -> Message:
 async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str]:
     """Add a chunk's slices to their accounts; returns the accounts that got any."""
     horizon_ms = meta.expires_ms + runtime.settings.report_horizon_h * 3_600_000
-    by_account: dict[str, list[tuple[str, bytes, dict[int, bytes]]]] = defaultdict(list)
+    by_account: dict[str, list[NewSlice]] = defaultdict(list)
     for index, (account, first, rows, places) in enumerate(cut.slices):
         by_account[account].append(
             (_slice_id(meta, number, index), _blob(runtime, meta, chunk, account, _places(first, rows, places)), {})
@@ -211,9 +216,9 @@ def _slice_id(meta: JobMeta, chunk: int, index: int) -> str:
 
 
 def _batches(
-    slices: list[tuple[str, bytes, dict[int, bytes]]],
-) -> Iterator[list[tuple[str, bytes, dict[int, bytes]]]]:
-    batch: list[tuple[str, bytes, dict[int, bytes]]] = []
+    slices: list[NewSlice],
+) -> Iterator[list[NewSlice]]:
+    batch: list[NewSlice] = []
     size = 0
     for each in slices:
         batch.append(each)
@@ -257,7 +262,7 @@ def _packed_rows(rows: Sequence[int]) -> bytes:
     return b"" if rows[-1] - rows[0] + 1 == len(rows) else pack_u32(rows)
 
 
-def _refused_slice(meta: JobMeta, chunk: Chunk, cut: Cut) -> tuple[bytes, dict[int, bytes]] | None:
+def _refused_slice(meta: JobMeta, chunk: Chunk, cut: Cut) -> tuple[bytes, Details] | None:
     """The rows of a chunk that reach no account, each with its reason, already final."""
     rows = sorted(
         chain(
@@ -281,10 +286,7 @@ def _refused_slice(meta: JobMeta, chunk: Chunk, cut: Cut) -> tuple[bytes, dict[i
         texts=[to for _, to, *_ in rows],
     )
     states = b"".join(state.byte for _, _, state, _, _ in rows)
-    details = {
-        offset: msgspec.msgpack.encode({"code": code, "detail": reason})
-        for offset, (_, _, _, code, reason) in enumerate(rows)
-    }
+    details = {offset: {"code": code, "detail": reason} for offset, (_, _, _, code, reason) in enumerate(rows)}
     blob = encode(body, states, events=meta.report_events, created_ms=meta.created_ms, expires_ms=meta.expires_ms)
     return blob, details
 

@@ -16,7 +16,7 @@ for i = 4, #ARGV, 3 do
     local s = slice_of(id)
     if details ~= '' then
       for offset, detail in pairs(cmsgpack.unpack(details)) do
-        redis.call('HSET', key('d:' .. id), offset, detail)
+        redis.call('HSET', key('d:' .. id), offset, cmsgpack.pack(detail))
       end
     end
     local queued = count_of(s, 'q')

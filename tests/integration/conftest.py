@@ -11,6 +11,7 @@ from simulator.client import Simulator
 
 @pytest.fixture(scope="session")
 def simulator_process() -> Iterator[Simulator]:
+    """The process; tests use `simulator`."""
     with Simulator.start() as simulator:
         yield simulator
 

@@ -1,0 +1,152 @@
+"""Planning: rows find their account, or are refused with row and reason; a plan may die anywhere and run twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from config.settings import Route, Settings
+from sendmill.messages import Sms, TemplateSms
+from sendmill.states import State
+from simulator.client import Simulator
+from tasks import plan as planning
+from tasks.plan import plan
+from tasks.wake import tick
+from tests.support.flow import Flow, flow, hong_kong, mainland
+from tests.support.vendors import settings_for
+
+
+def _settings(simulator: Simulator, redis_url: str, namespace: str, names: list[str], *routes: Route) -> Settings:
+    return settings_for(simulator, redis_url, namespace, names).model_copy(update={"routes": routes})
+
+
+async def _failures(one: Flow, job: str) -> list[tuple[str, str | None, str | None]]:
+    def read() -> list[tuple[str, str | None, str | None]]:
+        found = one.client.messages(job, state=State.FAILED)
+        return [(each.message_id.partition("-")[2], each.code, each.detail) for each in found]
+
+    return await asyncio.to_thread(read)
+
+
+async def test_the_longest_prefix_chooses_the_account(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """Mainland to one, Hong Kong to another, the rest to a third."""
+    routes = [
+        Route(prefix="+86", accounts=["mainland"]),
+        Route(prefix="+852", accounts=["hk"]),
+        Route(prefix="", accounts=["world"]),
+    ]
+    async with flow(_settings(simulator, redis_url, namespace, ["mainland", "hk", "world"], *routes)) as one:
+        numbers = [*mainland(3), *hong_kong(2), "+447400123456"]
+        job = await one.send(Sms("Hello", numbers))
+        assert {"mainland": 3, "hk": 2, "world": 1} == {
+            account: each.header.rows for account, each in await one.slices(job)
+        }
+
+
+async def test_a_text_that_the_first_account_cannot_carry_goes_to_the_next(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """smsadmin has no 😀; 467890 has."""
+    route = Route(prefix="+86", accounts=["mainland", "bulk"])
+    async with flow(_settings(simulator, redis_url, namespace, ["mainland", "bulk"], route)) as one:
+        rows = [{"to": number, "x": "😀" if place % 2 else "好"} for place, number in enumerate(mainland(4))]
+        job = await one.send(TemplateSms("{x}", rows))
+        assert {"mainland": 2, "bulk": 2} == {account: each.header.rows for account, each in await one.slices(job)}
+
+
+async def test_a_character_that_no_account_of_the_route_has_refuses_its_rows_alone(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """The row, the code and the reason; the others go on."""
+    route = Route(prefix="+86", accounts=["mainland"])
+    async with flow(_settings(simulator, redis_url, namespace, ["mainland"], route)) as one:
+        rows = [{"to": number, "x": "😀" if place == 1 else "好"} for place, number in enumerate(mainland(3))]
+        job = await one.send(TemplateSms("{x}", rows))
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 2, State.FAILED: 1} == await one.states(job)
+        ((row, code, reason),) = await _failures(one, job)
+        assert ("2", "not_encodable") == (row, code)
+        assert reason
+        assert "好" not in reason
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "code"),
+    [
+        ("x" * 2000, mainland(1)[0], "text_too_long"),
+        ("Hello", "+85298882844", "invalid_number"),
+        ("Hello", "+447400123456", "unknown_account"),
+    ],
+)
+async def test_what_no_account_takes_is_refused_with_its_row(
+    simulator: Simulator, redis_url: str, namespace: str, text: str, number: str, code: str
+) -> None:
+    """A text too long for every account, a number beyond the vendor's reach, a number without a route."""
+    routes = [Route(prefix="+86", accounts=["mainland", "bulk"]), Route(prefix="+852", accounts=["mainland"])]
+    async with flow(_settings(simulator, redis_url, namespace, ["mainland", "bulk"], *routes)) as one:
+        job = await one.send(Sms(text, number))
+        ((row, found, reason),) = await _failures(one, job)
+        assert ("1", code) == (row, found)
+        assert reason
+        assert "\n" not in reason
+        assert {State.FAILED: 1} == await one.states(job)
+
+
+async def test_a_plan_that_runs_twice_at_once_plans_once(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """Two work processes take the same wake-up."""
+    async with (
+        flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one,
+        flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as other,
+    ):
+        job = (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(45_000)), account="mainland")).id
+        await asyncio.gather(plan(one.runtime, job), plan(other.runtime, job))
+        assert {State.QUEUED: 45_000} == await one.states(job)
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 45_000} == await one.states(job)
+    assert 0 == simulator.duplicates()["total"]
+
+
+@pytest.mark.parametrize("dies_at", ["_stored_cut", "_add", "_PLANNED.arun"])
+async def test_a_plan_that_dies_is_repeated_without_loss_or_double(
+    simulator: Simulator, redis_url: str, namespace: str, dies_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was the last thing that it did."""
+
+    def dying(what: Any) -> Any:
+        async def step(*args: Any, **kwargs: Any) -> Any:
+            await what(*args, **kwargs)
+            raise RuntimeError("killed")
+
+        return step
+
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(25_000)), account="mainland")).id
+        owner, _, name = dies_at.rpartition(".")
+        target = getattr(planning, owner) if owner else planning
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, dying(getattr(target, name)))
+            with pytest.raises(RuntimeError, match="killed"):
+                await plan(one.runtime, job)
+        assert 1 == await one.runtime.server.zcard(one.runtime.jobs.due)
+        await plan(one.runtime, job)
+        assert 0 == await one.runtime.server.zcard(one.runtime.jobs.due)
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 25_000} == await one.states(job)
+    assert 25 == len(list(simulator.journal()))
+    assert 0 == simulator.duplicates()["total"]
+
+
+async def test_a_job_with_a_time_waits_for_it(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """The tick plans it when it is due, not before."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        woken: list[tuple[Any, ...]] = []
+        one.runtime.send_task = lambda name, args: woken.append((name, *args))
+        job = (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(2)), account="mainland")).id
+        await one.runtime.server.zadd(one.runtime.jobs.due, {job: 2**45})
+        await tick(one.runtime)
+        assert [] == woken
+        await one.runtime.server.zadd(one.runtime.jobs.due, {job: 1})
+        await tick(one.runtime)
+        assert [("sendmill.plan", job)] == woken
