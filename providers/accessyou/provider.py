@@ -78,13 +78,13 @@ class AccessYou(Provider):
         super().__init__(name, settings)
         assert isinstance(settings, AccessYouSettings)
         self._settings = settings
-        self.reports = self.queries
         self._sms = Service("sms", 1, IN_FLIGHT, reports=self.queries) if settings.sms else None
         self._batch = (
             Service("batch", MAX_BATCH_NUMBERS, IN_FLIGHT, reports=self.queries and settings.batch.reports)
             if settings.batch
             else None
         )
+        self.reports = any(service.reports for service in self.services())
 
     # --- before a message is taken -------------------------------------------------------------------------------
 

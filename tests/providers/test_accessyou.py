@@ -167,6 +167,7 @@ def test_reports_are_promised_only_where_the_log_can_be_asked() -> None:
         ({}, (True, True, False)),
         ({"batch": {**SETTINGS["batch"], "reports": True}}, (True, True, True)),
         ({"check": None}, (False, False, False)),
+        ({"sms": None}, (False, False)),
     ]
     for changes, promised in expected:
         provider = build(**changes)
