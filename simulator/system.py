@@ -1,0 +1,303 @@
+"""A whole sendmill system on this machine: server, simulator, and the processes that the Procfile says.
+
+```
+with System.start(counts={"worker_send": 2}) as system:
+    job = system.client().send(Sms("Your code is 1125", to="+85298882844"))
+    system.wait_until(lambda: system.client().status(job.id).done, timeout_s=10, what="the job is done")
+```
+
+No process is left when the block ends, in whatever way it ends. In order, by an exception, by Ctrl-C, and by SIGTERM or
+SIGHUP in programs that are `simulator.interrupts.interruptible`: the processes get SIGTERM and, after a limit, SIGKILL.
+If this process is killed with SIGKILL, its guard (`simulator.guard`) kills them. Not covered: a guard that is killed
+first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import redis
+
+from config import procfile
+from sendmill.client import Client
+from sendmill.ledger.keys import JobKeys
+from simulator import toml
+from simulator.children import Child, Children
+from simulator.client import Simulator
+from simulator.embedded import EmbeddedValkey, free_tcp_port
+from simulator.guard import Guard
+from simulator.interrupts import interrupts_put_off
+from simulator.vendor_accounts import Accounts, five_accounts, with_push_urls
+
+ROOT: Final = procfile.PATH.parent
+NAMESPACE: Final = "sendmill"
+
+FIVE_ROUTES: Final[Sequence[Mapping[str, Any]]] = (
+    {"prefix": "+852", "accounts": ["hk"]},
+    {"prefix": "+853", "accounts": ["hk"]},
+    {"prefix": "+86", "accounts": ["mainland", "bulk", "xi"]},
+    {"prefix": "", "accounts": ["world"]},
+)
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 15.0
+_POLL_S = 0.05
+_TAIL_CHARS = 2_000
+
+
+class SystemFailed(Exception):
+    """The system did not come up, lost a process, or did not reach what was waited for."""
+
+
+class System:
+    """A running system. `System.start` makes one."""
+
+    def __init__(self, folder: Path, children: Children, guard: Guard, namespace: str) -> None:
+        self.folder = folder
+        self.namespace = namespace
+        self.accounts: Accounts = {}
+        self.redis_url = ""
+        self._children = children
+        self._guard = guard
+        self._valkey: EmbeddedValkey | None = None
+        self._simulator: Simulator | None = None
+        self._first_port = free_tcp_port()
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(
+        cls,
+        *,
+        accounts: Callable[[str], Accounts] = five_accounts,
+        routes: Sequence[Mapping[str, Any]] = FIVE_ROUTES,
+        counts: Mapping[str, int] | None = None,
+        site: Mapping[str, Any] | None = None,
+        simulator_config: Mapping[str, Any] | None = None,
+        simulator_accounts: Accounts | None = None,
+        redis_url: str | None = None,
+        redis_over_tcp: bool = False,
+        namespace: str = NAMESPACE,
+        stop_timeout_s: float = _STOP_TIMEOUT_S,
+    ) -> Iterator[Self]:
+        """Bring everything up, wait until it can send and receive, and take it down when the block ends.
+
+        Args:
+            accounts: makes the configuration's `[accounts.…]` from the simulator's address.
+            routes: the configuration's `[[routes]]`.
+            counts: how many processes of a Procfile line to start; one of each that is not named.
+            site: other settings of the configuration file, such as `{"report_horizon_h": 1}`.
+            simulator_config: the simulator's own configuration: `simulator`, `fates`, `faults`.
+            simulator_accounts: the simulator's settings of accounts, by our name: `{"hk": {"reply_share": 0.1}}`.
+            redis_url: a server that runs already; else one of our own is started.
+            redis_over_tcp: whether that listens on a port of 127.0.0.1 too and not only on a private unix socket.
+            namespace: stands before all keys.
+            stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
+
+        Raises:
+            SystemFailed: it did not come up; the message holds the end of what the culprit wrote.
+        """
+        with contextlib.ExitStack() as stack:
+            with interrupts_put_off():
+                folder = Path(tempfile.mkdtemp(prefix="sendmill-system-"))
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                guard = Guard()
+                guard.remove_in_the_end(folder)
+                stack.callback(guard.close)
+            children = Children(folder, guard)
+            system = cls(folder, children, guard, namespace)
+            # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
+            with interrupts_put_off():
+                system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp)
+                system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {})
+            stack.callback(system._stop_processes, stop_timeout_s)
+            config = {**(site or {}), "accounts": system.accounts, "routes": list(routes)}
+            (folder / "sendmill.toml").write_text(toml.dump(config), "utf-8")
+            system._start_processes(counts or {})
+            system._wait_until_ready()
+            yield system
+
+    def _start_valkey(self, stack: contextlib.ExitStack, *, over_tcp: bool) -> str:
+        server = self._valkey = EmbeddedValkey(tcp_port=free_tcp_port() if over_tcp else 0)
+        stack.callback(self._close_valkey)
+        self._guard.remove_in_the_end(server.directory)
+        self.start_redis()
+        return server.tcp_url if over_tcp else server.redis_url
+
+    def _close_valkey(self) -> None:
+        if self.valkey.is_running():
+            self._guard.forget(self.valkey.pid)
+        self.valkey.close()
+
+    def _start_simulator(
+        self,
+        stack: contextlib.ExitStack,
+        accounts: Callable[[str], Accounts],
+        config: Mapping[str, Any],
+        changes: Accounts,
+    ) -> None:
+        push_url = f"http://127.0.0.1:{self._first_port}"
+        own = list(with_push_urls(accounts("http://simulator"), push_url, changes))
+        text = toml.dump({**config, "accounts": own})
+        simulator = stack.enter_context(Simulator.start(config=text))
+        self._guard.watch(simulator.pid)
+        stack.callback(self._guard.forget, simulator.pid)
+        self._simulator = simulator
+        self.accounts = accounts(simulator.url)
+
+    def _start_processes(self, counts: Mapping[str, int]) -> None:
+        kinds = procfile.processes()
+        unknown = set(counts) - set(kinds)
+        if unknown:
+            raise SystemFailed(f"the Procfile has no {', '.join(sorted(unknown))}: it has {', '.join(kinds)}")
+        for kind in kinds:
+            self.start_more(kind, counts.get(kind, 1))
+
+    def _stop_processes(self, timeout_s: float) -> None:
+        self._children.end(self._children.running(), timeout_s=timeout_s)
+
+    # --- what it consists of -------------------------------------------------------------------------------------
+
+    @property
+    def simulator(self) -> Simulator:
+        """The simulated vendors."""
+        assert self._simulator is not None, "started with the system"
+        return self._simulator
+
+    @property
+    def valkey(self) -> EmbeddedValkey:
+        """The server of our own; stop and start it by `stop_redis` and `start_redis`, which the guard hears of."""
+        if self._valkey is None:
+            raise SystemFailed("this system uses a Redis that it did not start")
+        return self._valkey
+
+    def client(self, **options: Any) -> Client:
+        """A new client of this system."""
+        return Client(self.redis_url, namespace=self.namespace, **options)
+
+    def environment(self) -> dict[str, str]:
+        """For Procfile lines and the command line. Of what stood there before, nothing of sendmill's is kept."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SENDMILL_")}
+        return procfile.environment(kept) | {
+            "SENDMILL_CONFIG": str(self.folder / "sendmill.toml"),
+            "SENDMILL_REDIS_URL": self.redis_url,
+            "SENDMILL_NAMESPACE": self.namespace,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def push_url(self, account: str) -> str:
+        """Where the vendor of an account pushes to."""
+        token = self.accounts[account]["push_token"]
+        return f"http://127.0.0.1:{self._first_port}/push/{account}/{token if isinstance(token, str) else token[0]}"
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    def start_more(self, kind: str, count: int = 1) -> list[int]:
+        """Start processes of a Procfile line; returns their pids. Waits for nothing."""
+        started = []
+        for _ in range(count):
+            port = self._port_for(kind)
+            env = {**self.environment(), "PORT": str(port)}
+            started.append(self._children.start(kind, procfile.argv(kind), cwd=ROOT, env=env, port=port).pid)
+        return started
+
+    def _port_for(self, kind: str) -> int:
+        """Vendors push to the first port: a process that takes the place of a killed one gets it again."""
+        taken = {child.port for child in self._children.running(kind)}
+        return self._first_port if kind == "push" and self._first_port not in taken else free_tcp_port()
+
+    def processes(self, kind: str) -> list[int]:
+        """The pids of a kind's processes that run."""
+        return [child.pid for child in self._children.running(kind)]
+
+    def kill(self, kind: str, number: signal.Signals = signal.SIGKILL) -> list[int]:
+        """Send a signal to all processes of a kind; returns their pids. After SIGKILL they are gone on return."""
+        children = self._children.running(kind)
+        if number == signal.SIGKILL:
+            self._children.kill(children)
+        else:
+            self._children.send(children, number)
+        return [child.pid for child in children]
+
+    def stop(self, kind: str, *, timeout_s: float = _STOP_TIMEOUT_S) -> list[int]:
+        """SIGTERM for all processes of a kind, and wait; returns the pids of those that had to be killed."""
+        return [child.pid for child in self._children.end(self._children.running(kind), timeout_s=timeout_s)]
+
+    def stop_redis(self) -> None:
+        """Take our own server away; its data stay."""
+        pid = self.valkey.pid
+        self.valkey.stop()
+        self._guard.forget(pid)
+
+    def start_redis(self) -> None:
+        """Bring our own server back."""
+        with interrupts_put_off():
+            self.valkey.start()
+            self._guard.watch(self.valkey.pid)
+
+    def logs(self, kind: str) -> str:
+        """What the processes of a kind have written, ended ones included."""
+        return self._children.output(kind)
+
+    # --- waiting -------------------------------------------------------------------------------------------------
+
+    def wait_until(self, condition: Callable[[], object], *, timeout_s: float, what: str) -> None:
+        """Look again and again until the condition holds.
+
+        Raises:
+            SystemFailed: it does not within the timeout, or a process ended though nobody asked it to.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise SystemFailed(f"not within {timeout_s:g} s: {what}")
+            time.sleep(_POLL_S)
+
+    def check(self) -> None:
+        """Raises SystemFailed where a process ended though nobody asked it to."""
+        for child in self._children.fallen():
+            raise SystemFailed(f"{child.kind} ended with {child.process.returncode}: {_tail(child)}")
+
+    def _wait_until_ready(self) -> None:
+        jobs = JobKeys(self.namespace)
+        pushes = [child.port for child in self._children.running("push")]
+        senders = len(self.processes("worker_send"))
+        published = len(self.accounts) if senders + len(self.processes("worker_work")) else 0
+        with redis.Redis.from_url(self.redis_url) as server:
+            self.wait_until(
+                lambda: server.hlen(jobs.accounts) >= published and server.zcard(jobs.processes) >= senders,
+                timeout_s=_START_TIMEOUT_S,
+                what="the workers have published their accounts",
+            )
+        self.wait_until(
+            lambda: all(_answers(f"http://127.0.0.1:{port}/readyz") for port in pushes),
+            timeout_s=_START_TIMEOUT_S,
+            what="push answers /readyz",
+        )
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1.0):  # noqa: S310  http to our own process
+        return True  # 4xx and 5xx raise
+    return False
+
+
+def _tail(child: Child) -> str:
+    return child.log.read_text("utf-8", "replace")[-_TAIL_CHARS:].strip()
+
+
+def fresh_namespace() -> str:
+    """A key prefix that nobody uses, for a server that is not ours."""
+    return f"{NAMESPACE}-demo-{secrets.token_hex(4)}"
