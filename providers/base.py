@@ -204,6 +204,9 @@ class Provider(ABC):
     polls: Sequence[Poll] = ()
     """The addresses that are asked for reports and replies."""
 
+    queries_at_once: int = 1
+    """How many queries about single messages may be open at once."""
+
     def __init__(self, name: str, settings: AccountSettings) -> None:
         self.account = name
         self._common = settings

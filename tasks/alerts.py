@@ -1,7 +1,9 @@
 """Alerts: opened once and resolved once, on the account's event stream.
 
 Codes: `account_blocked` (credentials, balance, frozen, address: the account stands still), `unreadable_answer` (a vendor
-answered something that its document does not know), `unmapped_state` (a report with a word that is in no table).
+answered something that its document does not know), `unmapped_state` (a report with a word that is in no table),
+`unreadable_report` (a poll or push that cannot be read: it lies raw in `bad`), `reports_failing` (the vendor refuses to
+be asked for reports, or cannot be reached; over with the next answer).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from sendmill.ledger.scripts import Script
 ACCOUNT_BLOCKED = "account_blocked"
 UNREADABLE_ANSWER = "unreadable_answer"
 UNMAPPED_STATE = "unmapped_state"
+UNREADABLE_REPORT = "unreadable_report"
+REPORTS_FAILING = "reports_failing"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
 

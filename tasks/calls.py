@@ -1,12 +1,14 @@
 """Calls and the rows that they carried, looked up for many reports at once.
 
-What a call carried and who a slice's recipients are never changes, so both are kept in this process while there is room.
+What a call carried and who a slice's recipients are never changes, so both are kept here while there is room.
 """
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,9 +22,12 @@ SLICES_KEPT_BYTES = 32_000_000
 CALLS_KEPT_ROWS = 50_000
 """Entries in the rows of the calls that are kept; one takes about 300 bytes."""
 
+_SLICES_AT_ONCE = 50
 _ARRAYS_BYTES = 9
 _NUMBER_BYTES = 8
 _ROW_BYTES = 4
+_NUMBER = struct.Struct("<Q")
+_UNCONFIRMED = "u"
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -89,6 +94,13 @@ class Recipients(msgspec.Struct, array_like=True, frozen=True):
             at += 1
         return None
 
+    def offsets_of(self, numbers: AbstractSet[int | None], first: int, last: int) -> Iterator[tuple[int, int]]:
+        """(number, offset) of each of these recipients between two offsets."""
+        part = self.numbers[_NUMBER_BYTES * first : _NUMBER_BYTES * (last + 1)]
+        for offset, (number,) in enumerate(_NUMBER.iter_unpack(part), first):
+            if number in numbers:
+                yield number, offset
+
     def message_id(self, offset: int) -> str:
         """The public id of a row's message."""
         row = (
@@ -137,7 +149,7 @@ class Kept:
 
 
 class Calls:
-    """The calls of one account. Each method is one round trip, however much is asked for."""
+    """The calls of one account. Each method takes a round trip or two, however much is asked for."""
 
     def __init__(self, account: Account, kept: Kept) -> None:
         self._account = account
@@ -150,9 +162,7 @@ class Calls:
         calls = [self._account.call_of(report.reference) if report.reference else None for report in reports]
         vmids = {report.vmid for report, call in zip(reports, calls, strict=True) if call is None and report.vmid}
         by_vmid = await self._by_vendor_id(sorted(vmids))
-        return [
-            by_vmid.get(report.vmid) if call is None else call for report, call in zip(reports, calls, strict=True)
-        ]
+        return [by_vmid.get(report.vmid) if call is None else call for report, call in zip(reports, calls, strict=True)]
 
     async def _by_vendor_id(self, vmids: Sequence[str]) -> dict[str, int]:
         if not vmids:
@@ -163,20 +173,22 @@ class Calls:
             found = await pipe.execute()
         return {vmid: int(call) for vmid, call in zip(vmids, found, strict=True) if call is not None}
 
-    async def records(self, calls: Iterable[int]) -> dict[int, CallRecord]:
-        """What is kept of calls; those of which nothing is kept are left out."""
+    async def records(self, calls: Iterable[int], *, rows_only: bool = False) -> dict[int, CallRecord]:
+        """What is kept of calls; those of which nothing is kept are left out.
+
+        `rows_only` says that nobody looks at the state: that of an unconfirmed call may have changed since it was read.
+        """
         found: dict[int, CallRecord] = {}
         missing: list[int] = []
         for call in set(calls):
             record = self._kept.records.get((self._account.name, call))
-            if record is None:
+            if record is None or (record.state == _UNCONFIRMED and not rows_only):
                 missing.append(call)
             else:
                 found[call] = record
         for record in await self._read_records(missing):
             found[record.number] = record
-            # An open call's rows are known, but not yet what becomes of it; an unconfirmed one may still be answered.
-            if record.state and record.state != "u":
+            if record.state:
                 self._kept.records.put((self._account.name, record.number), record, 1 + len(record.rows))
         return found
 
@@ -218,7 +230,11 @@ class Calls:
     async def _read_slices(self, slice_ids: Sequence[str]) -> list[bytes | None]:
         if not slice_ids:
             return []
-        return list(await self._server.mget([self._keys.slice(slice_id) for slice_id in slice_ids]))
+        found: list[bytes | None] = []
+        for start in range(0, len(slice_ids), _SLICES_AT_ONCE):
+            keys = [self._keys.slice(slice_id) for slice_id in slice_ids[start : start + _SLICES_AT_ONCE]]
+            found += await self._server.mget(keys)
+        return found
 
 
 def row_of(record: CallRecord, recipients: dict[str, Recipients], report: Heard) -> tuple[str, int] | None:

@@ -8,12 +8,14 @@ import msgspec
 
 from providers.base import Report
 
+_LONGEST_DIGITS = 15  # E.164
+
 
 class Heard(msgspec.Struct, array_like=True, frozen=True):
     """A report with where it stood, so that it is itself however often it is read.
 
-    `unique` names the inbox entry and the place in it. `state` is a State's byte, empty where the vendor's word is in no
-    table. `number` is E.164, empty where the vendor left it out. `occurred_ms` is 0 where the vendor gave no time.
+    `unique` names the inbox entry and the place in it. `state` is a State's byte, empty where the vendor's word is in
+    no table. `number` is E.164, empty where the vendor left it out. `occurred_ms` is 0 where the vendor gave no time.
     """
 
     unique: str
@@ -36,7 +38,7 @@ class Heard(msgspec.Struct, array_like=True, frozen=True):
     def digits(self) -> int | None:
         """The recipient as a slice holds it; None where the report names none, or none that is a number."""
         digits = self.number.removeprefix("+")
-        return int(digits) if digits.isascii() and digits.isdigit() else None
+        return int(digits) if len(digits) <= _LONGEST_DIGITS and digits.isascii() and digits.isdigit() else None
 
 
 def heard(report: Report, unique: str, arrived_ms: int) -> Heard:

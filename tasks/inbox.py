@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import redis.asyncio
@@ -109,7 +110,7 @@ class Inbox:
 
     async def read(self, most: int = BATCH_ENTRIES) -> list[Entry]:
         """The oldest entries."""
-        found = await self._server.xrange(self._keys.inbox, count=most)
+        found: Any = await self._server.xrange(self._keys.inbox, count=most)
         return [_entry(entry_id.decode(), fields) for entry_id, fields in found]
 
     async def drop(self, entries: Sequence[Entry]) -> None:
@@ -124,7 +125,7 @@ class Inbox:
 
     async def put_aside(self, entry: Entry, why: str) -> None:
         """Keep what could not be read where a person finds it; the oldest goes where there are too many."""
-        fields = {
+        fields: dict[Any, Any] = {
             "kind": entry.kind,
             "at": entry.at_ms,
             "why": why,

@@ -98,8 +98,8 @@ def _read(file: Path) -> Entry | None:
         return msgspec.msgpack.decode(file.read_bytes(), type=Entry)
     except FileNotFoundError:
         return None  # another process on this machine was faster
-    except msgspec.MsgspecError as error:
-        log.error("a spooled answer cannot be read and stays on disk", file=file.name, error=type(error).__name__)
+    except msgspec.MsgspecError:
+        log.exception("a spooled answer cannot be read and stays on disk", file=file.name)
         file.rename(file.with_suffix(_UNREADABLE_ENDING))
         return None
 

@@ -146,7 +146,7 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
         state="s",
         vmid=vendor_id,
         answer=accepted.answer,
-        ask_ms=FIRST_QUERY_MS if account.provider.queries else 0,
+        ask_ms=FIRST_QUERY_MS if account.provider.queries and call.service.reports else 0,
         refs=refs,
         apart=apart,
     )

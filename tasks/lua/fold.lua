@@ -1,6 +1,7 @@
 -- include rows.lua
--- Fold reports into rows. Finals never change, except `expired` and `unknown`, which yield to the truth; so the order
--- and the number of reports make no difference to where a row ends.
+-- Fold reports into rows. Finals never change, except `expired` and `unknown`, which yield to the truth (and `unknown`
+-- to `expired`, never the other way); so the order and the number of reports make no difference to where a row ends, as
+-- long as the vendor does not contradict itself: of two different truths the first one stays.
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack [[slice, offset, call (0: whichever), state, code, detail, vmid, ms it occurred, matched_by]]
 -- Returns, for each, 1 where the row changed, 0 where it already was there, -1 where the report is of an older call,
@@ -20,7 +21,8 @@ for n, report in ipairs(cmsgpack.unpack(ARGV[1])) do
     local named = struct.unpack('<I4', calls_of(s, offset, offset))
     if call ~= 0 and named ~= call then
       results[n] = -1
-    elseif YIELDS[old] and old ~= new and (FINAL[new] or old == 'g' or old == 'u') then
+    elseif YIELDS[old] and old ~= new and (FINAL[new] or old == 'g' or old == 'u')
+      and not (old == 'e' and new == 'k') then
       local word = { code = report[5], detail = report[6], vmid = report[7], at = report[8] }
       move(s, offset, offset, old, new, now, word)
       if new ~= 'd' or report[9] ~= '' or word.code ~= '' then

@@ -1,0 +1,135 @@
+"""Reports to rows: by our reference or the vendor's id to a call, by the number to a row of it, then folded.
+
+Which report wins is decided by fold.lua; the order in which reports come makes no difference there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from sendmill.ledger.slices import HEADER_BYTES
+from sendmill.numbers import mask
+from tasks.account import Account
+from tasks.calls import CallRecord, Calls, Kept, row_of
+from tasks.heard import Heard
+from tasks.outbox import Folding
+from tasks.runtime import Runtime
+
+FOLDED_AT_ONCE = 200
+"""Reports in one script: it then runs for a few milliseconds, and no gate to the wire waits longer for Redis."""
+
+BY_REFERENCE = "reference"
+BY_NUMBER = "number"
+
+_HISTORY_KEPT = 500
+_UNCONFIRMED = "u"
+
+log = structlog.get_logger(__name__)
+
+
+class Matcher:
+    """Finds the rows of one account's reports and folds them.
+
+    Args:
+        runtime: keeps what the process knows of calls.
+        account: whose reports.
+    """
+
+    def __init__(self, runtime: Runtime, account: Account) -> None:
+        kept: Kept = runtime.shared.setdefault("kept_calls", Kept())
+        self.account = account
+        self.calls = Calls(account, kept)
+
+    async def fold(self, reports: Sequence[Heard]) -> list[Heard]:
+        """Fold the reports whose calls are known; returns those that name no call that is kept."""
+        named = await self.calls.named(reports)
+        records = await self.calls.records(call for call in named if call is not None)
+        recipients = await self.calls.recipients({each for record in records.values() for each in record.slice_ids})
+        unmatched: list[Heard] = []
+        foldings: list[Folding] = []
+        unmapped: list[tuple[Heard, int, str, int]] = []
+        confirmed: list[CallRecord] = []
+        for report, call in zip(reports, named, strict=True):
+            record = records.get(call) if call is not None else None
+            if record is None:
+                unmatched.append(report)
+                continue
+            row = row_of(record, recipients, report)
+            if row is None:
+                self._tell_misfit(report, record)
+            elif report.state:
+                by_reference = record.state == _UNCONFIRMED and self.account.call_of(report.reference) == call
+                foldings.append(folding(report, record.number, row, BY_REFERENCE if by_reference else ""))
+                if record.state == _UNCONFIRMED:
+                    confirmed.append(record)
+            else:
+                unmapped.append((report, record.number, *row))
+        await self._note_unmapped(unmapped)
+        await self.fold_rows(foldings)
+        await self.forget_confirmed(confirmed)
+        return unmatched
+
+    async def fold_rows(self, foldings: Sequence[Folding]) -> None:
+        """Fold reports on rows that are known."""
+        for start in range(0, len(foldings), FOLDED_AT_ONCE):
+            await self.account.outbox.fold(foldings[start : start + FOLDED_AT_ONCE])
+        if foldings:
+            await self.account.outbox.server.hincrby(self.account.keys.state, "reports", len(foldings))
+
+    async def forget_confirmed(self, records: Iterable[CallRecord]) -> None:
+        """Take calls of which no row is unconfirmed any more out of the unconfirmed ones."""
+        keys, server = self.account.keys, self.account.outbox.server
+        runs = [
+            (record.number, run) for record in {each.number: each for each in records}.values() for run in record.runs()
+        ]
+        if not runs:
+            return
+        async with server.pipeline(transaction=False) as pipe:
+            for _, (slice_id, first, last) in runs:
+                pipe.getrange(keys.slice(slice_id), HEADER_BYTES + first, HEADER_BYTES + last)
+            states = await pipe.execute()
+        left: dict[int, bool] = defaultdict(bool)
+        for (call, _), found in zip(runs, states, strict=True):
+            left[call] |= _UNCONFIRMED.encode() in found
+        if done := [call for call, open_rows in left.items() if not open_rows]:
+            await server.zrem(keys.unconfirmed, *done)
+
+    async def _note_unmapped(self, reports: Sequence[tuple[Heard, int, str, int]]) -> None:
+        """A word in no table changes no state; it stands in the history of its row."""
+        if not reports:
+            return
+        keys = self.account.keys
+        async with self.account.outbox.server.pipeline(transaction=False) as pipe:
+            for report, call, slice_id, offset in reports:
+                attempt = (report.arrived_ms, call, "", report.raw_state, report.detail, "", (slice_id, offset, offset))
+                pipe.rpush(keys.history(slice_id), msgspec.msgpack.encode(attempt))
+                pipe.ltrim(keys.history(slice_id), -_HISTORY_KEPT, -1)
+            await pipe.execute()
+
+    def _tell_misfit(self, report: Heard, record: CallRecord) -> None:
+        log.warning(
+            "a report names a call and no row of it that is kept",
+            account=self.account.name,
+            call=record.number,
+            number=mask(report.number),
+        )
+
+
+def folding(report: Heard, call: int, row: tuple[str, int], matched_by: str) -> Folding:
+    """A report on a row that was found."""
+    slice_id, offset = row
+    return Folding(
+        slice_id=slice_id,
+        offset=offset,
+        call=call,
+        state=report.state,
+        code=report.code,
+        detail=report.detail,
+        vmid=report.vmid,
+        at_ms=report.occurred_ms,
+        matched_by=matched_by,
+    )
