@@ -1,0 +1,175 @@
+"""The promises that matter most, with real workers, beat and push, killed for real."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sendmill.client import Client
+from sendmill.errors import StoreError
+from sendmill.messages import JobStatus, Sms, TemplateSms
+from sendmill.states import FINAL, State
+from simulator.client import Simulator
+from simulator.system import System
+from simulator.vendor_accounts import Accounts, five_accounts
+from tests.support.flow import hong_kong, mainland
+
+ROWS = 5_000
+OUTAGE_S = 20
+LATENCY = {"kind": "latency", "delay_ms": 30, "jitter_ms": 40}
+OTHERS = ("mainland", "bulk", "xi", "world")
+
+
+def _quick(url: str) -> Accounts:
+    """The five accounts with an answer expected within 3 s, so that a killed call is given up within 8."""
+    return {name: {**account, "timeout_s": 3.0} for name, account in five_accounts(url).items()}
+
+
+def _at_50_calls(url: str) -> Accounts:
+    return {
+        name: {**account, "limits": {"calls_per_s": 50}} for name, account in _quick(url).items() if name == "mainland"
+    }
+
+
+def _send(client: Client, rows: int, *, start: int = 0) -> dict[str, str]:
+    """A job of unique texts at each account that takes one message a call or many; returns the job by account."""
+    jobs = {}
+    each = rows // len(OTHERS)
+    for place, account in enumerate(OTHERS):
+        first = start + place * each
+        numbers = hong_kong(each, first=first) if account == "world" else mainland(each, first=first)
+        texts = [{"to": number, "n": first + row} for row, number in enumerate(numbers)]
+        jobs[account] = client.send(TemplateSms("No. {n}", texts), account=account, signature="【Acme】").id
+    return jobs
+
+
+def _statuses(client: Client, jobs: Mapping[str, str]) -> dict[str, JobStatus]:
+    found = {}
+    with contextlib.suppress(StoreError):
+        found = {account: client.status(job) for account, job in jobs.items()}
+    return found
+
+
+def _counts(client: Client, jobs: Mapping[str, str]) -> Counter[State]:
+    counts: Counter[State] = Counter()
+    for status in _statuses(client, jobs).values():
+        counts.update(status.states)
+    return counts
+
+
+def _accepted(simulator: Simulator) -> int:
+    return int(simulator.counters()["total"]["messages_accepted"])
+
+
+def _open_rows(client: Client, jobs: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(number, text's number) of the rows that are not final."""
+    return [
+        (message.to, str(message.state))
+        for job in jobs.values()
+        for message in client.messages(job)
+        if message.state not in FINAL
+    ]
+
+
+def _all_settled(client: Client, jobs: Mapping[str, str], rows: int) -> bool:
+    counts = _counts(client, jobs)
+    return sum(counts[state] for state in (*FINAL, State.UNCONFIRMED)) == rows
+
+
+def _numbers_seen(simulator: Simulator) -> set[str]:
+    return {f"+{str(number).lstrip('+')}" for call in simulator.journal() for number in call["numbers"]}
+
+
+def _check_books(system: System, client: Client, jobs: Mapping[str, str], rows: int) -> None:
+    """Every row final, or unconfirmed because the vendor never saw it; nothing accepted twice; no limit passed."""
+    assert 0 == system.simulator.duplicates()["total"]
+    assert 0 == system.simulator.breaches()["total"]
+    counts = _counts(client, jobs)
+    assert rows == sum(counts.values())
+    seen = _numbers_seen(system.simulator)
+    still_open = _open_rows(client, jobs)
+    assert [] == [row for row in still_open if row[0] in seen or row[1] != State.UNCONFIRMED]
+
+
+def test_every_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing() -> None:
+    """kill -9 of all sending and working processes, a restart: what was on the wire is settled by its report."""
+    with System.start(accounts=_quick, counts={"worker_send": 2}, simulator_config={"faults": [LATENCY]}) as system:
+        client = system.client()
+        jobs = _send(client, ROWS)
+        system.wait_until(lambda: _accepted(system.simulator) > ROWS // 4, timeout_s=60, what="a quarter is sent")
+        system.kill("worker_send")
+        system.kill("worker_work")
+        counts = _counts(client, jobs)
+        assert counts[State.QUEUED] + counts[State.ACCEPTED] > 0, "killed too late to show anything"
+        assert counts[State.SUBMITTING] > 0
+        system.start_more("worker_send", 2)
+        system.start_more("worker_work")
+        system.wait_until(lambda: _all_settled(client, jobs, ROWS), timeout_s=90, what="every row is settled")
+        _check_books(system, client, jobs, ROWS)
+
+
+def test_redis_away_in_the_middle_loses_nothing_and_doubles_nothing() -> None:
+    """Stopped for 20 s: producers hear it, every process goes on by itself when it is back."""
+    with System.start(accounts=_quick, counts={"worker_send": 2}, simulator_config={"faults": [LATENCY]}) as system:
+        client = system.client()
+        jobs = _send(client, ROWS)
+        system.wait_until(lambda: _accepted(system.simulator) > ROWS // 4, timeout_s=60, what="a quarter is sent")
+        system.stop_redis()
+        with pytest.raises(StoreError):
+            client.send(Sms("Nobody hears this", "+8613800000000"), account="mainland")
+        time.sleep(OUTAGE_S)
+        system.start_redis()
+        system.wait_until(lambda: _all_settled(client, jobs, ROWS), timeout_s=90, what="every row is settled")
+        _check_books(system, client, jobs, ROWS)
+        system.check()
+
+
+def test_a_worker_that_is_told_to_stop_leaves_nothing_on_the_wire() -> None:
+    """SIGTERM: calls that are open end and are written; the rest goes out with the next worker."""
+    slow = {"kind": "latency", "delay_ms": 800}
+    with System.start(accounts=_quick, simulator_config={"faults": [slow]}) as system:
+        client = system.client()
+        jobs = _send(client, 1_200)
+        system.wait_until(lambda: _accepted(system.simulator) > 100, timeout_s=60, what="some are sent")
+        assert [] == system.stop("worker_send")
+        counts = _counts(client, jobs)
+        assert (0, 0) == (counts[State.SUBMITTING], counts[State.UNCONFIRMED])
+        system.simulator.clear_faults()
+        system.start_more("worker_send")
+        system.wait_until(lambda: _all_settled(client, jobs, 1_200), timeout_s=60, what="every row is settled")
+        _check_books(system, client, jobs, 1_200)
+
+
+def test_more_processes_reach_the_limit_and_do_not_pass_it() -> None:
+    """Two worker processes, then four, at 50 calls a second: no sliding second sees more than 50 arrivals."""
+    limited = {"mainland": {"calls_per_s": 50}}
+    routes = [{"prefix": "+86", "accounts": ["mainland"]}]
+    with System.start(
+        accounts=_at_50_calls, routes=routes, counts={"worker_send": 2}, simulator_accounts=limited
+    ) as system:
+        client = system.client()
+        for start, more in ((0, 0), (400, 2)):
+            system.start_more("worker_send", more)
+            texts = [{"to": number, "n": place} for place, number in enumerate(mainland(400, first=start))]
+            job = client.send(TemplateSms("No. {n}", texts)).id
+            system.wait_until(lambda job=job: client.status(job).done, timeout_s=60, what="the job is done")
+        seen: dict[str, Any] = system.simulator.counters("smsadmin", "demo")
+        assert 800 == seen["calls_accepted"]
+        assert seen["max_calls_in_a_second"] <= 50
+        assert 0 == system.simulator.breaches()["total"]
+
+
+def test_a_key_sent_by_two_producers_at_once_is_one_job() -> None:
+    """The same content under one key: one job, one message, whoever came first."""
+    with System.start(accounts=_quick) as system:
+        one, other = system.client(), system.client()
+        jobs = {each.send(Sms("Your code is 1125", "+85298882844"), key="login-7781").id for each in (one, other, one)}
+        assert 1 == len(jobs)
+        (job,) = jobs
+        system.wait_until(lambda: one.status(job).done, timeout_s=60, what="the message is final")
+        assert 1 == _accepted(system.simulator)
