@@ -17,7 +17,7 @@ RUN /tools/bin/python -m build --wheel --no-isolation --outdir /wheel \
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin sendmill \
-    && install -d -o sendmill -g sendmill /app/var
+    && install -d -o sendmill -g sendmill -m 700 /var/lib/sendmill
 WORKDIR /app
 COPY --from=build /opt/sendmill /opt/sendmill
 COPY Procfile ./
@@ -25,7 +25,7 @@ COPY config config
 COPY providers providers
 COPY tasks tasks
 COPY workers workers
-ENV PATH=/opt/sendmill/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORT=8080
+ENV PATH=/opt/sendmill/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORT=8080 SENDMILL_STATE_DIR=/var/lib/sendmill
 USER sendmill
 EXPOSE 8080
 # Becomes the Procfile's process, so that a stop signal reaches it and not a shell.

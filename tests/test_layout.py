@@ -91,6 +91,13 @@ def test_compose_runs_two_beats() -> None:
     assert compose()["services"]["beat"]["deploy"] == {"replicas": 2}
 
 
+def test_compose_keeps_what_vendors_say_once() -> None:
+    """While Redis takes nothing it lies on disk, which must outlive the container."""
+    for name, service in compose()["services"].items():
+        assert name == "redis" or "state:/var/lib/sendmill" in service["volumes"]
+    assert "SENDMILL_STATE_DIR=/var/lib/sendmill" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
 def test_compose_keeps_what_redis_was_given() -> None:
     """A ledger needs an AOF and must never evict."""
     command = " ".join(compose()["services"]["redis"]["command"])
