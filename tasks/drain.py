@@ -156,6 +156,9 @@ class Drain:
         for each in claimed:
             lease = Lease(each.slice_id, each.epoch, each.slice)
             lease.held = each.slice.states.count(State.QUEUED.byte)
+            if each.slice_id in self._leases:
+                # Ours ran out unnoticed and came back to us: what was packed under it is of an older epoch.
+                self._leases[each.slice_id].dropped = True
             self._leases[each.slice_id] = lease
             self._packer.add(lease)
         return bool(claimed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from tasks.wake import beat_heart
 from workers.loop import LoopThread
 
 HEARTBEAT_S = 1.0
+PUBLISH_S = 30.0
 _CLOSE_S = 5.0
 
 log = structlog.get_logger(__name__)
@@ -71,11 +73,16 @@ class WorkerProcess:
 
     async def _live(self, *, sends: bool) -> None:
         said = False
+        publish_at = 0.0
         while not self._stopping.is_set():
             try:
                 runtime = await self._opened()
                 if sends:
                     await beat_heart(runtime)
+                if time.monotonic() >= publish_at:
+                    # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
+                    await runtime.publish()
+                    publish_at = time.monotonic() + PUBLISH_S
                 said = False
             except (RedisError, OSError) as error:
                 if not said:
