@@ -190,6 +190,11 @@ def _vendor(given: Mapping[str, object]) -> Mapping[str, Any]:
     value = given.get("vendor", {})
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise InvalidOption("vendor must be a mapping of the provider's parameter names to values")
+    for name, parameter in value.items():
+        if not isinstance(parameter, str | int | float | bool | None):
+            raise InvalidOption(
+                f"vendor parameter {name[:NAME_CHARS]!r} must be a text, a number or a boolean, not {type(parameter).__name__}"
+            )
     return dict(value)
 
 

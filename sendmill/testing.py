@@ -172,9 +172,10 @@ class FakeClient:
             kinds: the kinds to yield, such as `("report",)`; all by default.
             block_s: taken and ignored.
         """
+        wanted = {kinds} if isinstance(kinds, str) else kinds
         acknowledged = self._acknowledged.setdefault(group, set())
         for event in list(self._events):
-            if event.id not in acknowledged and (kinds is None or event.kind in kinds):
+            if event.id not in acknowledged and (wanted is None or event.kind in wanted):
                 yield replace(event, acknowledge=partial(acknowledged.add, event.id))
 
     def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 import click
@@ -57,8 +58,15 @@ def _leave(sentence: str, exit_code: int, command: str = _PROGRAM) -> NoReturn:
     sys.exit(exit_code)
 
 
+def _version() -> str:
+    try:
+        return metadata.version(_PROGRAM)
+    except metadata.PackageNotFoundError:
+        return "unknown: run from a checkout that is not installed"
+
+
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="sendmill")
+@click.version_option(_version(), message="%(prog)s %(version)s")
 def cli() -> None:
     """Send SMS jobs and see what became of them. Needs SENDMILL_REDIS_URL (and SENDMILL_NAMESPACE, if not sendmill)."""
 

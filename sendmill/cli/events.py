@@ -13,7 +13,6 @@ from sendmill.cli.times import parse_since
 from sendmill.messages import AnyEvent, ReplyEvent, ReportEvent
 
 KINDS = ("report", "reply", "alert")
-_BLOCK_S = 1.0
 _POLL_S = 1.0
 
 
@@ -29,12 +28,9 @@ def events(
 ) -> None:
     """Show the events that GROUP has not seen, and acknowledge them: final states, replies and alerts."""
     client = connected(context)
-    while True:
-        for event in client.events(group, kinds=kinds or None, block_s=_BLOCK_S if follow else None):
-            _print(event, as_json=as_json, reveal=reveal)
-            event.ack()
-        if not follow:
-            return
+    for event in client.events(group, kinds=kinds or None, block_s=None if follow else 0):
+        _print(event, as_json=as_json, reveal=reveal)
+        event.ack()
 
 
 @click.command()

@@ -102,9 +102,10 @@ def status_fields(job: JobStatus) -> dict[str, Any]:
 
 
 def _status_table(job: JobStatus) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, title=f"job {job.job_id}", title_justify="left")
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(justify="right")
+    table.add_row("job", cell(job.job_id))
     for state in State:
         if rows := job.states.get(state, 0):
             table.add_row(state.value, cell(rows))

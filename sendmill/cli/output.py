@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -17,6 +18,8 @@ from rich.text import Text
 from sendmill.numbers import mask
 
 _PIPED_WIDTH_CHARS = 240
+_TABLE_PIECE_ROWS = 1000
+_COLUMN_GAP_CHARS = 2
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with whole numbers.")
 reveal_option = click.option("--reveal", is_flag=True, help="Show whole phone numbers.")
@@ -47,17 +50,29 @@ def fields_of(value: Any, *, renamed: Mapping[str, str] | None = None) -> dict[s
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table, or one line where there is nothing to show. Columns whose name ends in `#` stand on the right."""
-    shown = [[cell(value) for value in row] for row in rows]
-    if not shown:
+    """A table, or one line where there is nothing to show. Columns whose name ends in `#` stand on the right.
+
+    It is printed in pieces, so that a job of a million messages needs no more memory than one of a thousand; a later
+    piece keeps the widths of the earlier ones.
+    """
+    source = iter(rows)
+    widths = [0] * len(columns)
+    screen = console()
+    first = True
+    while piece := [[cell(value) for value in row] for row in islice(source, _TABLE_PIECE_ROWS)]:
+        longest = [max(row[place].cell_len for row in piece) for place in range(len(columns))]
+        widths = list(map(max, widths, longest, (len(column.removesuffix("#")) for column in columns)))
+        fits = sum(widths) + len(widths) * _COLUMN_GAP_CHARS <= screen.width
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=first)
+        for column, width in zip(columns, widths, strict=True):
+            side: Literal["left", "right"] = "right" if column.endswith("#") else "left"
+            table.add_column(column.removesuffix("#"), justify=side, min_width=width if fits else None)
+        for row in piece:
+            table.add_row(*row)
+        screen.print(table)
+        first = False
+    if first:
         click.echo(empty)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
-    for row in shown:
-        table.add_row(*row)
-    console().print(table)
 
 
 def cell(value: object) -> Text:

@@ -6,13 +6,16 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from sendmill.cli import cli
+from sendmill.cli import send as send_module
 from sendmill.errors import StoreError
 from sendmill.messages import AccountInfo, AlertEvent, Balance, Sms
 from sendmill.testing import FakeClient
@@ -137,6 +140,22 @@ def test_send_takes_one_text_to_a_file_of_numbers(desk: Desk, tmp_path: Path) ->
     people.write_text(f"to\n{GOOD}\n{OTHER}\n", encoding="utf-8")
     assert 0 == run(desk, "send", "--file", str(people), "--text", "hi").exit_code
     assert [(GOOD, "hi"), (OTHER, "hi")] == [(sent.to, sent.text) for sent in desk.sent]
+
+
+def test_a_bar_is_shown_on_a_terminal_while_a_file_is_read(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches the end of the file, on stderr: stdout belongs to the result."""
+    screen = StringIO()
+    monkeypatch.setattr(
+        send_module, "console", lambda *, stderr: Console(file=screen, force_terminal=stderr, width=100)
+    )
+    people = tmp_path / "people.csv"
+    people.write_text("to\n" + "".join(f"+86138{row:08}\n" for row in range(3000)), encoding="utf-8")
+    result = run(desk, "send", "--file", str(people), "--text", "hi", "--json")
+    assert 1 == len(objects(result))
+    assert "people.csv" in screen.getvalue()
+    assert "100%" in screen.getvalue()
 
 
 def test_strict_sends_nothing_where_a_row_is_refused(desk: Desk, tmp_path: Path) -> None:
@@ -294,6 +313,14 @@ def test_messages_are_masked_for_people_and_whole_for_programs(desk: Desk) -> No
     assert "no messages\n" == run(desk, "status", job.id, "--state", "failed").stdout
 
 
+def test_a_long_table_keeps_its_columns(desk: Desk) -> None:
+    """It is printed in pieces, with one header; a later piece is no narrower than the first."""
+    job = desk.send(Sms("hi", [f"+86138{row:08}" for row in range(2500)]))
+    header, *rows = run(desk, "status", job.id, "--messages").stdout.splitlines()
+    assert 2500 == len(rows)
+    assert {header.index("STATE")} == {row.index("submitted") for row in rows}
+
+
 def test_watch_ends_when_the_job_is_done(desk: Desk) -> None:
     """One line for each change."""
     job = desk.send(Sms("hi", GOOD))
@@ -430,3 +457,4 @@ def test_help_and_version_need_nothing() -> None:
     """No Redis, no variable."""
     assert 0 == CliRunner().invoke(cli, ["--help"]).exit_code
     assert 0 == CliRunner().invoke(cli, ["send", "--help"]).exit_code
+    assert CliRunner().invoke(cli, ["--version"]).stdout.startswith("sendmill ")

@@ -97,6 +97,7 @@ def test_none_stands_for_left_out() -> None:
         ({"durability": "disk"}, "durability 'disk' is unknown: it is one of process, fsync"),
         ({"report_events": "some"}, "report_events 'some' is unknown: it is one of none, failures, all"),
         ({"vendor": [("dnc", 1)]}, "vendor must be a mapping of the provider's parameter names to values"),
+        ({"vendor": {"dnc": [1]}}, "vendor parameter 'dnc' must be a text, a number or a boolean, not list"),
         ({"vendor": {1: 2}}, "vendor must be a mapping of the provider's parameter names to values"),
     ],
 )
