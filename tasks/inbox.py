@@ -7,13 +7,16 @@ polled.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import redis.asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from providers.base import Push, Response
 from sendmill.errors import StoreError
@@ -27,6 +30,9 @@ a vendor that repeats its pushes keeps them better than our memory does."""
 MOST_BYTES = 64_000_000
 """The same in memory: replies and pushes of many reports are larger than 1 kB."""
 
+STORED_AT_ONCE = 200
+"""Entries in one script; those of 1 MB end it sooner by the inbox's own bound."""
+
 BATCH_ENTRIES = 500
 """Entries that are folded together."""
 
@@ -36,7 +42,7 @@ POLL_PREFIX = "poll:"
 _ENTRY_BYTES = 100
 """What an entry takes besides its fields."""
 
-_KEPT_HEADERS = frozenset({"content-type", "content-encoding"})
+_KEPT_HEADERS = frozenset({"content-type"})
 _BAD_KEPT = 1000
 
 _LUA = Path(__file__).parent / "lua"
@@ -135,6 +141,57 @@ class Inbox:
             "body": entry.body,
         }
         await self._server.xadd(self._keys.bad, fields, maxlen=_BAD_KEPT, approximate=True)
+
+
+class Writer:
+    """Stores entries that come at the same time together: those that come while a store is under way go with the next.
+
+    Args:
+        inbox: where to.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._waiting: deque[tuple[Entry, asyncio.Future[bool]]] = deque()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def store(self, entry: Entry) -> None:
+        """Store an entry; it is safe when this returns.
+
+        Raises:
+            InboxFull: there is no room, nothing was stored.
+            redis.RedisError: nobody knows whether it is stored. Storing it again is harmless.
+        """
+        stored = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, stored))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        if not await stored:
+            raise InboxFull("the inbox of the account is full: is a worker folding reports?")
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                together = [self._waiting.popleft() for _ in range(min(len(self._waiting), STORED_AT_ONCE))]
+                try:
+                    stored = await self._store([entry for entry, _ in together])
+                except Exception as error:  # noqa: BLE001 - each waiter hears it
+                    for _, done in together:
+                        if not done.done():
+                            done.set_exception(error)
+                    continue
+                for place, (_, done) in enumerate(together):
+                    if not done.done():
+                        done.set_result(place < stored)
+        finally:
+            self._writing = None
+
+    async def _store(self, entries: Sequence[Entry]) -> int:
+        try:
+            return await self._inbox.store(entries)
+        except RedisConnectionError:
+            # A connection that stood idle over a restart of Redis breaks at its first use.
+            return await self._inbox.store(entries)
 
 
 def _entry(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:

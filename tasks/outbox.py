@@ -82,6 +82,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     ask_ms: int = 0
     back_ms: int = 0
     cool_ms: int = 0
+    unreported: bool = False
     refs: list[tuple[str, str]] = []
     apart: list[tuple[str, int, str, str, str]] = []
 

@@ -13,14 +13,12 @@ import structlog
 
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
-from sendmill.ledger.slices import Slice, decode
-from sendmill.states import FINAL, State
+from sendmill.ledger.slices import HEADER_BYTES, Slice, decode, decode_header
 from tasks.account import Account
 from tasks.outbox import Outbox
 from tasks.runtime import Runtime
 
 AT_ONCE = 100
-_OPEN = frozenset(State) - FINAL
 _LOOK_AGAIN_MS = 3_600_000
 _DAY_MS = 86_400_000
 
@@ -42,11 +40,13 @@ async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> in
     """Rows that no report reached by the horizon are `unknown`; returns how many."""
     keys = account.keys
     ripe = [raw.decode() for raw in await runtime.server.zrangebyscore(keys.horizon, 0, now_ms, start=0, num=AT_ONCE)]
-    # Where an account has no reports, `submitted` is the end.
-    states = "u" if not account.provider.reports else "us"
-    given_up = await account.outbox.close(
-        ripe, from_states=states, to="k", code="no_report", detail="no report came within the horizon"
-    )
+    given_up = 0
+    for slice_id in ripe:
+        raw = await runtime.server.getrange(keys.slice(slice_id), 0, HEADER_BYTES - 1)
+        # Where the vendor reports nothing, `submitted` is the end.
+        states = "us" if len(raw) == HEADER_BYTES and not decode_header(raw).unreported else "u"
+        detail = "no report came within the horizon"
+        given_up += await account.outbox.close([slice_id], from_states=states, to="k", code="no_report", detail=detail)
     if ripe:
         await runtime.server.zrem(keys.horizon, *ripe)
     if given_up:
@@ -85,14 +85,12 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
 
 async def _last_change(runtime: Runtime, account: str, ids: list[str]) -> tuple[bool, int]:
     keys = runtime.keys_of(account)
-    known = runtime.accounts.get(account)
-    still_open = _OPEN - ({State.SUBMITTED} if known and not known.provider.reports else set())
     last_ms, open_rows = 0, False
     for slice_id in ids:
         each = await _read(runtime, keys, slice_id)
         if each is None:
             continue
-        open_rows = open_rows or any(each.header.counts.get(state, 0) for state in still_open)
+        open_rows = open_rows or each.header.ended < each.header.rows
         last_ms = max(last_ms, max((each.changed_ms(offset) for offset in range(each.header.rows)), default=0))
     return open_rows, last_ms
 

@@ -131,6 +131,7 @@ def as_call(account: Account, call: ReadyCall) -> Call:
 
 def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutcome:
     vendor_id = accepted.vendor_message_id or ""
+    reported = account.provider.reports and call.service.reports
     apart: list[tuple[str, int, str, str, str]] = []
     refs = [(account.keys.ref_name(each), each) for each in (vendor_id, *accepted.vendor_message_ids.values()) if each]
     if accepted.refused or accepted.vendor_message_ids:

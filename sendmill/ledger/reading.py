@@ -16,7 +16,6 @@ from sendmill.errors import NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import JobMeta, decode_meta
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.published import published_accounts
 from sendmill.ledger.rows import read_rows, unplanned_rows, waiting_state
 from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header
 from sendmill.messages import JobStatus, JobSummary, MessageInfo
@@ -63,14 +62,8 @@ def read_status(ledger: Ledger, job_id: str) -> JobStatus:
         NoSuchJob: no such job is kept.
         StoreError: Redis is away.
     """
-    silent = silent_accounts(ledger)
     record, entries = read_job(ledger, job_id)
-    return _status(ledger, record, entries, silent)
-
-
-def silent_accounts(ledger: Ledger) -> frozenset[str]:
-    """Accounts whose vendor reports nothing, so that `submitted` is their messages' end."""
-    return frozenset(name for name, told in published_accounts(ledger).items() if not told.get("reports", True))
+    return _status(ledger, record, entries)
 
 
 def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
@@ -116,7 +109,7 @@ def _record(job_id: str, fields: Sequence[bytes | None]) -> JobRecord:
     return JobRecord(decode_meta(meta), *(int(number or 0) for number in numbers))
 
 
-def _status(ledger: Ledger, record: JobRecord, entries: Sequence[SliceEntry], silent: frozenset[str]) -> JobStatus:
+def _status(ledger: Ledger, record: JobRecord, entries: Sequence[SliceEntry]) -> JobStatus:
     states: Counter[State] = Counter()
     # What is not planned: all that the upload counted, without what its planned part accounts for.
     unplanned = Counter(
@@ -132,9 +125,7 @@ def _status(ledger: Ledger, record: JobRecord, entries: Sequence[SliceEntry], si
         if header is None:
             continue
         states.update(header.counts)
-        ends += sum(count for state, count in header.counts.items() if state.final)
-        if entry.account in silent:
-            ends += header.counts[State.SUBMITTED]
+        ends += header.ended
         if entry.account == REFUSED:
             # Rows that no account takes had been accepted; the others of this slice were refused by `send`.
             unplanned[State.SUPPRESSED] -= header.counts[State.SUPPRESSED]
@@ -223,7 +214,6 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
     Raises:
         StoreError: Redis is away.
     """
-    silent = silent_accounts(ledger)
     earliest: float | str = since.timestamp() * 1000 if since is not None else "-inf"
     read = 0
     while True:
@@ -239,7 +229,7 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
                     lane=record.meta.lane,
                     total=record.total,
                     ref=record.meta.ref,
-                    done=_status(ledger, record, entries, silent).done,
+                    done=_status(ledger, record, entries).done,
                 )
         if len(raws) < _JOBS_AT_ONCE:
             return

@@ -17,7 +17,8 @@ offset bytes header
 24     8     expires, ms since the epoch
 32     8     virtual start: its place in the outbox
 40     56    rows in each state, 4 bytes each, in the order of ORDER
-96     32    unused
+96     4     rows submitted through an endpoint that reports nothing: for them `submitted` is the end
+100    28    unused
 128    n     state of each row, one byte each (`State.byte`)
 128+n  4n    the call that each row was last part of, 0 for none
 128+5n 4n    when each row last changed, ms since `created`
@@ -45,7 +46,7 @@ ORDER = "awqgusdnerfpck"
 LANE_BYTES = {"otp": b"o", "normal": b"n", "bulk": b"b"}
 EVENT_BYTES = {"none": b"0", "failures": b"1", "all": b"2"}
 
-_HEADER = struct.Struct("<2scc I I I Q Q d 14I 32x")
+_HEADER = struct.Struct("<2scc I I I Q Q d 14I I 28x")
 _ROW_ARRAYS_BYTES = 9
 
 
@@ -128,6 +129,13 @@ class Header(msgspec.Struct, frozen=True):
     created_ms: int
     expires_ms: int
     counts: dict[State, int]
+    unreported: int
+
+    @property
+    def ended(self) -> int:
+        """Rows of which nothing more is expected: final ones, and submitted ones that no report can follow."""
+        final = sum(count for state, count in self.counts.items() if state.final)
+        return final + min(self.unreported, self.counts[State.SUBMITTED])
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -182,6 +190,7 @@ def encode(body: SliceBody, states: bytes, *, events: str, created_ms: int, expi
         expires_ms,
         0.0,
         *counts,
+        0,
     )
     return b"".join((header, states, bytes(8 * len(states)), msgspec.msgpack.encode(body)))
 
@@ -190,7 +199,7 @@ def decode_header(raw: bytes) -> Header:
     """Read a header (at least HEADER_BYTES of a slice)."""
     fields = _HEADER.unpack_from(raw)
     lanes = {byte: lane for lane, byte in LANE_BYTES.items()}
-    counts = {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, fields[9:], strict=True)}
+    counts = {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, fields[9:-1], strict=True)}
     return Header(
         lane=lanes[fields[1]],
         rows=fields[3],
@@ -199,6 +208,7 @@ def decode_header(raw: bytes) -> Header:
         created_ms=fields[6],
         expires_ms=fields[7],
         counts=counts,
+        unreported=fields[-1],
     )
 
 

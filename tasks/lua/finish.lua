@@ -4,7 +4,7 @@
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
 --         answer, ask_ms (0: never), back_ms (queued rows of a slice nobody leases wait that long),
---         cool_ms (nothing goes out of the account for that long), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+--         cool_ms (nothing goes out of the account for that long), unreported (true: no report will follow), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
 -- Returns the number of rows changed.
 
 local now = clock_ms()
@@ -52,6 +52,9 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
           moved = moved + move_where(s, run[i], run[i + 1], call.state, now, open_row(no), word)
         end
         changed = changed + moved
+        if call.unreported and call.state == 's' then
+          set_u32(s, 96, struct.unpack('<I4', redis.call('GETRANGE', s.key, 96, 99)) + moved)
+        end
         if call.code ~= '' and moved > 0 then
           redis.call('RPUSH', key('h:' .. s.id),
             cmsgpack.pack({ math.floor(now), no, call.state, call.code, call.detail, call.answer, run }))
