@@ -193,7 +193,8 @@ def _vendor(given: Mapping[str, object]) -> Mapping[str, Any]:
     for name, parameter in value.items():
         if not isinstance(parameter, str | int | float | bool | None):
             raise InvalidOption(
-                f"vendor parameter {name[:NAME_CHARS]!r} must be a text, a number or a boolean, not {type(parameter).__name__}"
+                f"vendor parameter {name[:NAME_CHARS]!r} must be a text, a number or a boolean,"
+                f" not {type(parameter).__name__}"
             )
     return dict(value)
 

@@ -6,7 +6,8 @@ import click
 
 from sendmill.cli.connection import connected
 from sendmill.cli.output import fields_of, json_option, print_json, print_table
-from sendmill.errors import InvalidOption
+from sendmill.errors import InvalidOption, SendmillError
+from sendmill.messages import Balance
 from sendmill.options import Lane
 
 
@@ -57,17 +58,24 @@ def balance(context: click.Context, account: str | None, *, as_json: bool) -> in
     names = [account] if account is not None else [published.name for published in client.accounts()]
     if not names:
         raise click.ClickException("no account is published: is a worker running?")
-    left = [client.balance(name) for name in names]
+    left: list[Balance] = []
+    failed = False
+    for name in names:
+        try:
+            left.append(client.balance(name))
+        except SendmillError as error:
+            click.echo(f"sendmill: {name}: {error}", err=True)
+            failed = True
     if as_json:
         for one in left:
             print_json(fields_of(one))
-    else:
+    elif left:
         print_table(
             ["ACCOUNT", "BALANCE#", "UNIT", "AT"],
             ([one.account, one.amount, one.unit, one.at] for one in left),
             empty="",
         )
-    return 0
+    return 1 if failed else 0
 
 
 @click.command()

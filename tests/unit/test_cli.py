@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sendmill.cli import cli
 from sendmill.cli import send as send_module
-from sendmill.errors import StoreError
+from sendmill.errors import BadCredentials, StoreError
 from sendmill.messages import AccountInfo, AlertEvent, Balance, Sms
 from sendmill.testing import FakeClient
 
@@ -434,6 +434,22 @@ def test_balance_asks_one_account_or_all(desk: Desk) -> None:
     )
     assert ["hk", "cn"] == [balance["account"] for balance in objects(run(desk, "balance", "--json"))]
     assert "1000" in run(desk, "balance").stdout
+
+
+def test_a_balance_that_cannot_be_read_leaves_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line on stderr for it, and exit code 1."""
+    balance = desk.balance
+
+    def one_refuses(account: str) -> Balance:
+        if account == "hk":
+            raise BadCredentials("the vendor does not know this user and password", vendor_code="101")
+        return balance(account)
+
+    monkeypatch.setattr(desk, "balance", one_refuses)
+    result = run(desk, "balance", "--json")
+    assert ["cn"] == [told["account"] for told in objects(result)]
+    assert "sendmill: hk: the vendor does not know this user and password\n" == result.stderr
+    assert 1 == result.exit_code
 
 
 def test_accounts_are_paused_resumed_and_limited(desk: Desk) -> None:
