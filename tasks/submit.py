@@ -147,7 +147,8 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
         state="s",
         vmid=vendor_id,
         answer=accepted.answer,
-        ask_ms=FIRST_QUERY_MS if account.provider.queries and call.service.reports else 0,
+        ask_ms=FIRST_QUERY_MS if account.provider.queries and reported else 0,
+        unreported=not reported,
         refs=refs,
         apart=apart,
     )

@@ -16,8 +16,8 @@ from providers.registry import build, models
 from sendmill.errors import BadCredentials, ContentRefused, Frozen, NoBalance, ProviderError
 from sendmill.states import State
 from simulator.client import Simulator
+from simulator.vendor_accounts import five_accounts
 from tests.support.push_receiver import PushReceiver
-from tests.support.vendors import accounts
 
 TEXT = "你好 😀 a+b & 100% #1\n第二行"
 NUMBERS = ("+8613800138000", "+8613800138001")
@@ -36,19 +36,19 @@ def simulator() -> Iterator[Simulator]:
 def _accessyou(simulator: Simulator, *, account: dict[str, Any] | None = None, **changes: Any) -> Provider:
     accountno = f"2200{next(_serial):04d}"
     simulator.set_account("accessyou", accountno, password="sms-secret", **(account or {}))
-    return _build(accounts(simulator.url)["hk"] | {"accountno": accountno} | changes)
+    return _build(five_accounts(simulator.url)["hk"] | {"accountno": accountno} | changes)
 
 
 def _ihuyi(simulator: Simulator, *, account: dict[str, Any] | None = None, **changes: Any) -> Provider:
     name = f"cf_{next(_serial)}"
     simulator.set_account("ihuyi", name, password=PASSWORD, **(account or {}))
-    return _build(accounts(simulator.url)["world"] | {"account": name, "api_key": PASSWORD} | changes)
+    return _build(five_accounts(simulator.url)["world"] | {"account": name, "api_key": PASSWORD} | changes)
 
 
 def _sms467890(simulator: Simulator, *, account: dict[str, Any] | None = None, **changes: Any) -> Provider:
     uid = f"3300{next(_serial)}"
     simulator.set_account("sms467890", uid, password=PASSWORD, **(account or {}))
-    return _build(accounts(simulator.url)["bulk"] | {"uid": uid, "pwd": PASSWORD} | changes)
+    return _build(five_accounts(simulator.url)["bulk"] | {"uid": uid, "pwd": PASSWORD} | changes)
 
 
 def _build(table: dict[str, Any]) -> Provider:
@@ -105,7 +105,7 @@ async def test_sms467890_takes_its_largest_call(simulator: Simulator) -> None:
 
 async def test_accessyou_takes_a_message_and_tells_its_end(simulator: Simulator) -> None:
     """One number by sms, in both generations of the address; the log says what became of it."""
-    hk = accounts(simulator.url)["hk"]["sms"]
+    hk = five_accounts(simulator.url)["hk"]["sms"]
     assert isinstance(hk, dict)
     # The older generation logs in with the web platform's password (p.10).
     for sms in (hk, hk | {"style": "msg", "pwd": "web-secret"}):

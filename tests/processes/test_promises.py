@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -60,6 +61,10 @@ def _counts(client: Client, jobs: Mapping[str, str]) -> Counter[State]:
     for status in _statuses(client, jobs).values():
         counts.update(status.states)
     return counts
+
+
+def _is_done(client: Client, job: str) -> bool:
+    return client.status(job).done
 
 
 def _accepted(simulator: Simulator) -> int:
@@ -157,7 +162,7 @@ def test_more_processes_reach_the_limit_and_do_not_pass_it() -> None:
             system.start_more("worker_send", more)
             texts = [{"to": number, "n": place} for place, number in enumerate(mainland(400, first=start))]
             job = client.send(TemplateSms("No. {n}", texts)).id
-            system.wait_until(lambda job=job: client.status(job).done, timeout_s=60, what="the job is done")
+            system.wait_until(partial(_is_done, client, job), timeout_s=60, what="the job is done")
         seen: dict[str, Any] = system.simulator.counters("smsadmin", "demo")
         assert 800 == seen["calls_accepted"]
         assert seen["max_calls_in_a_second"] <= 50
