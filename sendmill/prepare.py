@@ -79,7 +79,7 @@ def prepare(content: Content, options: SendOptions) -> Iterator[PreparedRow | Re
 
 
 def prepare_batches(content: Content, options: SendOptions) -> Iterator[PreparedBatch]:
-    """Read a job in batches of up to 1,000 rows, in order: several times as fast as row by row.
+    """Read a job in batches of up to 1,000 rows, in order: what an upload needs, without an object for each row.
 
     What concerns the whole job is checked at once: the text or template, that there is a recipient at all, and the
     first row where it is the only one. The first batch is read for that.
@@ -89,8 +89,7 @@ def prepare_batches(content: Content, options: SendOptions) -> Iterator[Prepared
         options: how; `region` and `dedupe` matter here.
 
     Raises:
-        InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's
-        InvalidNumber.
+        InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's error.
             While rows are read: InvalidOption, where the job is too long to remove duplicates.
     """
     if isinstance(content, Sms):

@@ -24,13 +24,14 @@ from sendmill.cli.output import (
     safe,
 )
 from sendmill.cli.times import parse_since
+from sendmill.errors import StoreError
 from sendmill.messages import JobStatus, MessageInfo
 from sendmill.states import State
 
 if TYPE_CHECKING:
     from sendmill.client import Client
 
-_WATCH_S = 0.5
+_WATCH_S = 0.25
 
 _MESSAGE_COLUMNS = ["MESSAGE", "TO", "STATE", "ACCOUNT", "VENDOR ID", "CODE", "DETAIL", "SUBMITTED", "UPDATED"]
 
@@ -120,22 +121,33 @@ def _watch(client: Client, job: str, *, as_json: bool) -> None:
     screen = console()
     if screen.is_terminal and not as_json:
         with Live(console=screen, auto_refresh=False) as live:
-            for now in _changes(client, job):
+            for now in followed(client, job):
                 live.update(_status_table(now), refresh=True)
         return
-    for now in _changes(client, job):
+    for now in followed(client, job):
         print_status(now, as_json=as_json)
 
 
-def _changes(client: Client, job: str) -> Iterator[JobStatus]:
-    last = None
+def followed(client: Client, job: str) -> Iterator[JobStatus]:
+    """The job's counts now and whenever they have changed, until it is done. Waits where Redis goes away meanwhile."""
+    last: JobStatus | None = None
+    away = False
     while True:
-        now = client.status(job)
-        if now != last:
-            yield now
-            last = now
-        if now.done:
-            return
+        try:
+            now = client.status(job)
+        except StoreError as error:
+            if last is None:
+                raise
+            if not away:
+                click.echo(f"sendmill: waiting: {error}", err=True)
+            away = True
+        else:
+            away = False
+            if now != last:
+                yield now
+                last = now
+            if now.done:
+                return
         time.sleep(_WATCH_S)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 
 from sendmill import csvfile
 from sendmill.cli.connection import connected
-from sendmill.cli.jobs import status_fields
+from sendmill.cli.jobs import followed, status_fields
 from sendmill.cli.output import console, json_option, number, print_json, reveal_option, safe
 from sendmill.cli.times import parse_time
 from sendmill.errors import InvalidOption
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from sendmill.client import Client
 
 _REFUSALS_SHOWN = 20
-_WAIT_S = 0.25
 _GOOD = frozenset({State.SUBMITTED, State.DELIVERED})
 
 
@@ -223,17 +221,22 @@ def _wait(client: Client, outcome: Outcome, *, as_json: bool, reveal: bool) -> i
     assert outcome.job is not None
     now: JobStatus | None = None
     try:
-        now = client.status(outcome.job)
-        while not _settled(now.states):
-            time.sleep(_WAIT_S)
-            now = client.status(outcome.job)
+        with _patience(outcome.job):
+            for now in followed(client, outcome.job):
+                if _settled(now):
+                    break
     finally:
         _tell(outcome, as_json=as_json, reveal=reveal, status=now)
-    return 0 if _GOOD.issuperset(state for state, rows in now.states.items() if rows) else 1
+    return 0 if now is not None and _GOOD.issuperset(state for state, rows in now.states.items() if rows) else 1
 
 
-def _settled(states: Iterable[State]) -> bool:
-    return all(state is State.SUBMITTED or state in FINAL for state in states)
+def _settled(now: JobStatus) -> bool:
+    return all(state is State.SUBMITTED or state in FINAL for state, rows in now.states.items() if rows)
+
+
+def _patience(job: str) -> AbstractContextManager[object]:
+    screen = console(stderr=True)
+    return screen.status(f"job {job}: waiting until every row is submitted") if screen.is_terminal else nullcontext()
 
 
 def _tell(outcome: Outcome, *, as_json: bool, reveal: bool, status: JobStatus | None = None) -> None:

@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from sendmill.cli import cli
+from sendmill.cli import jobs as jobs_module
 from sendmill.cli import send as send_module
 from sendmill.errors import BadCredentials, StoreError
-from sendmill.messages import AccountInfo, AlertEvent, Balance, Sms
+from sendmill.messages import AccountInfo, AlertEvent, Balance, JobStatus, Sms
 from sendmill.testing import FakeClient
 
 GOOD = "+85298882844"
@@ -326,6 +327,27 @@ def test_watch_ends_when_the_job_is_done(desk: Desk) -> None:
     job = desk.send(Sms("hi", GOOD))
     desk.report(f"{job.id}-1")
     assert [True] == [told["done"] for told in objects(run(desk, "status", job.id, "--watch", "--json"))]
+
+
+def test_a_watch_outlives_a_store_that_goes_away(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so once and goes on; a job that is not there at first is an error."""
+    job = desk.send(Sms("hi", GOOD))
+    open_status = desk.status(job.id)
+    desk.report(f"{job.id}-1")
+    answers: list[Any] = [open_status, StoreError("Redis is away"), StoreError("Redis is away"), desk.status(job.id)]
+
+    def status(_: str) -> JobStatus:
+        answer = answers.pop(0)
+        if isinstance(answer, StoreError):
+            raise answer
+        assert isinstance(answer, JobStatus)
+        return answer
+
+    monkeypatch.setattr(desk, "status", status)
+    monkeypatch.setattr(jobs_module, "_WATCH_S", 0)
+    result = run(desk, "status", job.id, "--watch", "--json")
+    assert [False, True] == [told["done"] for told in objects(result)]
+    assert ("sendmill: waiting: Redis is away\n", 0) == (result.stderr, result.exit_code)
 
 
 def test_jobs_are_listed(desk: Desk) -> None:
