@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from sendmill.admin import ask_balance, read_accounts, set_active, set_limit
 from sendmill.errors import ConfigError, InvalidOption
+from sendmill.events import EventReader
 from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
+from sendmill.ledger.finding import read_message
 from sendmill.ledger.jobs import JobMeta, Uploaded, new_job_id, upload
 from sendmill.ledger.published import KnownNames
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
-from sendmill.messages import CancelResult, Job, JobStatus, JobSummary, MessageInfo, Refusal, TemplateSms
+from sendmill.ledger.replies import read_replies
+from sendmill.messages import (
+    AccountInfo,
+    AnyEvent,
+    Balance,
+    CancelResult,
+    Job,
+    JobStatus,
+    JobSummary,
+    MessageInfo,
+    Refusal,
+    ReplyEvent,
+    TemplateSms,
+)
 from sendmill.options import Durability, SendOptions
 from sendmill.prepare import Content, prepare_batches
 from sendmill.publisher import Publisher
@@ -116,6 +132,15 @@ class Client:
         """
         return read_messages(self._ledger, job_id, _state(state))
 
+    def show(self, message_id: str) -> dict[str, Any]:
+        """All that is known of a message: the fields of MessageInfo, `attempts` and `reports`.
+
+        Raises:
+            NoSuchJob: no such message is kept.
+            StoreError: Redis is away.
+        """
+        return read_message(self._ledger, message_id)
+
     def jobs(self, since: datetime | None = None) -> Iterator[JobSummary]:
         """The jobs that are kept, newest first, those created since a time (aware) where one is given.
 
@@ -132,6 +157,84 @@ class Client:
             StoreError: Redis is away; a part may be cancelled: repeat it.
         """
         return cancel_job(self._ledger, job_id, self._publisher.plan)
+
+    # --- what is told ----------------------------------------------------------------------------------------------
+
+    def events(
+        self, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None
+    ) -> Iterator[AnyEvent]:
+        """Reports, replies and alerts as they come, each at least once to one consumer of the group.
+
+        A new group starts at the oldest entry that is kept. Say `event.ack()` when an event has been dealt with: what
+        was not acknowledged comes again after 60 s.
+
+        Args:
+            group: the consumers that share the work, by a name.
+            kinds: some of report, reply, alert; what the group does not want counts as dealt with.
+            block_s: ends when nothing came for so long; 0 takes what is there. None never ends, and waits for a Redis
+                that is away.
+
+        Raises:
+            InvalidOption: the group's name or a kind cannot be used.
+            StoreError: while iterating with `block_s`: Redis is away.
+        """
+        return iter(EventReader(self._ledger, group, kinds=kinds, block_s=block_s))
+
+    def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
+        """Replies that are kept, oldest first, those received since a time (aware) where one is given.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return read_replies(self._ledger, since)
+
+    # --- accounts --------------------------------------------------------------------------------------------------
+
+    def accounts(self) -> list[AccountInfo]:
+        """The accounts that workers have published, by name.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return read_accounts(self._ledger)
+
+    def pause(self, account: str) -> None:
+        """Stop submitting at an account until `resume`; reports and replies still come in.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            StoreError: Redis is away.
+        """
+        set_active(self._ledger, account, active=False)
+
+    def resume(self, account: str) -> None:
+        """Let a paused or suspended account submit again, and resolve its alert.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            StoreError: Redis is away.
+        """
+        set_active(self._ledger, account, active=True)
+
+    def limit(self, account: str, name: str, value: int) -> None:
+        """Change a limit while workers run, such as `limit("hk", "calls_per_s", 20)`; at most what they published.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            InvalidOption: the account has no such limit, or the value is above it.
+            StoreError: Redis is away.
+        """
+        set_limit(self._ledger, account, name, value)
+
+    def balance(self, account: str, *, timeout_s: float = 15.0) -> Balance:
+        """What is left on an account. A worker asks the vendor, so this takes up to some seconds.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            ProviderError: what the vendor answered instead.
+            StoreError: Redis is away, or no worker answered within `timeout_s`.
+        """
+        return ask_balance(self._ledger, account, timeout_s)
 
     def close(self) -> None:
         """Close the connections. A closed client opens new ones when it is used again."""

@@ -55,6 +55,7 @@ bad                 stream  what came and could not be read, raw, for a person; 
 early               zset    msgpack report that matches nothing yet → ms when it is tried again
 heard               zset    digest of a reply → ms until which it counts as the same reply when it comes again
 events              stream  what consumers read: see `sendmill.events`
+groups              hash    what groups of consumers have read and lost: see `ledger/lua/events.lua`
 replies             stream  the account's replies, for `sendmill replies`
 polled:<name>       string  exists while the vendor's interval since the last poll runs
 lock:<name>         string  token of the process that does `name` now
@@ -136,6 +137,7 @@ class AccountKeys:
         self.early = self.prefix + "early"
         self.heard = self.prefix + "heard"
         self.events = self.prefix + "events"
+        self.groups = self.prefix + "groups"
         self.replies = self.prefix + "replies"
         self.alerts = self.prefix + "alerts"
 

@@ -55,6 +55,20 @@ def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, Me
     return [(read.body.row(offset), teller.message(offset)) for offset in range(read.header.rows)]
 
 
+def read_row(ledger: Ledger, account: str, slice_id: str, read: Slice, offset: int) -> MessageInfo:
+    """One row of a slice that was read.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    keys = ledger.account(account)
+    names = (b"%d" % offset, b"@" + read.state(offset).byte)
+    with store_errors():
+        raws = ledger.server.hmget(keys.details(slice_id), names)
+    details = {name: raw for name, raw in zip(names, raws, strict=True) if raw is not None}
+    return _Teller(account, read, details, read_calls(ledger, keys, {read.call(offset)})).message(offset)
+
+
 def read_calls(ledger: Ledger, keys: AccountKeys, numbers: Iterable[int]) -> dict[int, PastCall]:
     """Ended calls by number; those that are open or gone are left out.
 

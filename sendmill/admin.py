@@ -1,0 +1,180 @@
+"""Accounts as a person sees and steers them. Nothing here knows a credential: what needs one, a worker is asked for."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sendmill.errors import InvalidOption, ProviderError, StoreError, UnknownAccount
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.published import published_accounts
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.slices import HEADER_BYTES, decode_header
+from sendmill.messages import AccountInfo, Balance
+from sendmill.options import Lane
+from sendmill.states import State
+
+COUNTED_SLICES = 10_000
+"""The most slices of each kind whose rows are counted for the backlog; what lies behind is left out."""
+
+_WINDOW_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_ASK_EVERY_S = 0.5
+
+
+class _Rate(NamedTuple):
+    share: float
+    used_per_s: float
+    allowed_per_s: float
+
+
+def read_accounts(ledger: Ledger) -> list[AccountInfo]:
+    """Every account that a worker published, by name.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    return [_info(ledger, name, told) for name, told in published_accounts(ledger).items()]
+
+
+def set_active(ledger: Ledger, account: str, *, active: bool) -> None:
+    """Let an account submit, or stop it; reports and replies come in either way.
+
+    Raises:
+        UnknownAccount: no worker has published it.
+        StoreError: Redis is away.
+    """
+    _published(ledger, account)
+    with store_errors():
+        ledger_script("active").run(ledger.server, ledger.account(account).state, "active" if active else "paused")
+
+
+def set_limit(ledger: Ledger, account: str, name: str, value: int) -> None:
+    """Tighten a limit of an account while it runs, up to what its workers published.
+
+    Raises:
+        UnknownAccount: no worker has published it.
+        InvalidOption: the account has no such limit, or a smaller one.
+        StoreError: Redis is away.
+    """
+    limits: Mapping[str, int] = _published(ledger, account)["limits"]
+    if name not in limits:
+        there = ", ".join(limits) or "none"
+        raise InvalidOption(
+            f"{account} has no limit {name}: there are {there}; others are set in the workers' settings"
+        )
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= limits[name]:
+        raise InvalidOption(f"{name} of {account} is a whole number from 1 to {limits[name]}, what its settings allow")
+    with store_errors():
+        ledger.server.hset(ledger.account(account).state, f"limit:{name}", value)
+
+
+def ask_balance(ledger: Ledger, account: str, timeout_s: float) -> Balance:
+    """Have a worker ask the vendor what is left on an account.
+
+    Raises:
+        UnknownAccount: no worker has published it.
+        ProviderError: what the vendor answered instead.
+        StoreError: Redis is away, or no worker answered in time.
+    """
+    _published(ledger, account)
+    answer = _ask(ledger, {"kind": "balance", "account": account}, timeout_s)
+    return Balance(account, answer["amount"], answer["unit"], datetime.fromisoformat(answer["at"]))
+
+
+def _ask(ledger: Ledger, question: Mapping[str, str], timeout_s: float) -> dict[str, str]:
+    """Leave a request and wait for its answer."""
+    request_id = secrets.token_hex(8)
+    request = json.dumps({"id": request_id, **question})
+    ends = time.monotonic() + timeout_s
+    with store_errors():
+        ledger.server.rpush(ledger.jobs.requests, request)
+        while (left_s := ends - time.monotonic()) > 0:
+            popped = ledger.server.blpop([ledger.jobs.answer(request_id)], timeout=max(0.01, min(left_s, _ASK_EVERY_S)))
+            if popped is not None:
+                answer: dict[str, str] = json.loads(popped[1])
+                if "error" in answer:
+                    raise ProviderError(answer["error"])
+                return answer
+        ledger.server.lrem(ledger.jobs.requests, 1, request)
+    raise StoreError(f"no worker answered within {timeout_s:g} s: is one running?")
+
+
+def _published(ledger: Ledger, account: str) -> dict[str, Any]:
+    accounts = published_accounts(ledger)
+    if account not in accounts:
+        there = ", ".join(accounts) or "none: is a worker running?"
+        raise UnknownAccount(f"no account {account} is configured: there are {there}")
+    return accounts[account]
+
+
+# --- what is shown -----------------------------------------------------------------------------------------------
+
+
+def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
+    keys = ledger.account(name)
+    limits: Mapping[str, int] = told["limits"]
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        pipe.time()
+        pipe.hgetall(keys.state)
+        pipe.zcard(keys.open)
+        for limit in limits:
+            pipe.lrange(keys.used(limit), 0, -1)
+        (seconds, micros), raw_state, in_flight, *logs = pipe.execute()
+    state = {field.decode(): value.decode() for field, value in raw_state.items()}
+    rate = _binding_rate(limits, state, logs, seconds * 1000 + micros / 1000)
+    balance = " ".join(part for part in (state.get("balance"), state.get("balance_unit")) if part)
+    return AccountInfo(
+        name=name,
+        provider=told["provider"],
+        state=state.get("state", "active"),
+        state_reason=state.get("why") if state.get("state", "active") != "active" else None,
+        backlog=_backlog(ledger, keys),
+        in_flight=in_flight,
+        rate_used=rate.used_per_s if rate else None,
+        rate_allowed=rate.allowed_per_s if rate else None,
+        last_error=state.get("last_error"),
+        balance=balance or None,
+    )
+
+
+def _binding_rate(
+    limits: Mapping[str, int], state: Mapping[str, str], logs: Sequence[Sequence[bytes]], now_ms: float
+) -> _Rate | None:
+    """The limit that is nearest to being used up, in units a second."""
+    rates = []
+    for (name, most), entries in zip(limits.items(), logs, strict=True):
+        window_s = _WINDOW_S[name.partition("_per_")[2]]
+        allowed = min(most, int(state.get(f"limit:{name}", most)))
+        used = 0
+        for entry in entries:
+            at_ms, count = entry.split()
+            if float(at_ms) > now_ms - window_s * 1000:
+                used += int(count)
+        rates.append(_Rate(used / allowed, used / window_s, allowed / window_s))
+    return max(rates, key=lambda rate: (rate.share, -rate.allowed_per_s), default=None)
+
+
+def _backlog(ledger: Ledger, keys: AccountKeys) -> dict[str, int]:
+    """Rows that wait, by lane: in the outbox, put aside, or in slices that are being sent from."""
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        for key in (*(keys.out(lane) for lane in Lane), keys.wait, keys.inflight):
+            pipe.zrange(key, 0, COUNTED_SLICES - 1)
+        slices = {raw.decode() for raws in pipe.execute() for raw in raws}
+        pipe = ledger.server.pipeline(transaction=False)
+        for slice_id in slices:
+            pipe.getrange(keys.slice(slice_id), 0, HEADER_BYTES - 1)
+        headers = pipe.execute()
+    rows: Counter[str] = Counter()
+    for raw in headers:
+        if len(raw) == HEADER_BYTES:
+            header = decode_header(raw)
+            rows[header.lane] += header.counts[State.QUEUED]
+    return {lane.value: rows[lane.value] for lane in Lane}

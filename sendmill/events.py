@@ -1,0 +1,298 @@
+"""Events: what a group of consumers is told, one by one, at least once.
+
+An entry of a stream may tell of thousands of rows (a broadcast that expired is one run of them). It is taken apart
+here: each row's number, recipient and reference are read from its slice. The entry is acknowledged when each of its
+events has been, so what a consumer did not finish comes again after 60 s, to whichever process of the group asks next.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from sendmill.errors import InvalidOption, StoreError
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.eventlog import AGAIN_MS, Entry, EventLog, Losses
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.replies import reply_event
+from sendmill.ledger.rows import moment
+from sendmill.ledger.slices import SliceBody, decode_body
+from sendmill.messages import AlertEvent, AnyEvent, ReportEvent
+from sendmill.states import BY_BYTE
+
+GAP = "gap"
+"""The code of the alert that says how much of the streams was trimmed before the group read it."""
+
+KINDS = frozenset({"report", "reply", "alert"})
+
+_Result = TypeVar("_Result")
+
+_GROUP_CHARS = 64
+_WAIT_S = 0.7
+"""A blocking read, and how long a wait at the most holds up the reading of entries that come again. Below the
+connection's own timeout."""
+_AWAY_S = 0.5
+_KEEP_EVERY_S = AGAIN_MS / 3000
+_BODIES_BYTES = 16_000_000
+
+_log = logging.getLogger("sendmill")
+
+
+class Run(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of a slice, first to last offset, that changed together."""
+
+    first: int
+    last: int
+    old: str
+    new: str
+    code: str
+    detail: str
+    vmid: str
+    occurred_ms: float
+    changed_ms: float
+
+
+_RUNS = msgspec.msgpack.Decoder(list[Run])
+
+
+class EventReader:
+    """An iterator over a group's events. One thread reads; `ack` may be called from any.
+
+    Args:
+        ledger: where the streams are.
+        group: the group's name: up to 64 characters without white space.
+        kinds: which kinds the group wants; entries of others count as dealt with. None for all.
+        block_s: ends when nothing came for so long; None never ends and outlives a Redis that is away.
+
+    Raises:
+        InvalidOption: from the constructor.
+        StoreError: from the iterator where `block_s` is given: Redis is away.
+    """
+
+    def __init__(
+        self, ledger: Ledger, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None
+    ) -> None:
+        self._kinds = _checked_kinds(kinds)
+        self._block_s = block_s
+        self._log = EventLog(ledger, _checked_group(group))
+        self._bodies = _Bodies(ledger)
+        self._entries: deque[Entry] = deque()
+        self._losses: deque[Losses] = deque()
+        self._open: dict[tuple[str, str], set[int]] = {}
+        """Entries given by this reader and not acknowledged: which of their events are open."""
+        self._lock = threading.Lock()
+        self._kept_at = 0.0
+        self._away = False
+
+    @property
+    def ready(self) -> bool:
+        """True where the next event needs no wait."""
+        return bool(self._entries or self._losses)
+
+    def __iter__(self) -> Iterator[AnyEvent]:
+        quiet_since = time.monotonic()
+        while True:
+            self._surviving(self._look, quiet_since)
+            if self.ready:
+                yield from self._given(quiet_since)
+                quiet_since = time.monotonic()
+                continue
+            left_s = _WAIT_S if self._block_s is None else self._block_s - (time.monotonic() - quiet_since)
+            if left_s <= 0:
+                return
+            self._surviving(partial(self._log.wait, min(left_s, _WAIT_S)), quiet_since)
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        looked = self._log.look()
+        self._kept_at = time.monotonic()
+        self._entries.extend(looked.entries)
+        self._losses.extend(looked.losses)
+
+    def _surviving(self, step: Callable[[], _Result], quiet_since: float) -> _Result:
+        """Run a step, again and again while Redis is away and there is time."""
+        while True:
+            try:
+                result = step()
+            except StoreError as error:
+                if self._block_s is not None and time.monotonic() - quiet_since >= self._block_s:
+                    raise
+                if not self._away:
+                    _log.warning("events wait for Redis: %s", error)
+                self._away = True
+                time.sleep(_AWAY_S)
+            else:
+                self._away = False
+                return result
+
+    def _given(self, quiet_since: float) -> Iterator[AnyEvent]:
+        while self._losses:
+            losses = self._losses.popleft()
+            if "alert" in self._kinds:
+                yield self._gap(losses)
+        while self._entries:
+            entry = self._entries[0]
+            events = self._surviving(partial(self._events, entry), quiet_since)
+            for event in events:
+                self._surviving(self._keep, quiet_since)
+                yield event
+            self._entries.popleft()
+
+    def _keep(self) -> None:
+        """What waits here, or is being taken apart, has not been forgotten by its consumer."""
+        if time.monotonic() - self._kept_at < _KEEP_EVERY_S:
+            return
+        by_account: dict[str, list[str]] = {}
+        for entry in self._entries:
+            by_account.setdefault(entry.account, []).append(entry.entry_id)
+        for account, entry_ids in by_account.items():
+            self._log.keep(account, entry_ids)
+        self._kept_at = time.monotonic()
+
+    # --- taking entries apart ------------------------------------------------------------------------------------
+
+    def _events(self, entry: Entry) -> Iterator[AnyEvent]:
+        kind = entry.fields["kind"].decode()
+        if kind not in self._kinds:
+            self._log.acknowledge(entry.account, [entry.entry_id])
+            return iter(())
+        if kind == "report":
+            return self._reports(entry)
+        self._begin(entry, 1)
+        made = _alert if kind == "alert" else reply_event
+        return iter((made(entry, self._ack(entry, 0)),))
+
+    def _reports(self, entry: Entry) -> Iterator[ReportEvent]:
+        slice_id = entry.fields["slice"].decode()
+        runs = _RUNS.decode(entry.fields["rows"])
+        body = self._bodies.get(entry.account, slice_id)
+        if body is None:
+            # Its job is past its retention: nobody can say any more whom it concerned.
+            self._log.lose(entry.account, 1)
+            self._log.acknowledge(entry.account, [entry.entry_id])
+            return iter(())
+        unacknowledged = self._begin(entry, sum(run.last - run.first + 1 for run in runs))
+        return self._rows(entry, body, runs, unacknowledged)
+
+    def _rows(
+        self, entry: Entry, body: SliceBody, runs: list[Run], unacknowledged: Collection[int]
+    ) -> Iterator[ReportEvent]:
+        index = -1
+        for run in runs:
+            for offset in range(run.first, run.last + 1):
+                index += 1
+                if index not in unacknowledged:
+                    continue
+                yield ReportEvent(
+                    id=f"{entry.account}:{entry.entry_id}:{index}",
+                    account=None if entry.account == REFUSED else entry.account,
+                    occurred_at=moment(run.occurred_ms) if run.occurred_ms else None,
+                    received_at=moment(run.changed_ms),
+                    job_id=body.job,
+                    message_id=f"{body.job}-{body.row(offset)}",
+                    to=body.number(offset),
+                    state=BY_BYTE[ord(run.new)],
+                    previous_state=BY_BYTE[ord(run.old)],
+                    ref=body.ref,
+                    vendor_message_id=run.vmid or None,
+                    code=run.code or None,
+                    detail=run.detail or None,
+                    acknowledge=self._ack(entry, index),
+                )
+
+    def _gap(self, losses: Losses) -> AlertEvent:
+        return AlertEvent(
+            id=f"{losses.account}:gap:{time.time_ns() // 1_000_000}",
+            account=None if losses.account == REFUSED else losses.account,
+            received_at=moment(time.time() * 1000),
+            code=GAP,
+            detail=f"{losses.entries} entries went before this group had acknowledged them: ask for the jobs' states",
+            acknowledge=partial(self._log.forgive, losses),
+        )
+
+    # --- acknowledging -------------------------------------------------------------------------------------------
+
+    def _begin(self, entry: Entry, events: int) -> set[int]:
+        """The events of an entry that are to be given: all, or those left where it comes again to this reader."""
+        with self._lock:
+            return set(self._open.setdefault((entry.account, entry.entry_id), set(range(events))))
+
+    def _ack(self, entry: Entry, index: int) -> Callable[[], None]:
+        return partial(self._acknowledge, entry.account, entry.entry_id, index)
+
+    def _acknowledge(self, account: str, entry_id: str, index: int) -> None:
+        with self._lock:
+            left = self._open.get((account, entry_id))
+            if left is None or index not in left:
+                return
+            if len(left) > 1:
+                left.remove(index)
+                return
+        # The last one. If Redis is away now it stays open, and the whole comes again.
+        self._log.acknowledge(account, [entry_id])
+        with self._lock:
+            self._open.pop((account, entry_id), None)
+
+
+def _alert(entry: Entry, acknowledge: Callable[[], None]) -> AlertEvent:
+    fields = entry.fields
+    at = moment(float(fields["at"]))
+    return AlertEvent(
+        id=f"{entry.account}:{entry.entry_id}",
+        account=None if entry.account == REFUSED else entry.account,
+        occurred_at=at,
+        received_at=at,
+        code=fields["code"].decode(),
+        detail=fields["detail"].decode(),
+        open=fields["open"] == b"1",
+        acknowledge=acknowledge,
+    )
+
+
+class _Bodies:
+    """Bodies of slices, which never change: the latest ones are kept, up to some megabytes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._kept: OrderedDict[tuple[str, str], tuple[SliceBody, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, account: str, slice_id: str) -> SliceBody | None:
+        known = self._kept.get((account, slice_id))
+        if known is not None:
+            self._kept.move_to_end((account, slice_id))
+            return known[0]
+        with store_errors():
+            raw = self._ledger.server.get(self._ledger.account(account).slice(slice_id))
+        if raw is None:
+            return None
+        body = decode_body(raw)
+        self._kept[account, slice_id] = (body, len(raw))
+        self._bytes += len(raw)
+        while self._bytes > _BODIES_BYTES and len(self._kept) > 1:
+            _, (_, size) = self._kept.popitem(last=False)
+            self._bytes -= size
+        return body
+
+
+def _checked_group(group: str) -> str:
+    if not isinstance(group, str) or not 0 < len(group) <= _GROUP_CHARS or any(map(str.isspace, group)):
+        raise InvalidOption(f"a group is named by 1 to {_GROUP_CHARS} characters without white space")
+    return group
+
+
+def _checked_kinds(kinds: Collection[str] | None) -> frozenset[str]:
+    if kinds is None:
+        return KINDS
+    chosen = frozenset((kinds,) if isinstance(kinds, str) else kinds)
+    if not chosen <= KINDS or not chosen:
+        raise InvalidOption(f"kinds are some of {', '.join(sorted(KINDS))}")
+    return chosen

@@ -1,0 +1,186 @@
+"""One message with all that is known of it: where it is, what was tried, what was reported."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import asdict
+from itertools import groupby, islice
+from typing import Any
+
+import msgspec
+
+from sendmill.errors import NoSuchJob
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.jobs import decode_meta
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.reading import SliceEntry, read_job
+from sendmill.ledger.rows import decode_detail, moment, read_calls, read_row, unplanned_rows
+from sendmill.ledger.slices import Slice, decode
+from sendmill.messages import MessageInfo
+from sendmill.states import BY_BYTE, State
+
+_SLICES_AT_ONCE = 20
+
+
+class Attempt(msgspec.Struct, array_like=True, frozen=True):
+    """An attempt as `h:<slice>` holds it; `run` is [slice id, first, last, first, last, …]."""
+
+    at_ms: int
+    call: int
+    state: str
+    code: str
+    detail: str
+    answer: str
+    run: list[Any]
+
+    def has(self, offset: int) -> bool:
+        """Whether a row was part of it."""
+        bounds = islice(self.run, 1, None)
+        return any(first <= offset <= last for first, last in zip(bounds, bounds, strict=True))
+
+
+_ATTEMPT = msgspec.msgpack.Decoder(Attempt)
+
+_OUTCOMES = {"q": "not sent"}
+"""What a call's state means as its outcome, where that is not the word of the state itself."""
+
+
+def read_message(ledger: Ledger, message_id: str) -> dict[str, Any]:
+    """The fields of a MessageInfo, with `attempts` (oldest first) and `reports`.
+
+    Each attempt has call, began_at, ended_at, outcome, code, detail and the vendor's answer, redacted. Attempts that
+    were simply accepted and then followed by others are not kept.
+
+    Raises:
+        NoSuchJob: no such message is kept.
+        StoreError: Redis is away.
+    """
+    job_id, _, row_text = message_id.rpartition("-")
+    if not job_id or not row_text.isascii() or not row_text.isdigit():
+        raise NoSuchJob(f"{message_id[:60]!r} is no message id: it is a job's id, a hyphen and a row number")
+    row = int(row_text)
+    record, entries = read_job(ledger, job_id)
+    if 1 <= row <= record.total:
+        waiting = None if entries and record.planned == record.chunks else _waiting(ledger, job_id, row)
+        if waiting is not None:
+            return {**asdict(waiting), "attempts": [], "reports": []}
+        # Planned, perhaps only since the first look.
+        found = _found(ledger, read_job(ledger, job_id)[1], row)
+        if found is not None:
+            return _told(ledger, *found)
+    raise NoSuchJob(f"job {job_id} has no row {row}: it has {record.total}")
+
+
+def _waiting(ledger: Ledger, job_id: str, row: int) -> MessageInfo | None:
+    with store_errors():
+        raw_meta, planned, chunks = ledger.server.hmget(ledger.jobs.job(job_id), "meta", "planned", "chunks")
+    if raw_meta is None:
+        return None
+    wanted = f"{job_id}-{row}"
+    for number in range(int(planned), int(chunks)):
+        for message in unplanned_rows(ledger, decode_meta(raw_meta), number) or ():
+            if message.message_id == wanted:
+                return message
+    return None
+
+
+def _found(ledger: Ledger, entries: list[SliceEntry], row: int) -> tuple[SliceEntry, Slice, int] | None:
+    """The slice that has a row, and where. Rows of a chunk all come before those of the next: chunks are bisected."""
+    chunks = [list(of_chunk) for _, of_chunk in groupby(entries, key=lambda entry: entry.chunk)]
+    after = bisect_right(chunks, row, key=lambda of_chunk: _first_row(ledger, of_chunk))
+    if not after:
+        return None
+    candidates = chunks[after - 1]
+    for start in range(0, len(candidates), _SLICES_AT_ONCE):
+        part = candidates[start : start + _SLICES_AT_ONCE]
+        for entry, read in zip(part, _read(ledger, part), strict=True):
+            offset = read.body.offset_of_row(row) if read is not None else None
+            if read is not None and offset is not None:
+                return entry, read, offset
+    return None
+
+
+def _first_row(ledger: Ledger, of_chunk: list[SliceEntry]) -> int:
+    first_of_account = {entry.account: entry for entry in reversed(of_chunk)}
+    return min((read.body.row(0) for read in _read(ledger, list(first_of_account.values())) if read), default=0)
+
+
+def _read(ledger: Ledger, entries: list[SliceEntry]) -> list[Slice | None]:
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        for entry in entries:
+            pipe.get(ledger.account(entry.account).slice(entry.slice_id))
+        return [decode(raw) if raw is not None else None for raw in pipe.execute()]
+
+
+def _told(ledger: Ledger, entry: SliceEntry, read: Slice, offset: int) -> dict[str, Any]:
+    keys = ledger.account(entry.account)
+    message = read_row(ledger, entry.account, entry.slice_id, read, offset)
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        pipe.lrange(keys.history(entry.slice_id), 0, -1)
+        pipe.hget(keys.details(entry.slice_id), str(offset))
+        history, detail = pipe.execute()
+    attempts = [attempt for attempt in map(_ATTEMPT.decode, history) if attempt.has(offset)]
+    return {
+        **asdict(message),
+        "attempts": _attempts(ledger, keys, attempts, read.call(offset)),
+        "reports": _reports(message, decode_detail(detail) if detail is not None else {}),
+    }
+
+
+def _attempts(ledger: Ledger, keys: AccountKeys, kept: list[Attempt], last_call: int) -> list[dict[str, Any]]:
+    calls = read_calls(ledger, keys, {*(attempt.call for attempt in kept), last_call})
+    shown = [
+        {
+            "call": attempt.call,
+            "began_at": moment(calls[attempt.call].at_ms) if attempt.call in calls else None,
+            "ended_at": moment(attempt.at_ms),
+            "outcome": _outcome(attempt.state),
+            "code": attempt.code or None,
+            "detail": attempt.detail or None,
+            "answer": attempt.answer or None,
+        }
+        for attempt in kept
+    ]
+    if last_call and last_call not in {attempt.call for attempt in kept}:
+        past = calls.get(last_call)
+        began_ms: float | None = past.at_ms if past is not None else _open_since_ms(ledger, keys, last_call)
+        shown.append(
+            {
+                "call": last_call,
+                "began_at": moment(began_ms) if began_ms is not None else None,
+                "ended_at": None,
+                "outcome": _outcome(past.state) if past is not None else State.SUBMITTING.value,
+                "code": (past.code if past is not None else None) or None,
+                "detail": None,
+                "answer": (past.answer if past is not None else None) or None,
+            }
+        )
+    return shown
+
+
+def _outcome(byte: str) -> str:
+    return _OUTCOMES.get(byte) or BY_BYTE[ord(byte)].value
+
+
+def _open_since_ms(ledger: Ledger, keys: AccountKeys, call: int) -> float | None:
+    with store_errors():
+        at = ledger.server.hget(keys.call(call), "at")
+    return float(at) if at is not None else None
+
+
+def _reports(message: MessageInfo, detail: dict[str, Any]) -> list[dict[str, Any]]:
+    """The report that decided the message's state. A plain delivery leaves no detail behind."""
+    if "at" not in detail and message.state is not State.DELIVERED:
+        return []
+    return [
+        {
+            "state": message.state.value,
+            "code": detail.get("code") or None,
+            "detail": detail.get("detail") or None,
+            "occurred_at": moment(detail["at"]) if detail.get("at") else None,
+            "received_at": message.updated_at,
+            "matched_by": detail.get("matched_by") or None,
+        }
+    ]

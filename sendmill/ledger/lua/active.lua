@@ -1,0 +1,17 @@
+-- include rows.lua
+-- Let an account submit again, or stop it, because a person said so.
+-- KEYS[1] the account's state hash
+-- ARGV[1] active | paused
+-- Returns 1 where an alert of a blocked account was resolved by it.
+
+local now = math.floor(clock_ms())
+redis.call('HSET', KEYS[1], 'state', ARGV[1], 'since_ms', now)
+if ARGV[1] == 'paused' then
+  redis.call('HSET', KEYS[1], 'why', 'by a person')
+  return 0
+end
+redis.call('HDEL', KEYS[1], 'why')
+if redis.call('HDEL', key('alerts'), 'account_blocked') == 0 then return 0 end
+redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'alert', 'code', 'account_blocked',
+  'detail', 'resumed by a person', 'open', '0', 'at', now)
+return 1
