@@ -1,0 +1,151 @@
+"""The push receiver: `python -m workers.push`, listening on `$PORT` (8080) of `$SENDMILL_PUSH_HOST` (all addresses).
+
+Any number may run: they share nothing but Redis. TLS and port 80 are a proxy's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from config.load import load
+from config.logging import configure_logging
+from config.settings import Settings
+from providers import registry
+from sendmill.errors import ConfigError
+from tasks.runtime import connect
+from workers.receiver import Receiver
+
+DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
+DEFAULT_PORT: Final = 8080
+
+IDLE_S: Final = 15.0
+"""A connection that has brought no whole head of a request for so long is closed."""
+
+MOST_CONNECTIONS: Final = 2000
+LINGER_S: Final = 2.0
+"""How long the rest of a refused body is read, so that its sender gets to see the answer."""
+
+STOP_S: Final = 8.0
+"""Requests under way at SIGTERM have so long; storing takes 5 s at most."""
+
+COUNTS_EVERY_S: Final = 10.0
+USAGE_EXIT: Final = 2
+
+_LOOK_EVERY_S: Final = 1.0
+_BACKLOG: Final = 1024
+_LARGEST_PORT: Final = 65535
+
+log = structlog.get_logger(__name__)
+
+
+class _Server(web.Server):
+    """aiohttp's, with an end to the number of connections."""
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+
+
+async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -> None:
+    """Receive pushes until told to stop; then end what is under way.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    server = connect(settings.redis_url)
+    receiver = Receiver(settings, server)
+    runner = runner_of(receiver)
+    await runner.setup()
+    watching: list[asyncio.Task[None]] = []
+    try:
+        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
+        watching = [asyncio.create_task(_watch_redis(receiver)), asyncio.create_task(_tell_counts(receiver))]
+        await stop.wait()
+    finally:
+        for task in watching:
+            task.cancel()
+        await runner.cleanup()
+        await server.aclose()
+    log.info("stopped")
+
+
+def runner_of(receiver: Receiver, *, idle_s: float = IDLE_S) -> web.ServerRunner:
+    """The HTTP server in front of a receiver. aiohttp's own access log is off: its lines hold the tokens."""
+    server = _Server(receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S)
+    return web.ServerRunner(server, shutdown_timeout=STOP_S)
+
+
+async def _watch_redis(receiver: Receiver) -> None:
+    """Say once that Redis is away, and once that it is back."""
+    away = False
+    while True:
+        answers = await receiver.redis_answers()
+        if not answers and not away:
+            log.warning("Redis is away, trying again every second: pushes hear 503 meanwhile")
+        elif answers and away:
+            log.warning("Redis is back")
+        away = not answers
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _tell_counts(receiver: Receiver) -> None:
+    """The access log of what was taken: a line for each push would cost more than the push."""
+    while True:
+        await asyncio.sleep(COUNTS_EVERY_S)
+        for account, answers in receiver.take_counts():
+            log.info("pushes", account=account, answers=answers)
+
+
+def listening_address(environ: Mapping[str, str]) -> tuple[str, int]:
+    """Host and port that the environment asks for.
+
+    Raises:
+        ConfigError: PORT is no port.
+    """
+    text = environ.get("PORT") or str(DEFAULT_PORT)
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port <= _LARGEST_PORT:
+        raise ConfigError(f"environment: PORT is no port: a number up to {_LARGEST_PORT}")
+    return environ.get("SENDMILL_PUSH_HOST") or DEFAULT_HOST, port
+
+
+async def _main(settings: Settings, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, host, port, stop)
+
+
+def main() -> None:
+    """Run until SIGTERM. Exit 2 and one line where the configuration is wrong, 1 where the address is taken."""
+    try:
+        settings = load(None, registry.models(), os.environ)
+        host, port = listening_address(os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"sendmill: {error}\n")
+        raise SystemExit(USAGE_EXIT) from None
+    configure_logging(settings)
+    try:
+        uvloop.run(_main(settings, host, port))
+    except ConfigError as error:
+        sys.stderr.write(f"sendmill: {error}\n")
+        raise SystemExit(USAGE_EXIT) from None
+    except OSError as error:
+        sys.stderr.write(f"sendmill: cannot listen on {host} port {port}: {error.strerror}\n")
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""What vendors push: checked, stored raw, acknowledged. Nothing is folded here; a worker does that within a second.
+
+The address is `/push/<account>/<token>`, by POST or GET. What is not stored is not acknowledged: a full inbox or a
+Redis that is away is answered with 503, so that a vendor that repeats its pushes does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote, unquote_to_bytes
+
+import redis.asyncio
+import structlog
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from config.settings import Settings
+from providers import registry
+from providers.base import Provider, Push
+from sendmill.errors import PushRefused
+from sendmill.ledger.keys import AccountKeys
+from tasks import alerts
+from tasks.inbox import Inbox, InboxFull, Writer, entry_of_push
+
+MAX_BODY_BYTES = 1_000_000
+"""The largest documented push (xioo, 200 numbers) has some kilobytes."""
+
+MAX_BODIES_BYTES = 64_000_000
+"""Bodies that may be in memory at once; more hear 503."""
+
+BODY_S = 10.0
+"""A body that is not here by then is not waited for."""
+
+STORE_S = 5.0
+"""Redis has so long to store; vendors wait 10 s and less."""
+
+RETRY_AFTER_S = 10
+
+_READY_S = 2.0
+_REFUSALS_TOLD_S = 60.0
+_METHODS = frozenset({"GET", "POST"})
+_PARTS = 3  # push, account, token
+
+log = structlog.get_logger(__name__)
+
+
+class _NotTaken(Exception):
+    """A request that is answered without being stored."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Receiving:
+    """An account that vendors may push to."""
+
+    name: str
+    keys: AccountKeys
+    provider: Provider
+    writer: Writer
+
+
+class Receiver:
+    """Answers requests.
+
+    Args:
+        settings: whose accounts with a push_token have an address here.
+        server: where pushes are stored; it need not answer yet.
+    """
+
+    def __init__(self, settings: Settings, server: redis.asyncio.Redis) -> None:
+        self._server = server
+        self._accounts = {
+            name: _receiving(settings, server, name)
+            for name, account in settings.accounts.items()
+            if account.push_token
+        }
+        self._tokens = [
+            (name, hashlib.sha256(token.get_secret_value().encode()).digest())
+            for name in self._accounts
+            for token in settings.accounts[name].push_token
+        ]
+        self._body_bytes = 0
+        self._counted: Counter[tuple[str, int]] = Counter()
+        self._refusal_told_at: dict[str, float] = {}
+
+    @property
+    def accounts(self) -> list[str]:
+        """The accounts that have an address here."""
+        return sorted(self._accounts)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, whatever it is, and count it."""
+        path, _, query = request.raw_path.partition("?")
+        if path in ("/healthz", "/readyz"):
+            return await self._healthy(path)
+        account = "-"
+        try:
+            receiving = self._account_at(path)
+            account = receiving.name
+            response = await self._receive(receiving, request, query)
+        except _NotTaken as refusal:
+            log.info(
+                "push not taken", account=account, status=refusal.status, reason=refusal.reason, peer=request.remote
+            )
+            response = web.Response(status=refusal.status, text=f"{refusal.reason}\n")
+            if refusal.status == web.HTTPServiceUnavailable.status_code:
+                response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        except Exception:
+            log.exception("a push broke the receiver", account=account)
+            response = web.Response(status=500, text="not stored\n")
+        self._counted[account, response.status] += 1
+        return response
+
+    def take_counts(self) -> list[tuple[str, dict[str, int]]]:
+        """What was answered since the last time, by account: answers by status."""
+        counted, self._counted = self._counted, Counter()
+        accounts = sorted({account for account, _ in counted})
+        return [
+            (account, {str(status): many for (name, status), many in sorted(counted.items()) if name == account})
+            for account in accounts
+        ]
+
+    # --- one push ------------------------------------------------------------------------------------------------
+
+    def _account_at(self, path: str) -> Receiving:
+        """The account of an address. Every token is compared, so that the time tells nothing, not even which accounts
+        there are."""
+        parts = path.strip("/").split("/")
+        if len(parts) != _PARTS or parts[0] != "push":
+            raise _NotTaken(404, "no such address")
+        name = unquote(parts[1])
+        given = hashlib.sha256(unquote_to_bytes(parts[2])).digest()
+        found = None
+        for account, expected in self._tokens:
+            if hmac.compare_digest(given, expected) & (account == name):
+                found = account
+        if found is None:
+            raise _NotTaken(404, "no such address")
+        return self._accounts[found]
+
+    async def _receive(self, account: Receiving, request: web.BaseRequest, query: str) -> web.Response:
+        if request.method not in _METHODS:
+            raise _NotTaken(405, "a push comes by POST or GET")
+        size_bytes = request.content_length if request.content_length is not None else MAX_BODY_BYTES
+        if not request.can_read_body:
+            size_bytes = 0
+        if size_bytes > MAX_BODY_BYTES:
+            raise _NotTaken(413, "too large")
+        if self._body_bytes + size_bytes > MAX_BODIES_BYTES:
+            raise _NotTaken(503, "too much at once")
+        self._body_bytes += size_bytes
+        try:
+            push = Push(
+                method=request.method,
+                query=query.encode("utf-8", "surrogateescape"),
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=await _body(request) if size_bytes else b"",
+            )
+            await self._check(account, push)
+            await self._store(account, push)
+        finally:
+            self._body_bytes -= size_bytes
+        ack = account.provider.ack(push)
+        return web.Response(body=ack.body, status=ack.status, content_type=ack.content_type)
+
+    async def _check(self, account: Receiving, push: Push) -> None:
+        """Refuse what does not come from the vendor, or is nothing that it documents."""
+        try:
+            account.provider.authenticate_push(push, datetime.now(UTC))
+            account.provider.pushed(push)
+        except PushRefused as refusal:
+            await self._tell_refusal(account, refusal)
+            raise _NotTaken(400, "not a push of this account's vendor") from None
+        except Exception:
+            # A provider promises to raise nothing else. What it cannot read is stored, and put aside by the folder.
+            log.exception("a push broke its parser", account=account.name)
+
+    async def _tell_refusal(self, account: Receiving, refusal: PushRefused) -> None:
+        """Whoever pushed knows the token: so it is the vendor, and something is set up wrongly."""
+        now = asyncio.get_running_loop().time()
+        if now - self._refusal_told_at.get(account.name, -_REFUSALS_TOLD_S) < _REFUSALS_TOLD_S:
+            return
+        self._refusal_told_at[account.name] = now
+        log.warning("a push was refused", account=account.name, reason=str(refusal))
+        try:
+            async with asyncio.timeout(_READY_S):
+                detail = f"a push was refused: {refusal}"
+                await alerts.open_alert(self._server, account.keys, alerts.UNREADABLE_REPORT, detail)
+        except (RedisError, OSError, TimeoutError):
+            self._refusal_told_at.pop(account.name, None)
+
+    async def _store(self, account: Receiving, push: Push) -> None:
+        try:
+            async with asyncio.timeout(STORE_S):
+                await account.writer.store(entry_of_push(push))
+        except InboxFull:
+            raise _NotTaken(503, "the inbox is full") from None
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("a push was not stored", account=account.name, error=type(error).__name__)
+            raise _NotTaken(503, "not stored") from None
+
+    # --- health --------------------------------------------------------------------------------------------------
+
+    async def redis_answers(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self._server.ping()
+        except (RedisError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _healthy(self, path: str) -> web.Response:
+        if path == "/healthz" or await self.redis_answers():
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="Redis is away\n")
+
+
+def _receiving(settings: Settings, server: redis.asyncio.Redis, name: str) -> Receiving:
+    keys = AccountKeys(settings.namespace, name)
+    provider = registry.build(name, settings.accounts[name])
+    return Receiving(name, keys, provider, Writer(Inbox(server, keys)))
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.content.iter_any():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    raise _NotTaken(413, "too large")
+    except TimeoutError:
+        raise _NotTaken(408, "the body did not come in time") from None
+    return bytes(body)
