@@ -47,8 +47,8 @@ def interrupts_put_off() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for held, handler in before.items():
+            signal.signal(held, handler)
     if arrived:
         first, frame = arrived[0]
         before[first](first, frame)
