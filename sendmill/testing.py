@@ -345,7 +345,7 @@ def sendmill_outbox(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 
     fake = FakeClient()
     for name in _REDIRECTED:
-        monkeypatch.setattr(Client, name, _as_method(getattr(fake, name)), raising=False)
+        monkeypatch.setattr(Client, name, _as_method(getattr(fake, name)))
     if not os.environ.get(REDIS_URL):
         monkeypatch.setenv(REDIS_URL, _NOWHERE)
     return fake

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from sendmill.cli.connection import connected
 from sendmill.cli.output import cell, console, fields_of, json_option, number, print_json, reveal_option
 from sendmill.cli.times import parse_since
+from sendmill.errors import StoreError
 from sendmill.messages import AnyEvent, ReplyEvent, ReportEvent
+
+if TYPE_CHECKING:
+    from sendmill.client import Client
 
 KINDS = ("report", "reply", "alert")
 _POLL_S = 1.0
@@ -30,7 +36,12 @@ def events(
     client = connected(context)
     for event in client.events(group, kinds=kinds or None, block_s=None if follow else 0):
         _print(event, as_json=as_json, reveal=reveal)
-        event.ack()
+        try:
+            event.ack()
+        except StoreError as error:
+            if not follow:
+                raise
+            click.echo(f"sendmill: {event.id} will come again: {error}", err=True)
 
 
 @click.command()
@@ -43,17 +54,28 @@ def replies(context: click.Context, *, follow: bool, since: str | None, as_json:
     """Show replies from handsets, with the messages that they answer."""
     client = connected(context)
     after: datetime | None = None if since is None else parse_since(since)
+    for reply in _followed(client, after) if follow else client.replies(since=after):
+        _print(reply, as_json=as_json, reveal=reveal)
+
+
+def _followed(client: Client, after: datetime | None) -> Iterator[ReplyEvent]:
+    """Replies as they come, each once; a Redis that goes away is waited for."""
     seen: set[str] = set()
+    away = False
     while True:
-        for reply in client.replies(since=after):
-            if reply.id in seen:
-                continue
-            _print(reply, as_json=as_json, reveal=reveal)
-            if after is None or reply.received_at > after:
-                after, seen = reply.received_at, set()
-            seen.add(reply.id)
-        if not follow:
-            return
+        try:
+            for reply in client.replies(since=after):
+                if reply.id in seen:
+                    continue
+                yield reply
+                if after is None or reply.received_at > after:
+                    after, seen = reply.received_at, set()
+                seen.add(reply.id)
+            away = False
+        except StoreError as error:
+            if not away:
+                click.echo(f"sendmill: waiting: {error}", err=True)
+            away = True
         time.sleep(_POLL_S)
 
 

@@ -18,7 +18,7 @@ from sendmill.cli import cli
 from sendmill.cli import jobs as jobs_module
 from sendmill.cli import send as send_module
 from sendmill.errors import BadCredentials, StoreError
-from sendmill.messages import AccountInfo, AlertEvent, Balance, JobStatus, Sms
+from sendmill.messages import AccountInfo, AlertEvent, Balance, JobStatus, ReplyEvent, Sms
 from sendmill.testing import FakeClient
 
 GOOD = "+85298882844"
@@ -434,6 +434,49 @@ def test_replies_are_shown_as_often_as_asked(desk: Desk) -> None:
     for _ in range(2):
         assert ["yes"] == [reply["text"] for reply in objects(run(desk, "replies", "--json"))]
     assert "" == run(desk, "replies", "--since", (NOW + timedelta(days=1)).isoformat()).stdout
+
+
+def test_replies_are_followed_each_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of one moment; a store that goes away is waited for, and said once."""
+    desk.reply(GOOD, "one")
+    pauses = [lambda: desk.reply(GOOD, "two"), None, None, lambda: desk.reply(OTHER, "three")]
+    away = iter([False, False, True, True, False])
+    replies = desk.replies
+
+    def some(since: datetime | None = None) -> Iterator[ReplyEvent]:
+        if next(away):
+            raise StoreError("Redis is away")
+        return replies(since)
+
+    def pause(_: float) -> None:
+        if not pauses:
+            raise KeyboardInterrupt
+        happens = pauses.pop(0)
+        if happens is not None:
+            happens()
+
+    monkeypatch.setattr(desk, "replies", some)
+    monkeypatch.setattr("sendmill.cli.events.time.sleep", pause)
+    result = run(desk, "replies", "--follow", "--json")
+    assert ["one", "two", "three"] == [reply["text"] for reply in objects(result)]
+    said = [line for line in result.stderr.splitlines() if line]
+    assert (["sendmill: waiting: Redis is away", "sendmill: interrupted"], 130) == (said, result.exit_code)
+
+
+def test_an_event_that_cannot_be_acknowledged_comes_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower says so and goes on; without --follow it is an error."""
+
+    def away() -> None:
+        raise StoreError("Redis is away")
+
+    event = AlertEvent(id="9-0", received_at=NOW, code="gap", detail="5 entries", acknowledge=away)
+    monkeypatch.setattr(desk, "events", lambda *_, **__: iter([event, event]))
+    followed = run(desk, "events", "--follow")
+    assert (["sendmill: 9-0 will come again: Redis is away"] * 2, 0) == (
+        followed.stderr.splitlines(),
+        followed.exit_code,
+    )
+    assert 1 == run(desk, "events").exit_code
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------

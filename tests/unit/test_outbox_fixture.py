@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import getmembers, signature
+
 import pytest
 
-from sendmill import Client, Sms
+from sendmill import Client, Sms, testing
 from sendmill.client import REDIS_URL
 from sendmill.testing import FakeClient, sendmill_outbox
 
@@ -34,3 +36,16 @@ def test_every_client_of_the_application_sends_into_the_outbox(
 def test_the_outbox_is_empty_again_for_the_next_test(sendmill_outbox: FakeClient) -> None:
     """Nothing of another test is seen."""
     assert [] == sendmill_outbox.sent
+
+
+@pytest.mark.parametrize("name", testing._REDIRECTED)
+def test_the_fake_takes_what_the_client_takes(name: str) -> None:
+    """The same parameters by the same names."""
+    assert signature(getattr(Client, name)).parameters.keys() == signature(getattr(FakeClient, name)).parameters.keys()
+
+
+def test_nothing_of_the_client_passes_by_the_fake() -> None:
+    """What is not redirected concerns accounts, which an application does not steer."""
+    public = {name for name, _ in getmembers(Client, callable) if not name.startswith("_")}
+    accounts = {"accounts", "pause", "resume", "limit", "balance"}
+    assert {"from_env", "close", *accounts} == public - {*testing._REDIRECTED}
