@@ -25,6 +25,7 @@ from sendmill.errors import ConfigError
 from tasks import balance, plan, poll, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
 from workers.process import WorkerProcess
+from workers.wakeups import WakeUp
 
 DRAIN_TIMEOUT_S = 150.0
 """Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
@@ -49,7 +50,7 @@ process = WorkerProcess(app, settings)
 
 
 def _task(name: str) -> Callable[[Callable[_Args, None]], Callable[_Args, None]]:
-    decorate: Callable[[Callable[_Args, None]], Callable[_Args, None]] = app.task(name=name, ignore_result=True)
+    decorate: Callable[[Callable[_Args, None]], Callable[_Args, None]] = app.task(name=name, base=WakeUp)
     return decorate
 
 
