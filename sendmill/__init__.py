@@ -20,6 +20,7 @@ from sendmill.errors import (
     KeyConflict,
     NoSuchJob,
     NotEncodable,
+    ProviderError,
     SenderNotAllowed,
     SendmillError,
     StoreError,
@@ -47,12 +48,14 @@ from sendmill.messages import (
 from sendmill.states import State
 
 if TYPE_CHECKING:
+    from sendmill.async_client import AsyncClient
     from sendmill.client import Client
 
 __all__ = [
     "AccountInfo",
     "AlertEvent",
     "AnyEvent",
+    "AsyncClient",
     "Balance",
     "CancelResult",
     "Client",
@@ -70,6 +73,7 @@ __all__ = [
     "MessageInfo",
     "NoSuchJob",
     "NotEncodable",
+    "ProviderError",
     "Refusal",
     "ReplyEvent",
     "ReportEvent",
@@ -84,7 +88,7 @@ __all__ = [
     "UnsupportedFeature",
 ]
 
-_LAZY = {"Client": "sendmill.client"}
+_LAZY = {"Client": "sendmill.client", "AsyncClient": "sendmill.async_client"}
 """redis-py takes longer to import than all the rest: an application that only builds messages need not wait for it."""
 
 

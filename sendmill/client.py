@@ -21,7 +21,6 @@ from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.messages import (
     AccountInfo,
-    AnyEvent,
     Balance,
     CancelResult,
     Job,
@@ -72,16 +71,7 @@ class Client:
         Raises:
             ConfigError: SENDMILL_REDIS_URL is not set.
         """
-        url = os.environ.get(REDIS_URL)
-        if not url:
-            raise ConfigError(
-                f"{REDIS_URL} is not set: give the URL of the workers' Redis, such as redis://host:6379/0"
-            )
-        return cls(
-            url,
-            namespace=os.environ.get(NAMESPACE) or "sendmill",
-            broker_url=os.environ.get(BROKER_URL) or None,
-        )
+        return cls(**environment())
 
     def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
         """Hand a job over. When this returns, Redis has all of it.
@@ -160,9 +150,7 @@ class Client:
 
     # --- what is told ----------------------------------------------------------------------------------------------
 
-    def events(
-        self, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None
-    ) -> Iterator[AnyEvent]:
+    def events(self, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None) -> EventReader:
         """Reports, replies and alerts as they come, each at least once to one consumer of the group.
 
         A new group starts at the oldest entry that is kept. Say `event.ack()` when an event has been dealt with: what
@@ -178,7 +166,7 @@ class Client:
             InvalidOption: the group's name or a kind cannot be used.
             StoreError: while iterating with `block_s`: Redis is away.
         """
-        return iter(EventReader(self._ledger, group, kinds=kinds, block_s=block_s))
+        return EventReader(self._ledger, group, kinds=kinds, block_s=block_s)
 
     def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
         """Replies that are kept, oldest first, those received since a time (aware) where one is given.
@@ -257,6 +245,22 @@ class Client:
                 f"durability fsync needs a Redis with appendfsync always, and this one has "
                 f"{found.get('appendfsync') or 'none'}: change it there, or send with durability process"
             )
+
+
+def environment() -> dict[str, Any]:
+    """The arguments of a client as the environment gives them.
+
+    Raises:
+        ConfigError: SENDMILL_REDIS_URL is not set.
+    """
+    url = os.environ.get(REDIS_URL)
+    if not url:
+        raise ConfigError(f"{REDIS_URL} is not set: give the URL of the workers' Redis, such as redis://host:6379/0")
+    return {
+        "url": url,
+        "namespace": os.environ.get(NAMESPACE) or "sendmill",
+        "broker_url": os.environ.get(BROKER_URL) or None,
+    }
 
 
 def _state(state: State | str | None) -> State | None:

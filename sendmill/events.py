@@ -62,8 +62,8 @@ class Run(msgspec.Struct, array_like=True, frozen=True):
 _RUNS = msgspec.msgpack.Decoder(list[Run])
 
 
-class EventReader:
-    """An iterator over a group's events. One thread reads; `ack` may be called from any.
+class EventReader(Iterator[AnyEvent]):
+    """An iterator over a group's events. One thread reads; `ack` and `close` may be called from any.
 
     Args:
         ledger: where the streams are.
@@ -90,15 +90,24 @@ class EventReader:
         self._lock = threading.Lock()
         self._kept_at = 0.0
         self._away = False
+        self._closed = False
+        self._told = self._events()
 
     @property
     def ready(self) -> bool:
         """True where the next event needs no wait."""
         return bool(self._entries or self._losses)
 
-    def __iter__(self) -> Iterator[AnyEvent]:
+    def __next__(self) -> AnyEvent:
+        return next(self._told)
+
+    def close(self) -> None:
+        """End the iterator: within a second, where another thread waits in it."""
+        self._closed = True
+
+    def _events(self) -> Iterator[AnyEvent]:
         quiet_since = time.monotonic()
-        while True:
+        while not self._closed:
             self._surviving(self._look, quiet_since)
             if self.ready:
                 yield from self._given(quiet_since)
@@ -117,9 +126,9 @@ class EventReader:
         self._entries.extend(looked.entries)
         self._losses.extend(looked.losses)
 
-    def _surviving(self, step: Callable[[], _Result], quiet_since: float) -> _Result:
+    def _surviving(self, step: Callable[[], _Result], quiet_since: float) -> _Result | None:
         """Run a step, again and again while Redis is away and there is time."""
-        while True:
+        while not self._closed:
             try:
                 result = step()
             except StoreError as error:
@@ -132,6 +141,7 @@ class EventReader:
             else:
                 self._away = False
                 return result
+        return None
 
     def _given(self, quiet_since: float) -> Iterator[AnyEvent]:
         while self._losses:
@@ -140,9 +150,11 @@ class EventReader:
                 yield self._gap(losses)
         while self._entries:
             entry = self._entries[0]
-            events = self._surviving(partial(self._events, entry), quiet_since)
-            for event in events:
+            events = self._surviving(partial(self._events_of, entry), quiet_since)
+            for event in events or ():
                 self._surviving(self._keep, quiet_since)
+                if self._closed:
+                    return
                 yield event
             self._entries.popleft()
 
@@ -159,7 +171,7 @@ class EventReader:
 
     # --- taking entries apart ------------------------------------------------------------------------------------
 
-    def _events(self, entry: Entry) -> Iterator[AnyEvent]:
+    def _events_of(self, entry: Entry) -> Iterator[AnyEvent]:
         kind = entry.fields["kind"].decode()
         if kind not in self._kinds:
             self._log.acknowledge(entry.account, [entry.entry_id])
