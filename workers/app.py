@@ -24,8 +24,8 @@ from providers import registry
 from sendmill.errors import ConfigError
 from tasks import balance, plan, poll, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
+from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
-from workers.wakeups import WakeUp
 
 DRAIN_TIMEOUT_S = 150.0
 """Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
@@ -50,7 +50,7 @@ process = WorkerProcess(app, settings)
 
 
 def _task(name: str) -> Callable[[Callable[_Args, None]], Callable[_Args, None]]:
-    decorate: Callable[[Callable[_Args, None]], Callable[_Args, None]] = app.task(name=name, base=WakeUp)
+    decorate: Callable[[Callable[_Args, None]], Callable[_Args, None]] = app.task(name=name, ignore_result=True)
     return decorate
 
 
