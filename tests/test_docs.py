@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from config.load import load
 from config.procfile import processes
 from providers.base import Call, Message, Provider, Push, Response
 from providers.registry import models
 from sendmill.cli.app import cli
+from sendmill.client import Client
 from sendmill.errors import OutcomeUnknown
 from sendmill.states import State
 from sendmill.testing import FakeClient, sendmill_outbox
@@ -26,6 +28,7 @@ __all__ = ["sendmill_outbox"]  # a fixture is found by its name; installed, the 
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTED_URL = "redis://127.0.0.1:6379/0"
 PEOPLE = "to,name,order\n+85298882844,Ada,A-1\n+8613800138000,王小明,A-2\n12,Nobody,A-3\n"
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -111,6 +114,40 @@ def test_the_first_example_sends_what_it_says(
         ("+8613800138000", "王小明, your order A-2 has left."),
     ] == [(message.to, message.text) for message in outbox.sent]
     assert "row 3 is not sent: invalid_number" in capsys.readouterr().out
+
+
+def test_the_first_commands_send_what_the_first_example_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twins in the shell hand over the same jobs."""
+    blocks = list(_blocks(ROOT / "README.md"))
+    python = next(block for block in blocks if block.language == "python")
+    shell = next(block for block in blocks if block.language == "sh" and "sendmill send" in block.text)
+    (tmp_path / "people.csv").write_text(PEOPLE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    by_code, by_shell = FakeClient(), FakeClient()
+    monkeypatch.setattr("sendmill.Client", lambda _url: by_code, raising=False)
+    _run(python)
+    for line in shell.text.splitlines():
+        if line.startswith("sendmill send"):
+            ran = CliRunner().invoke(cli, shlex.split(line)[1:], obj=lambda: by_shell)
+            assert 0 == ran.exit_code, ran.output
+    assert [(sent.to, sent.text, sent.options) for sent in by_code.sent] == [
+        (sent.to, sent.text, sent.options) for sent in by_shell.sent
+    ]
+    assert 3 == len(by_shell.sent)
+
+
+def test_the_first_example_runs_on_a_real_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    """The same against Redis itself: without workers the job waits there, whole."""
+    python = next(block for block in _blocks(ROOT / "README.md") if block.language == "python")
+    (tmp_path / "people.csv").write_text(PEOPLE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert python.text.count(DOCUMENTED_URL) == 1
+    scope = _run(python._replace(text=python.text.replace(DOCUMENTED_URL, redis_url)))
+    with Client(redis_url) as client:
+        assert {State.ACCEPTED: 1} == client.status(scope["code"].id).states
+        assert {State.ACCEPTED: 2, State.FAILED: 1} == client.status(scope["campaign"].id).states
 
 
 def test_the_example_provider_works() -> None:
