@@ -55,12 +55,12 @@ async def tell(matcher: Matcher, heard: Sequence[HeardReply]) -> int:
 
 def _told(
     tag: str, heard: HeardReply, message_id: str, matched_by: str
-) -> tuple[bytes, int, str, str, str, str, str, str, str]:
+) -> tuple[str, int, str, str, str, str, str, str, str]:
     reply = heard.reply
     occurred = str(milliseconds(reply.occurred_at) or "")
     digest = hashlib.blake2b(
         msgspec.msgpack.encode((reply.number, reply.text, occurred)), digest_size=_DIGEST_BYTES, key=tag.encode()
-    ).digest()
+    ).hexdigest()
     same_ms = SAME_REPLY_MS if occurred else SAME_WITHOUT_TIME_MS
     return (
         digest,
