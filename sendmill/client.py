@@ -9,6 +9,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from sendmill.admin import ask_balance, read_accounts, set_active, set_limit
 from sendmill.errors import ConfigError, InvalidOption
 from sendmill.events import EventReader
@@ -273,6 +275,10 @@ def _state(state: State | str | None) -> State | None:
 
 
 def _meta(content: Content, options: SendOptions, now_ms: int) -> JobMeta:
+    try:
+        msgspec.msgpack.encode(options.vendor)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidOption(f"vendor has a value that cannot be stored: {error}") from None
     at_ms = int(options.at.timestamp() * 1000) if options.at is not None else None
     fields = Template(content.text).fields if isinstance(content, TemplateSms) else None
     return JobMeta(

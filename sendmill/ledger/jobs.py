@@ -154,7 +154,7 @@ class _Writer:
             self._bytes += sum(len(value) for values in batch.values for value in values)
         for row in batch.refused:
             self._refused.append(row)
-            self._out.append((row.row, row.to, row.state.value, row.code, row.reason))
+            self._out.append((row.row, _storable(row.to), row.state.value, row.code, _storable(row.reason)))
             if row.state is State.SUPPRESSED:
                 self._suppressed += 1
             else:
@@ -215,6 +215,11 @@ class _Writer:
                 return Uploaded(known or "", total, self._accepted, self._refused, known=known)
             case _:
                 return Uploaded(meta.job, total, self._accepted, self._refused)
+
+
+def _storable(shown: str) -> str:
+    """What was given as a recipient may be anything, half of a surrogate pair too, which no encoding has."""
+    return shown.encode("utf-8", "replace").decode("utf-8")
 
 
 def _identity(meta: JobMeta) -> bytes:

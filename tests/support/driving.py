@@ -1,0 +1,92 @@
+"""A job led step by step, without a vendor: what a drain and a report would do is done by the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from config.settings import Route, Settings
+from providers import registry
+from sendmill.client import Client
+from simulator.vendor_accounts import five_accounts
+from tasks.outbox import CallOutcome, CallRows, Claimed, Folding
+from tasks.plan import plan
+from tasks.runtime import Runtime
+
+NO_VENDOR = "http://127.0.0.1:9"
+LANES = ("otp", "normal", "bulk")
+
+
+class Driven:
+    """A worker process that does only what it is told, and a client beside it."""
+
+    def __init__(self, runtime: Runtime, client: Client) -> None:
+        self.runtime = runtime
+        self.client = client
+
+    async def plan(self, job: str) -> None:
+        """Plan a job."""
+        await plan(self.runtime, job)
+
+    async def claim(self, account: str) -> Claimed:
+        """Lease the account's next slice."""
+        (claimed,) = await self.runtime.accounts[account].outbox.claim(1, LANES)
+        return claimed
+
+    async def begin(self, account: str, claimed: Claimed, first: int = 0, last: int | None = None) -> int:
+        """Put rows of a leased slice on the wire, all by default; returns the call's number."""
+        outbox = self.runtime.accounts[account].outbox
+        last = claimed.slice.header.rows - 1 if last is None else last
+        call = CallRows(
+            await outbox.next_call_number(), last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]]
+        )
+        grant = await outbox.begin([call], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
+        assert "ok" == grant.why
+        return call.number
+
+    async def finish(self, account: str, call: int, state: str = "s", **outcome: Any) -> None:
+        """Write what became of a call."""
+        await self.runtime.accounts[account].outbox.finish([CallOutcome(call, state, **outcome)])
+
+    async def submit(self, account: str, first: int = 0, last: int | None = None, **outcome: Any) -> Claimed:
+        """The account's next slice, rows of it accepted by the vendor in one call."""
+        claimed = await self.claim(account)
+        await self.finish(account, await self.begin(account, claimed, first, last), **outcome)
+        return claimed
+
+    async def report(self, account: str, claimed: Claimed, offset: int, state: str, **report: Any) -> int:
+        """A delivery report on a row."""
+        (changed,) = await self.runtime.accounts[account].outbox.fold(
+            [Folding(claimed.slice_id, offset, 0, state, **report)]
+        )
+        return changed
+
+
+@asynccontextmanager
+async def driven(
+    redis_url: str, namespace: str, accounts: Iterable[str] = ("hk",), **changes: Mapping[str, object]
+) -> AsyncIterator[Driven]:
+    """Accounts of the example vendors, published; a route leads everything to the first, and names both by name."""
+    models = registry.models()
+    settings_of = {}
+    for name in accounts:
+        values = five_accounts(NO_VENDOR)[name] | dict(changes.get(name, {}))
+        settings_of[name] = models[str(values["provider"])].model_validate(values)
+    settings = Settings(
+        redis_url=redis_url,
+        namespace=namespace,
+        accounts=settings_of,
+        routes=(Route(prefix="", accounts=list(settings_of)),),
+    )
+    runtime = await Runtime.open(settings, lambda name, args: None, stopping=lambda: False)
+    with Client(redis_url, namespace=namespace) as client:
+        try:
+            yield Driven(runtime, client)
+        finally:
+            await runtime.close()
+
+
+def numbers(count: int, *, first: int = 0) -> list[str]:
+    """Valid Hong Kong mobiles, all different."""
+    return [f"+8529{1_000_000 + number:07d}" for number in range(first, first + count)]
