@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import Final
 
 from simulator import stamps
 from simulator.accessyou import Accessyou
@@ -22,8 +23,11 @@ from simulator.pushing import Pusher
 from simulator.settings import Settings
 from simulator.sms467890 import Sms467890
 from simulator.smsadmin import Smsadmin
+from simulator.vendor import Vendor
 from simulator.world import World
 from simulator.xioo import Xioo
+
+VENDORS: Final[tuple[type[Vendor], ...]] = (Accessyou, Xioo, Smsadmin, Ihuyi, Sms467890)
 
 _TICK_S = 0.02
 _FILE_EVERY_S = 0.5
@@ -35,7 +39,7 @@ def build_world(settings: Settings) -> World:
     """A world with the five vendors and what the settings say."""
     fates = Fates(settings.delay_ms, settings.jitter_ms)
     world = World(fates, Faults(settings.seed), Pusher(settings.push_connections))
-    world.open_vendors([Accessyou, Xioo, Smsadmin, Ihuyi, Sms467890])
+    world.open_vendors(list(VENDORS))
     for given in settings.accounts:
         options = world.vendors[given["vendor"]].options
         account = Account.from_mapping(given, options)

@@ -21,6 +21,7 @@ _INVALID_ROWS: Final = 300
 _REPEATED_ROWS: Final = 300
 _SECOND_TEXTS: Final = 100
 _EMOJI_SHARE: Final = 0.04
+_E164_SHARE: Final = 0.9
 
 
 class Person(NamedTuple):
@@ -134,7 +135,7 @@ def _living_at(place: Place, dice: random.Random) -> Iterator[Person]:
 
 def _written(country: str, number: str, dice: random.Random) -> str:
     """Mostly as E.164, now and then as people write it."""
-    if dice.random() < 0.9:
+    if dice.random() < _E164_SHARE:
         return f"+{country}{number}"
     middle = len(number) // 2
     return f"+{country} {number[:middle]}{dice.choice(' -')}{number[middle:]}"
