@@ -214,7 +214,8 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
     Raises:
         StoreError: Redis is away.
     """
-    earliest: float | str = since.timestamp() * 1000 if since is not None else "-inf"
+    # Jobs know their milliseconds only: one that was made within the same counts.
+    earliest: int | str = int(since.timestamp() * 1000) if since is not None else "-inf"
     read = 0
     while True:
         with store_errors():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,10 @@ from tasks.runtime import Runtime
 
 NO_VENDOR = "http://127.0.0.1:9"
 LANES = ("otp", "normal", "bulk")
+
+
+class NotGrantedError(Exception):
+    """The gate let nothing through; the text says why."""
 
 
 class Driven:
@@ -42,7 +46,8 @@ class Driven:
             await outbox.next_call_number(), last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]]
         )
         grant = await outbox.begin([call], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
-        assert "ok" == grant.why
+        if grant.why != "ok":
+            raise NotGrantedError(f"{grant.why} {grant.reason}")
         return call.number
 
     async def finish(self, account: str, call: int, state: str = "s", **outcome: Any) -> None:
@@ -79,12 +84,16 @@ async def driven(
         accounts=settings_of,
         routes=(Route(prefix="", accounts=list(settings_of)),),
     )
-    runtime = await Runtime.open(settings, lambda name, args: None, stopping=lambda: False)
+    runtime = await Runtime.open(settings, _woken_nobody, stopping=lambda: False)
     with Client(redis_url, namespace=namespace) as client:
         try:
             yield Driven(runtime, client)
         finally:
             await runtime.close()
+
+
+def _woken_nobody(_task: str, _arguments: Sequence[Any]) -> None:
+    """Wake-ups go nowhere: the test says when what happens."""
 
 
 def numbers(count: int, *, first: int = 0) -> list[str]:
