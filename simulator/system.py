@@ -192,6 +192,7 @@ class System:
             "SENDMILL_CONFIG": str(self.folder / "sendmill.toml"),
             "SENDMILL_REDIS_URL": self.redis_url,
             "SENDMILL_NAMESPACE": self.namespace,
+            "SENDMILL_STATE_DIR": str(self.folder / "state"),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }

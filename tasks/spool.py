@@ -1,4 +1,4 @@
-"""What a poll brought while Redis took nothing: on disk until it does, because the vendor has it no more.
+"""What a poll or push brought while Redis took nothing: on disk until it does, because the vendor has it no more.
 
 A file for each answer under `<state folder>/spool/<namespace>/<account>/`, written under another name, synced and then
 renamed, so that a file with this ending is always whole. Whoever folds on this machine brings it back.
@@ -7,8 +7,10 @@ renamed, so that a file with this ending is always whole. Whoever folds on this 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,9 @@ FOLDER_VARIABLE: Final = "SENDMILL_STATE_DIR"
 
 DEFAULT_FOLDER: Final = Path("var")
 """Beside the code, where every process of a checkout finds it."""
+
+LEAST_FREE_BYTES: Final = 256_000_000
+"""The spool leaves this much of the disk to others: to Redis, whose AOF may lie there, above all."""
 
 _ENDING: Final = ".answer"
 _UNREADABLE_ENDING: Final = ".unreadable"
@@ -52,7 +57,7 @@ class Spool:
         """Keep an entry; on disk when this returns.
 
         Raises:
-            OSError: the disk does not take it either.
+            OSError: the disk does not take it either, or so much lies here that it would.
         """
         await asyncio.to_thread(self._write, entry)
 
@@ -79,6 +84,8 @@ class Spool:
 
     def _write(self, entry: Entry) -> None:
         self._folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+        if shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "too little of the disk is free")
         name = f"{entry.at_ms:015d}-{secrets.token_hex(4)}"
         new = self._folder / f"{name}.new"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

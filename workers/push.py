@@ -6,6 +6,7 @@ Any number may run: they share nothing but Redis. TLS and port 80 are a proxy's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Final
 import structlog
 import uvloop
 from aiohttp import web
+from redis.exceptions import RedisError
 
 from config.load import load
 from config.logging import configure_logging
@@ -96,6 +98,9 @@ async def _watch_redis(receiver: Receiver) -> None:
         elif answers and away:
             log.warning("Redis is back")
         away = not answers
+        if answers:
+            with contextlib.suppress(RedisError, OSError):
+                await receiver.bring_back()
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

@@ -1,7 +1,8 @@
 """What vendors push: checked, stored raw, acknowledged. Nothing is folded here; a worker does that within a second.
 
 The address is `/push/<account>/<token>`, by POST or GET. What is not stored is not acknowledged: a full inbox or a
-Redis that is away is answered with 503, so that a vendor that repeats its pushes does.
+Redis that is away is answered with 503, so that a vendor that repeats its pushes does. Most vendors never repeat one,
+so such a push is kept on disk as well until Redis takes it. One that then comes twice is folded twice: no harm.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sendmill.errors import PushRefused
 from sendmill.ledger.keys import AccountKeys
 from tasks import alerts
 from tasks.inbox import Inbox, InboxFull, Writer, entry_of_push
+from tasks.spool import Spool
 
 MAX_BODY_BYTES = 1_000_000
 """The largest documented push (xioo, 200 numbers) has some kilobytes."""
@@ -65,7 +67,9 @@ class Receiving:
     name: str
     keys: AccountKeys
     provider: Provider
+    inbox: Inbox
     writer: Writer
+    spool: Spool
 
 
 class Receiver:
@@ -203,10 +207,28 @@ class Receiver:
             async with asyncio.timeout(STORE_S):
                 await account.writer.store(entry_of_push(push))
         except InboxFull:
+            await self._spool(account, push)
             raise _NotTaken(503, "the inbox is full") from None
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("a push was not stored", account=account.name, error=type(error).__name__)
+            log.debug("a push was not stored", account=account.name, error=type(error).__name__)
+            await self._spool(account, push)
             raise _NotTaken(503, "not stored") from None
+
+    async def _spool(self, account: Receiving, push: Push) -> None:
+        try:
+            await account.spool.write(entry_of_push(push))
+        except OSError as error:
+            log.error("a push was lost unless its vendor repeats it", account=account.name, error=type(error).__name__)  # noqa: TRY400 - the disk's error says all
+
+    async def bring_back(self) -> None:
+        """Store what lies on disk, once Redis answers again.
+
+        Raises:
+            redis.RedisError: Redis is away again.
+        """
+        for account in self._accounts.values():
+            while await account.spool.bring_back(account.inbox):
+                pass
 
     # --- health --------------------------------------------------------------------------------------------------
 
@@ -228,7 +250,8 @@ class Receiver:
 def _receiving(settings: Settings, server: redis.asyncio.Redis, name: str) -> Receiving:
     keys = AccountKeys(settings.namespace, name)
     provider = registry.build(name, settings.accounts[name])
-    return Receiving(name, keys, provider, Writer(Inbox(server, keys)))
+    inbox = Inbox(server, keys)
+    return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name))
 
 
 async def _body(request: web.BaseRequest) -> bytes:
