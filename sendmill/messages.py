@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from sendmill.states import State
 
@@ -148,9 +148,9 @@ class Event:
     account: str | None = None
     occurred_at: datetime | None = None
     received_at: datetime
-    acknowledge: Callable[[], object] | None = field(default=None, repr=False, compare=False)
+    acknowledge: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
-    def ack(self) -> object:
+    def ack(self) -> Any:
         """Say that the event has been dealt with: its group will not see it again.
 
         From `AsyncClient` the result is a coroutine: await it.
