@@ -25,15 +25,27 @@ async def test_one_message_reaches_the_vendor_and_is_submitted(
 
 
 @pytest.mark.parametrize(
-    ("account", "rows", "calls"),
-    [("hk", 100_000, 5), ("bulk", 100_000, 20), ("mainland", 100_000, 100), ("world", 200, 200)],
+    ("account", "changes", "rows", "calls"),
+    [
+        ("hk", {}, 100_000, 5),
+        ("bulk", {}, 100_000, 20),
+        ("mainland", {"method": "post"}, 100_000, 100),
+        ("mainland", {"method": "get"}, 100_000, 1_000),
+        ("world", {}, 500, 500),
+    ],
 )
 async def test_a_broadcast_takes_no_more_calls_than_the_vendor_needs(
-    simulator: Simulator, redis_url: str, namespace: str, account: str, rows: int, calls: int
+    simulator: Simulator,
+    redis_url: str,
+    namespace: str,
+    account: str,
+    changes: dict[str, object],
+    rows: int,
+    calls: int,
 ) -> None:
     """Rows of one text travel together, up to the vendor's largest call."""
     numbers = hong_kong(rows) if account in ("hk", "world") else mainland(rows)
-    async with flow(settings_for(simulator, redis_url, namespace, [account])) as one:
+    async with flow(settings_for(simulator, redis_url, namespace, [account], **{account: changes})) as one:
         job = await one.send(Sms("Sale today", numbers), account=account, lane="bulk", signature="【Acme】")
         await one.drain(account)
         assert {State.SUBMITTED: rows} == await one.states(job)

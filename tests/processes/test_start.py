@@ -1,0 +1,101 @@
+"""How processes start: on a wrong file not at all, with one line; without Redis they wait for it, with one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from config import procfile
+from sendmill.ledger.keys import JobKeys
+from simulator import toml
+from simulator.embedded import EmbeddedValkey
+from simulator.vendor_accounts import five_accounts
+
+ROOT = procfile.PATH.parent
+KINDS = list(procfile.processes())
+START_S = 60.0
+
+
+def _environment(config: Path, redis_url: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SENDMILL_")}
+    return procfile.environment(kept) | {
+        "SENDMILL_CONFIG": str(config),
+        "SENDMILL_REDIS_URL": redis_url,
+        "PYTHONPATH": str(ROOT),
+        "PORT": "0",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_file_is_one_line_and_nothing_starts(kind: str, tmp_path: Path) -> None:
+    """Every process of the Procfile names file, line, key and mend, and ends with 2. No secret is told."""
+    config = tmp_path / "sendmill.toml"
+    text = toml.dump({"accounts": {"mainland": five_accounts("http://127.0.0.1:9")["mainland"]}, "routes": []})
+    config.write_text(text.replace("uid =", "uidd ="), "utf-8")
+    ended = subprocess.run(
+        procfile.argv(kind),
+        cwd=ROOT,
+        env=_environment(config, "redis://127.0.0.1:9/0"),
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert 2 == ended.returncode
+    (line,) = ended.stderr.strip().splitlines()
+    line_number = text.replace("uid =", "uidd =").splitlines().index('uidd = "demo"') + 1
+    assert f"{config}:{line_number}" in line
+    assert "uidd" in line
+    assert "smsadmin-secret" not in line
+    assert "" == ended.stdout
+
+
+@pytest.mark.parametrize("kind", ["worker_send", "worker_work", "push"])
+def test_a_process_waits_for_redis_with_one_line(kind: str, tmp_path: Path) -> None:
+    """Redis is away at the start: said once, and the process is there when Redis is."""
+    config = tmp_path / "sendmill.toml"
+    config.write_text(toml.dump({"accounts": five_accounts("http://127.0.0.1:9"), "routes": []}), "utf-8")
+    server = EmbeddedValkey()
+    log_path = tmp_path / "log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            procfile.argv(kind),
+            cwd=ROOT,
+            env=_environment(config, server.redis_url),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until(lambda: "Redis is away" in log_path.read_text("utf-8"), process)
+        server.start()
+        if kind == "push":
+            _wait_until(lambda: "Redis is back" in log_path.read_text("utf-8"), process)
+        else:
+            with redis.Redis.from_url(server.redis_url) as client:
+                _wait_until(lambda: client.hlen(JobKeys("sendmill").accounts) == 5, process)
+        said = [line for line in log_path.read_text("utf-8").splitlines() if "Redis is away" in line]
+        assert len(said) == len({line.split('"logger"')[1] for line in said}), "each part of a process says it once"
+        assert "Traceback" not in log_path.read_text("utf-8")
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        server.close()
+
+
+def _wait_until(condition: object, process: subprocess.Popen[bytes]) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + START_S
+    while not condition():
+        assert process.poll() is None, "the process ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
