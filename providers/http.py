@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
+import time
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 
@@ -19,7 +21,7 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from providers.base import Request, Response
-from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, Throttled
+from sendmill.errors import Busy, ConnectFailed, NotSent, OutcomeUnknown, Throttled
 
 MAX_ANSWER_BYTES = 1_000_000
 """No documented answer comes near this; a larger one is cut off as unreadable."""
@@ -35,11 +37,20 @@ STATUS_FIRST_ERROR = 300
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
+class NotInTime(NotSent):
+    """The connection was at hand only after the time by which the request was to be written."""
+
+
+class _NotInTimeError(Exception):
+    """The same, on its way through aiohttp."""
+
+
 class _Wire:
     """How far a request has come: while it waits for a connection, nothing can have been written."""
 
-    def __init__(self, *, waiting: bool) -> None:
+    def __init__(self, *, waiting: bool, write_until: float) -> None:
         self.waiting = waiting
+        self.write_until = write_until
 
 
 _WIRE: ContextVar[_Wire | None] = ContextVar("_WIRE", default=None)
@@ -59,6 +70,9 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if (wire := _WIRE.get()) is not None:
+            if time.monotonic() > wire.write_until:
+                connection.release()  # unused, so the next request finds it at hand
+                raise _NotInTimeError
             wire.waiting = False
         return connection
 
@@ -77,7 +91,12 @@ def new_session(*, connections: int, connect_timeout_s: float = 5.0) -> aiohttp.
 
 
 async def exchange(
-    session: aiohttp.ClientSession, request: Request, *, timeout_s: float, max_answer_bytes: int = MAX_ANSWER_BYTES
+    session: aiohttp.ClientSession,
+    request: Request,
+    *,
+    timeout_s: float,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+    write_until: float = math.inf,
 ) -> Response:
     """Send a request and read its answer to the end.
 
@@ -86,18 +105,22 @@ async def exchange(
         request: sent as it stands.
         timeout_s: from the call of this function to the last byte, the wait for a free connection included.
         max_answer_bytes: a longer answer is an unknown outcome.
+        write_until: on `time.monotonic`; a request that could only be written later is not.
 
     Raises:
+        NotInTime: nothing was written, because `write_until` had passed.
         ConnectFailed: nothing was written (DNS, connect, TLS, no free connection in time).
         Throttled, Busy: the vendor answered 429 or 503.
         OutcomeUnknown: the request was written and no usable answer came, or one with another status than 2xx.
     """
     # In a session of another connector nobody would tell: what is not known counts as written.
-    wire = _Wire(waiting=isinstance(session.connector, _Connector))
+    wire = _Wire(waiting=isinstance(session.connector, _Connector), write_until=write_until)
     _WIRE.set(wire)
-    failure: ConnectFailed | OutcomeUnknown
+    failure: NotInTime | ConnectFailed | OutcomeUnknown
     try:
         response = await _send(session, request, timeout_s, max_answer_bytes)
+    except _NotInTimeError:
+        failure = NotInTime("the connection was at hand too late")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         failure = _failure(error, wire, timeout_s)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from providers.base import Call
+from providers.http import NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, RecipientRefused
 from sendmill.states import State
 from tasks import submit
@@ -25,7 +27,7 @@ from tasks.account import Account
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
 from tasks.outbox import LEASE_MS, CallRows, Folding, Grant
 from tasks.pack import Lease, Packer, ReadyCall
-from tasks.throttle import JITTER_S, largest_call
+from tasks.throttle import JITTER_S, WRITE_WITHIN_S, largest_call
 
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""
@@ -225,6 +227,7 @@ class Drain:
             calls.extendleft(reversed(asking))
             return Grant(0, "ok")
         for call in asking[: grant.granted]:
+            self._granted(call, asked_at)
             self._send(call)
         rest = asking[grant.granted :]
         if grant.why == "misfit" and rest:
@@ -266,6 +269,9 @@ class Drain:
             # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
             await self._undo(asking)
             raise
+
+    def _granted(self, call: ReadyCall, asked_at: float) -> None:
+        call.write_until = asked_at + WRITE_WITHIN_S if self._account.limits else math.inf
 
     async def _undo(self, calls: list[ReadyCall]) -> None:
         numbers = [call.number for call in calls]
@@ -338,6 +344,7 @@ class Drain:
                 continue
             if grant.granted:
                 if not self._account.limits or time.monotonic() - asked_at <= JITTER_S:
+                    self._granted(call, asked_at)
                     return True
                 await self._undo([call])
             elif grant.why in ("wait", "slot"):
@@ -368,7 +375,8 @@ class Drain:
                 self._halted = True
             again = submit.state_after(error, recipients=call.recipients, duplicates_ok=call.duplicates_ok) == "q"
             self._let_go(call, requeued=again)
-        await self._release_done(aside=isinstance(error, NotSent | OutcomeUnknown))
+        aside = isinstance(error, NotSent | OutcomeUnknown) and not isinstance(error, NotInTime)
+        await self._release_done(aside=aside)
 
     def _let_go(self, call: ReadyCall, *, requeued: bool) -> None:
         for lease, first, last in call.runs:

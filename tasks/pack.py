@@ -6,6 +6,7 @@ back through the lease.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ Content = tuple[str, str, str | None, str | None, bytes, bool]
 
 @dataclass(eq=False, slots=True)
 class ReadyCall:
-    """A call that can be made as soon as the gate lets it through."""
+    """A call that can be made as soon as the gate lets it through, and then until `write_until` (`time.monotonic`)."""
 
     lane: str
     service: Service
@@ -59,6 +60,7 @@ class ReadyCall:
     number: int = 0
     request: Request | None = None
     request_made_at: float = 0.0
+    write_until: float = math.inf
 
     @property
     def recipients(self) -> int:

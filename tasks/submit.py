@@ -17,7 +17,7 @@ import tenacity
 from redis.exceptions import RedisError
 
 from providers.base import Accepted, Call
-from providers.http import exchange
+from providers.http import NotInTime, exchange
 from sendmill.errors import (
     AccountBlocked,
     InvalidMessage,
@@ -65,7 +65,7 @@ async def submit(
     Returns:
         What went wrong, or None where the vendor took the call (or it was dropped at the gate before another try).
     """
-    error = await _once(account, session, call, last=False)
+    error = await _in_time(account, session, call, regrant, last=False)
     if error is None or not _worth_another_try(error):
         return error
     # tenacity comes in only here: nearly every call is through at its first try, and should not pay for the others.
@@ -80,7 +80,8 @@ async def submit(
             with attempt:
                 if not await regrant(call):
                     return error
-                error = await _once(account, session, call, last=attempt.retry_state.attempt_number == TRIES - 1)
+                last_try = attempt.retry_state.attempt_number == TRIES - 1
+                error = await _in_time(account, session, call, regrant, last=last_try)
                 if error is not None and _worth_another_try(error):
                     raise error
     except NotSent as last:
@@ -89,7 +90,19 @@ async def submit(
 
 
 def _worth_another_try(error: BaseException) -> bool:
+    if isinstance(error, NotInTime):
+        return False  # the gate gave no other grant: the call may not go any more
     return isinstance(error, NotSent) and (error.retry_after_s or 0.0) <= LONGEST_WAIT_HERE_S
+
+
+async def _in_time(
+    account: Account, session: aiohttp.ClientSession, call: ReadyCall, regrant: Regrant, *, last: bool
+) -> ProviderError | None:
+    """Try once, with a new grant wherever the one at hand ran out before the request could be written."""
+    error = await _once(account, session, call, last=last)
+    while isinstance(error, NotInTime) and await regrant(call):
+        error = await _once(account, session, call, last=last)
+    return error
 
 
 async def _once(
@@ -99,8 +112,11 @@ async def _once(
     assert request is not None, "a call is built before it is granted"
     typed = as_call(account, call)
     try:
-        response = await exchange(session, request, timeout_s=account.settings.timeout_s)
+        response = await exchange(session, request, timeout_s=account.settings.timeout_s, write_until=call.write_until)
         accepted = account.provider.submitted(typed, response)
+    except NotInTime as late:
+        await _written(account, call.number, lambda: account.outbox.give_up([call.number], account.limits))
+        return late
     except ProviderError as error:
         await write_outcome(account, _failed(call, error, last=last))
         if not isinstance(error, NotSent):
@@ -193,12 +209,16 @@ def state_after(error: ProviderError | InvalidMessage, *, recipients: int, dupli
 
 async def write_outcome(account: Account, outcome: CallOutcome) -> None:
     """Write an outcome, however long Redis is away: it is the only witness of what the vendor said."""
+    await _written(account, outcome.no, lambda: account.outbox.finish([outcome]))
+
+
+async def _written(account: Account, call: int, write: Callable[[], Awaitable[int]]) -> None:
     try:
-        await account.outbox.finish([outcome])
+        await write()
     except _AWAY:
-        log.warning("outcome not written yet: Redis is away", account=account.name, call=outcome.no)
+        log.warning("outcome not written yet: Redis is away", account=account.name, call=call)
         retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(_AWAY), wait=_STORE_WAIT_S)
-        await retrying(account.outbox.finish, [outcome])
+        await retrying(write)
 
 
 async def report_trouble(account: Account, error: ProviderError) -> None:

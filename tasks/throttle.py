@@ -12,7 +12,11 @@ from typing import Any
 import msgspec
 
 JITTER_S = 0.020
-"""A grant that is used later than this after it was asked for is given up: the window's reserve covers no more."""
+"""A grant that comes later than this after it was asked for is given up: the window's reserve covers no more."""
+
+WRITE_WITHIN_S = 0.012
+"""A grant that was not used by then is given up too. The rest of the reserve is for what no check sees: the scheduler
+between it and the write, and the network."""
 
 _WINDOW_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
