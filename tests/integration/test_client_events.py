@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sendmill import AlertEvent, AsyncClient, Client, InvalidOption, ReplyEvent, ReportEvent, Sms, State
+from sendmill import AlertEvent, AnyEvent, AsyncClient, Client, InvalidOption, ReplyEvent, ReportEvent, Sms, State
 from sendmill.ledger.eventlog import AGAIN_MS
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import Script
@@ -57,6 +57,15 @@ def _reports(client: Client, group: str = "billing", *, ack: bool = True) -> lis
         found.append((event.message_id.partition("-")[2], event.state))
         if ack:
             event.ack()
+    return found
+
+
+def _acknowledged(client: Client, group: str = "billing", **options: Any) -> list[AnyEvent]:
+    """The events of a group, each acknowledged as it came."""
+    found = []
+    for event in client.events(group, **{"block_s": 0, **options}):
+        event.ack()
+        found.append(event)
     return found
 
 
@@ -180,7 +189,7 @@ async def test_two_consumers_of_a_group_share_the_work(ledger: Driven, redis_url
 
     def consume(_: int) -> list[str]:
         with Client(redis_url, namespace=namespace) as client:
-            return [event.id for event in client.events("billing", block_s=0.3) if event.ack() is None]
+            return [event.id for event in _acknowledged(client, block_s=0.3)]
 
     with ThreadPoolExecutor(2) as threads:
         first, second = await asyncio.gather(
@@ -192,15 +201,13 @@ async def test_two_consumers_of_a_group_share_the_work(ledger: Driven, redis_url
 async def test_an_account_that_comes_later_is_heard_too(ledger: Driven, redis_url: str, namespace: str) -> None:
     """While the iterator runs."""
     heard: list[str | None] = []
-    done = threading.Event()
 
     def consume() -> None:
         for event in ledger.client.events("billing", block_s=10):
             heard.append(event.account)
             event.ack()
             if event.account == "bulk":
-                break
-        done.set()
+                return
 
     consumer = asyncio.create_task(asyncio.to_thread(consume))
     await _told(ledger)
@@ -259,9 +266,7 @@ async def test_a_group_may_want_some_kinds_only(ledger: Driven) -> None:
     """The others count as dealt with."""
     await _reported(ledger)
     await _told(ledger)
-    assert ["reply"] == [
-        event.kind for event in ledger.client.events("crm", kinds=["reply"], block_s=0) if not event.ack()
-    ]
+    assert ["reply"] == [event.kind for event in _acknowledged(ledger.client, "crm", kinds=["reply"])]
     stream = ledger.runtime.keys_of("hk").events
     assert 0 == (await ledger.runtime.server.xpending(stream, "crm"))["pending"]
     assert [] == list(ledger.client.events("crm", block_s=0))
@@ -330,10 +335,8 @@ async def test_reports_of_a_job_that_is_gone_count_as_lost(ledger: Driven) -> No
     job = await _reported(ledger, 1)
     await _told(ledger)
     await ledger.runtime.server.delete(ledger.runtime.keys_of("hk").slice(f"{job}.0.0"))
-    assert ["reply"] == [event.kind for event in ledger.client.events("billing", block_s=0) if not event.ack()]
-    assert ["gap"] == [
-        event.code for event in ledger.client.events("billing", block_s=0) if isinstance(event, AlertEvent)
-    ]
+    assert ["reply"] == [event.kind for event in _acknowledged(ledger.client)]
+    assert ["gap"] == [event.code for event in _acknowledged(ledger.client) if isinstance(event, AlertEvent)]
 
 
 async def test_a_redis_that_was_emptied_starts_anew(ledger: Driven) -> None:
@@ -353,7 +356,7 @@ async def test_events_are_waited_for(ledger: Driven) -> None:
     """The iterator stays while something comes within `block_s`, then ends."""
 
     def consume() -> list[str]:
-        return [event.kind for event in ledger.client.events("billing", block_s=0.5) if not event.ack()]
+        return [event.kind for event in _acknowledged(ledger.client, block_s=0.5)]
 
     consumer = asyncio.create_task(asyncio.to_thread(consume))
     for number in range(3):
@@ -375,6 +378,7 @@ async def test_a_reader_that_is_closed_ends(ledger: Driven) -> None:
 async def test_a_consumer_outlives_redis(own_valkey: EmbeddedValkey, namespace: str) -> None:
     """It waits, reconnects by itself and misses nothing."""
     heard: list[str] = []
+    began = threading.Event()
 
     async with driven(own_valkey.redis_url, namespace) as ledger:
         events = ledger.client.events("billing")
@@ -384,13 +388,13 @@ async def test_a_consumer_outlives_redis(own_valkey: EmbeddedValkey, namespace: 
                 assert isinstance(event, ReplyEvent)
                 event.ack()
                 heard.append(event.text)
+                began.set()
                 if event.text == "last":
                     return
 
         consumer = asyncio.create_task(asyncio.to_thread(consume))
         await _told(ledger, "first", digest="1")
-        while not heard:
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(began.wait, 5)
         own_valkey.stop()
         await asyncio.sleep(0.2)
         own_valkey.start()
