@@ -1,7 +1,7 @@
 """Alerts: opened once and resolved once, on the account's event stream.
 
-Codes: `account_blocked` (credentials, balance, frozen, address: the account stands still), `unreadable_answer` (a vendor
-answered something that its document does not know), `unmapped_state` (a report with a word that is in no table),
+Codes: `account_blocked` (credentials, balance, frozen, address: the account stands still), `unreadable_answer` (a
+vendor answered something that its document does not know), `unmapped_state` (a report with a word that is in no table),
 `unreadable_report` (a poll or push that cannot be read: it lies raw in `bad`), `reports_failing` (the vendor refuses to
 be asked for reports, or cannot be reached; over with the next answer).
 """

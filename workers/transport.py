@@ -28,9 +28,9 @@ class PatientQoS(transport.QoS):
         """Give a message back."""
         _unless_dead(super().reject, delivery_tag, requeue)
 
-    def restore_unacked(self) -> None:
+    def restore_unacked(self, client: Any | None = None) -> None:
         """Give back what was not acknowledged, while the channel is closed."""
-        _unless_dead(super().restore_unacked)
+        _unless_dead(super().restore_unacked, client)
 
 
 def _unless_dead(act: Callable[..., Any], *args: Any) -> None:
