@@ -169,22 +169,42 @@ class Writer:
         if not await stored:
             raise InboxFull("the inbox of the account is full: is a worker folding reports?")
 
+    async def close(self) -> None:
+        """Give up a store that hangs, and what waits behind it; who waits for them hears that they were cancelled."""
+        writing, waiting = self._writing, list(self._waiting)
+        self._waiting.clear()
+        if writing is not None:
+            writing.cancel()
+            await asyncio.wait([writing])
+        for _, stored in waiting:
+            stored.cancel()
+
     async def _write(self) -> None:
         try:
             while self._waiting:
                 together = [self._waiting.popleft() for _ in range(min(len(self._waiting), STORED_AT_ONCE))]
-                try:
-                    stored = await self._store([entry for entry, _ in together])
-                except Exception as error:  # noqa: BLE001 - each waiter hears it
-                    for _, done in together:
-                        if not done.done():
-                            done.set_exception(error)
-                    continue
-                for place, (_, done) in enumerate(together):
-                    if not done.done():
-                        done.set_result(place < stored)
+                await self._write_together(together)
         finally:
             self._writing = None
+
+    async def _write_together(self, together: Sequence[tuple[Entry, asyncio.Future[bool]]]) -> None:
+        error: Exception | None = None
+        count = 0
+        try:
+            count = await self._store([entry for entry, _ in together])
+        except asyncio.CancelledError:
+            for _, stored in together:
+                stored.cancel()
+            raise
+        except Exception as raised:  # noqa: BLE001 - each who waits hears it
+            error = raised
+        for place, (_, stored) in enumerate(together):
+            if stored.done():
+                continue  # it was not waited for so long
+            if error is not None:
+                stored.set_exception(error)
+            else:
+                stored.set_result(place < count)
 
     async def _store(self, entries: Sequence[Entry]) -> int:
         try:

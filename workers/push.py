@@ -78,6 +78,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
         for task in watching:
             task.cancel()
         await runner.cleanup()
+        await receiver.close()
         await server.aclose()
     log.info("stopped")
 

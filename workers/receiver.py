@@ -18,6 +18,7 @@ from urllib.parse import unquote, unquote_to_bytes
 import redis.asyncio
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
@@ -100,6 +101,11 @@ class Receiver:
     def accounts(self) -> list[str]:
         """The accounts that have an address here."""
         return sorted(self._accounts)
+
+    async def close(self) -> None:
+        """Give up stores that hang."""
+        for account in self._accounts.values():
+            await account.writer.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever it is, and count it."""
@@ -264,4 +270,6 @@ async def _body(request: web.BaseRequest) -> bytes:
                     raise _NotTaken(413, "too large")
     except TimeoutError:
         raise _NotTaken(408, "the body did not come in time") from None
+    except (RequestPayloadError, ConnectionError):
+        raise _NotTaken(400, "the body broke off") from None
     return bytes(body)

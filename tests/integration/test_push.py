@@ -1,0 +1,392 @@
+"""Pushes over real HTTP: who may push, what is stored, what the vendor hears."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from config.settings import Settings
+from providers.sms467890 import Sms467890
+from sendmill.ledger.keys import AccountKeys
+from sendmill.messages import Sms
+from sendmill.states import State
+from simulator.client import Simulator
+from simulator.embedded import EmbeddedValkey
+from tasks import inbox as inbox_module
+from tasks import reports
+from tasks.inbox import Entry, Inbox
+from tasks.runtime import connect
+from tests.support.flow import flow, mainland
+from tests.support.logs import logs_of
+from tests.support.rows import settings_of
+from tests.support.vendors import settings_for
+from workers import push as push_module
+from workers import receiver as receiver_module
+from workers.push import runner_of
+from workers.receiver import Receiver
+
+REPORT = b"Report=id1,13800000001,DELIVRD,1735696800"
+
+
+class Running:
+    """A receiver that listens, and a client."""
+
+    def __init__(self, settings: Settings, port: int, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        self.port = port
+        self.receiver = receiver
+        self._settings = settings
+        self._session = session
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def push(self, path: str, body: bytes | None = REPORT, method: str = "POST") -> tuple[int, bytes]:
+        """Status and body of the answer to a push."""
+        async with self._session.request(method, self.url + path, data=body) as answer:
+            return answer.status, await answer.read()
+
+    async def stored(self, account: str) -> list[Entry]:
+        """What lies in an account's inbox."""
+        server = connect(self._settings.redis_url)
+        try:
+            return await Inbox(server, AccountKeys(self._settings.namespace, account)).read()
+        finally:
+            await server.aclose()
+
+    async def raw(self, text: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection on which these bytes were written."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(text)
+        await writer.drain()
+        return reader, writer
+
+
+@asynccontextmanager
+async def listening(settings: Settings, *, idle_s: float = 5.0) -> AsyncIterator[Running]:
+    """A receiver on a free port."""
+    server = connect(settings.redis_url)
+    receiver = Receiver(settings, server)
+    runner = runner_of(receiver, idle_s=idle_s)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession() as session:
+            yield Running(settings, runner.addresses[0][1], receiver, session)
+    finally:
+        await runner.cleanup()
+        await receiver.close()
+        await server.aclose()
+
+
+@pytest.fixture
+def settings(redis_url: str, namespace: str) -> Settings:
+    """All five vendors, each with a push token."""
+    return settings_of(redis_url, namespace, "hk", "mainland", "xi", "world", "bulk")
+
+
+@pytest.fixture
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A receiver for all five."""
+    async with listening(settings) as running:
+        yield running
+
+
+# --- taken -----------------------------------------------------------------------------------------------------------
+
+
+def form(fields: Mapping[str, str], charset: str = "utf-8") -> bytes:
+    """A form's body."""
+    return urlencode(fields, encoding=charset).encode()
+
+
+MO = {"Class": "mo", "SmsName": "demo", "Mobile": "13800000001", "Message": "收到", "LinkId": "", "RevertTime": ""}
+SMS2API = {"sender": "98882844", "receiver": "85264507612", "time": "", "message": "6536523000200031"}
+ISMS = {"code": "2", "msg": "ok", "mobilephone": "852 98882844", "ismsid": "16063783563405105174", "reply_time": ""}
+XIOO = {"name": "admin", "pwd": "12345", "sendid": "77", "mobile": "13800000001", "state": "DELIVRD"}
+
+
+@pytest.mark.parametrize(
+    ("account", "body", "expected_ack"),
+    [
+        ("bulk", REPORT, b"OK"),
+        ("world", form(ISMS), b"success"),
+        ("hk", form(SMS2API), b"1"),
+        ("mainland", form(MO, "gbk"), b"OK"),
+        ("xi", form(XIOO), b"OK"),
+    ],
+)
+async def test_a_push_is_stored_raw_and_acknowledged_as_its_vendor_expects(
+    running: Running, account: str, body: bytes, expected_ack: bytes
+) -> None:
+    """Byte for byte, before anybody folds it."""
+    assert (200, expected_ack) == await running.push(f"/push/{account}/{account}-token", body)
+    [entry] = await running.stored(account)
+    assert ("push", "POST", body) == (entry.kind, entry.method, entry.body)
+
+
+async def test_a_push_may_come_by_get_with_its_fields_in_the_address(running: Running) -> None:
+    """The bytes of the query are kept as they came, whatever their charset."""
+    query = form(MO, "gbk").decode()
+    status, _ = await running.push(f"/push/mainland/mainland-token?{query}", None, "GET")
+    [entry] = await running.stored("mainland")
+    assert (200, query.encode(), b"") == (status, entry.query, entry.body)
+
+
+async def test_pushes_at_the_same_time_are_all_stored(running: Running) -> None:
+    """Each once, whatever connection it came by."""
+    bodies = [f"Report=id{number},13800000001,DELIVRD,1735696800".encode() for number in range(300)]
+    answers = await asyncio.gather(*(running.push("/push/bulk/bulk-token", body) for body in bodies))
+    assert {(200, b"OK")} == set(answers)
+    assert sorted(bodies) == sorted(entry.body for entry in await running.stored("bulk"))
+
+
+async def test_reports_pushed_by_a_vendor_end_in_the_ledger(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """From the vendor's push to the row, and the vendor hears what it expects."""
+    settings = settings_for(simulator, redis_url, namespace, ["bulk"])
+    async with listening(settings) as running, flow(settings) as one:
+        simulator.set_account("sms467890", "10001", push_url=f"{running.url}/push/bulk/bulk-token")
+        try:
+            job = await one.send(Sms("Sale today", mainland(50)), account="bulk", signature="【Acme】")
+            await one.drain("bulk")
+            await asyncio.to_thread(simulator.wait_until_delivered)
+        finally:
+            simulator.set_account("sms467890", "10001", push_url="")
+        await reports.fold(one.runtime)
+        states = await one.states(job)
+    assert 50 == sum(states.values())
+    assert {State.DELIVERED, State.UNDELIVERED} >= set(states)
+    assert [] == simulator.push_failures()
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/push/bulk/wrong",
+        "/push/bulk/",
+        "/push/bulk",
+        "/push/nobody/bulk-token",
+        "/push/hk/bulk-token",
+        "/push/bulk/bulk-token/more",
+        "/other/bulk/bulk-token",
+        "/",
+        "/push/bulk/bulk-toke%00",
+        "/push/bulk/%FF",
+    ],
+)
+async def test_whoever_does_not_know_the_address_gets_nothing_stored(running: Running, path: str) -> None:
+    """The answer is the same for an account that is not there and for a token that is wrong."""
+    assert (404, b"no such address\n") == await running.push(path)
+    assert [] == await running.stored("bulk")
+
+
+async def test_an_account_without_a_token_has_no_address(redis_url: str, namespace: str) -> None:
+    """Nobody can push to it, whatever he writes."""
+    async with listening(settings_of(redis_url, namespace, "bulk", push_token=[])) as running:
+        assert [404, 404] == [(await running.push(f"/push/bulk{token}"))[0] for token in ("", "/")]
+
+
+async def test_while_a_token_is_changed_both_are_taken(redis_url: str, namespace: str) -> None:
+    """So that the vendor's portal can be changed at leisure; a token may hold any character."""
+    settings = settings_of(redis_url, namespace, "bulk", push_token=["old", "new/ü"])
+    async with listening(settings) as running:
+        paths = ("/push/bulk/old", "/push/bulk/new%2F%C3%BC", "/push/bulk/new")
+        assert [200, 200, 404] == [(await running.push(path))[0] for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("account", "body"),
+    [("bulk", b"hello"), ("mainland", b"Class=xx&Mobile=1"), ("world", b""), ("hk", b"sender=1"), ("xi", b"a=b")],
+)
+async def test_what_the_vendor_does_not_document_is_refused_and_told(
+    running: Running, settings: Settings, account: str, body: bytes
+) -> None:
+    """It is not stored, and an alert says that something is set up wrongly."""
+    status, _ = await running.push(f"/push/{account}/{account}-token", body)
+    assert (400, []) == (status, await running.stored(account))
+    server = connect(settings.redis_url)
+    alert = await server.hget(AccountKeys(settings.namespace, account).alerts, "unreadable_report")
+    await server.aclose()
+    assert alert is not None
+    assert json.loads(alert)["detail"].startswith("a push was refused: ")
+
+
+async def test_a_push_with_a_wrong_signature_is_refused(redis_url: str, namespace: str) -> None:
+    """xioo signs what it pushes where the account has an access_secret."""
+    settings = settings_of(redis_url, namespace, "xi", access_secret="s3cret", push_pwd="12345")
+    async with listening(settings) as running:
+        signed = XIOO | {"random": "5", "timestamp": "1735696800"}
+        assert 400 == (await running.push("/push/xi/xi-token", form(signed)))[0]
+        assert [] == await running.stored("xi")
+
+
+async def test_a_parser_that_breaks_does_not_lose_the_push(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stored and acknowledged; the folder puts it aside for a person."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(Sms467890, "pushed", broken)
+    assert (200, b"OK") == await running.push("/push/bulk/bulk-token")
+    assert 1 == len(await running.stored("bulk"))
+
+
+async def test_other_methods_are_refused(running: Running) -> None:
+    """A push comes by POST or GET."""
+    assert [405, 405] == [(await running.push("/push/bulk/bulk-token", None, word))[0] for word in ("PUT", "DELETE")]
+
+
+# --- too much --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_body_that_is_too_large_is_refused_unread(running: Running) -> None:
+    """It says so in its head, or shows on the way."""
+    large = receiver_module.MAX_BODY_BYTES + 1
+    assert 413 == (await running.push("/push/bulk/bulk-token", b"x" * large))[0]
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(large // 100_000 + 1):
+            yield b"x" * 100_000
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{running.url}/push/bulk/bulk-token", data=chunks()) as answer,
+    ):
+        assert 413 == answer.status
+    assert [] == await running.stored("bulk")
+
+
+async def test_more_than_memory_holds_hears_503(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies that are under way are counted before they are read."""
+    monkeypatch.setattr(receiver_module, "MAX_BODIES_BYTES", 100)
+    head = b"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\nContent-Length: 80\r\n\r\n"
+    _, slow = await running.raw(head + b"Report=")
+    await asyncio.sleep(0.05)
+    assert 503 == (await running.push("/push/bulk/bulk-token"))[0]
+    slow.close()
+    await slow.wait_closed()
+    await asyncio.sleep(0.05)
+    assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
+
+
+async def test_a_full_inbox_hears_503(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor that repeats its pushes keeps them better than a memory without room."""
+    monkeypatch.setattr(inbox_module, "MOST_ENTRIES", 1)
+    assert [200, 503] == [(await running.push("/push/bulk/bulk-token"))[0] for _ in range(2)]
+    assert 1 == len(await running.stored("bulk"))
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte a minute holds no connection for ever."""
+    monkeypatch.setattr(receiver_module, "BODY_S", 0.1)
+    reader, writer = await running.raw(
+        b"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nReport="
+    )
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+    writer.close()
+
+
+async def test_a_body_that_breaks_off_is_no_push(running: Running) -> None:
+    """Nothing is stored of it, and it is no fault of ours."""
+    _, writer = await running.raw(
+        b"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + REPORT
+    )
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    await asyncio.sleep(0.05)
+    assert [] == await running.stored("bulk")
+    assert [("bulk", {"400": 1})] == running.receiver.take_counts()
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_connection_without_a_whole_head_is_closed(settings: Settings, begun: bytes) -> None:
+    """Whoever connects and says nothing, or half, is not kept."""
+    async with listening(settings, idle_s=0.1) as running:
+        reader, writer = await running.raw(begun)
+        async with asyncio.timeout(5):
+            assert b"" == await reader.read()
+        writer.close()
+
+
+async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is closed; the others are served."""
+    monkeypatch.setattr(push_module, "MOST_CONNECTIONS", 2)
+    async with listening(settings) as running:
+        kept = [await running.raw(b"") for _ in range(2)]
+        await asyncio.sleep(0.05)
+        reader, refused = await running.raw(b"")
+        async with asyncio.timeout(5):
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await reader.readexactly(1)
+        refused.close()
+        kept[0][1].close()
+        await kept[0][1].wait_closed()
+        await asyncio.sleep(0.05)
+        assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
+        kept[1][1].close()
+
+
+# --- Redis -----------------------------------------------------------------------------------------------------------
+
+
+async def test_without_redis_a_push_hears_503_and_with_it_again_200(namespace: str, own_valkey: EmbeddedValkey) -> None:
+    """Also where Redis is away from the start; the process is alive all the while and says when it is ready."""
+    own_valkey.kill()
+    async with listening(settings_of(own_valkey.redis_url, namespace, "bulk")) as running:
+        paths = ("/push/bulk/bulk-token", "/healthz", "/readyz")
+        assert [503, 200, 503] == [(await running.push(path))[0] for path in paths]
+        own_valkey.start()
+        assert [200, 200, 200] == [(await running.push(path))[0] for path in paths]
+        own_valkey.kill()
+        assert [503, 200, 503] == [(await running.push(path))[0] for path in paths]
+        own_valkey.start()
+        assert [200, 200, 200] == [(await running.push(path))[0] for path in paths]
+
+
+async def test_a_redis_that_hangs_is_not_waited_for(
+    namespace: str, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor hears 503 before it gives up by itself."""
+    monkeypatch.setattr(receiver_module, "STORE_S", 0.1)
+    async with listening(settings_of(own_valkey.redis_url, namespace, "bulk")) as running:
+        os.kill(own_valkey.pid, signal.SIGSTOP)
+        try:
+            assert 503 == (await running.push("/push/bulk/bulk-token"))[0]
+        finally:
+            os.kill(own_valkey.pid, signal.SIGCONT)
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_log_says_what_came_and_never_a_token_or_a_number(running: Running, settings: Settings) -> None:
+    """Refused pushes have a line each, taken ones are counted."""
+    with logs_of(settings) as stream:
+        await running.push("/push/bulk/bulk-token")
+        await running.push("/push/bulk/bulk-token")
+        await running.push("/push/bulk/guessed-token")
+        await running.push("/push/bulk/bulk-token", b"Report=id1,13800000001")
+        reader, writer = await running.raw(b"POST /push/bulk/bulk-token nonsense\r\n\r\n")
+        await reader.read()
+        writer.close()
+    assert [("-", {"404": 1}), ("bulk", {"200": 2, "400": 1})] == running.receiver.take_counts()
+    logged = stream.getvalue()
+    events = [json.loads(line)["event"] for line in logged.splitlines()]
+    assert 2 == events.count("push not taken")
+    assert not [word for word in ("bulk-token", "guessed-token", "13800000001") if word in logged]
