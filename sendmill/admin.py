@@ -24,7 +24,6 @@ COUNTED_SLICES = 10_000
 """The most slices of each kind whose rows are counted for the backlog; what lies behind is left out."""
 
 _WINDOW_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-_ASK_EVERY_S = 0.5
 
 
 class _Rate(NamedTuple):
@@ -95,7 +94,8 @@ def _ask(ledger: Ledger, question: Mapping[str, str], timeout_s: float) -> dict[
     with store_errors():
         ledger.server.rpush(ledger.jobs.requests, request)
         while (left_s := ends - time.monotonic()) > 0:
-            popped = ledger.server.blpop([ledger.jobs.answer(request_id)], timeout=max(0.01, min(left_s, _ASK_EVERY_S)))
+            wait_s = max(0.01, min(left_s, ledger.block_s))
+            popped = ledger.server.blpop([ledger.jobs.answer(request_id)], timeout=wait_s)
             if popped is not None:
                 answer: dict[str, str] = json.loads(popped[1])
                 if "error" in answer:

@@ -35,9 +35,6 @@ KINDS = frozenset({"report", "reply", "alert"})
 _Result = TypeVar("_Result")
 
 _GROUP_CHARS = 64
-_WAIT_S = 0.7
-"""A blocking read, and how long a wait at the most holds up the reading of entries that come again. Below the
-connection's own timeout."""
 _AWAY_S = 0.5
 _KEEP_EVERY_S = AGAIN_MS / 3000
 _BODIES_BYTES = 16_000_000
@@ -81,6 +78,7 @@ class EventReader(Iterator[AnyEvent]):
     ) -> None:
         self._kinds = _checked_kinds(kinds)
         self._block_s = block_s
+        self._wait_s = ledger.block_s
         self._log = EventLog(ledger, _checked_group(group))
         self._bodies = _Bodies(ledger)
         self._entries: deque[Entry] = deque()
@@ -113,10 +111,10 @@ class EventReader(Iterator[AnyEvent]):
                 yield from self._given(quiet_since)
                 quiet_since = time.monotonic()
                 continue
-            left_s = _WAIT_S if self._block_s is None else self._block_s - (time.monotonic() - quiet_since)
+            left_s = self._wait_s if self._block_s is None else self._block_s - (time.monotonic() - quiet_since)
             if left_s <= 0:
                 return
-            self._surviving(partial(self._log.wait, min(left_s, _WAIT_S)), quiet_since)
+            self._surviving(partial(self._log.wait, min(left_s, self._wait_s)), quiet_since)
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from sendmill.broker import PLAN_QUEUE, PLAN_TASK, broker_url_from, transport_options
 
@@ -18,9 +19,15 @@ _PAUSE_S = 5.0
 """After a failure the broker is left alone for this long, so that sending goes on at its own speed."""
 
 _TIMEOUT_S = 1.0
+
+_AT_ONCE_S = 0.2
+"""What fails faster than this was refused or broken, not waited for: it is tried once more."""
+
 _CONNECTIONS = 16
 
 _log = logging.getLogger("sendmill")
+
+_publishers: WeakSet[Publisher] = WeakSet()
 
 
 class Publisher:
@@ -29,16 +36,32 @@ class Publisher:
     def __init__(self, broker_url: str, namespace: str) -> None:
         self._url = broker_url_from(broker_url)
         self._namespace = namespace
+        self._forget()
+        self._silent_until = 0.0
+        _publishers.add(self)
+
+    def _forget(self) -> None:
+        """Start anew. After a fork the connections are the parent's, and a lock may be held by a thread it has not."""
         self._lock = threading.Lock()
-        self._pid = 0
         self._app: Celery | None = None
         self._producers: ProducerPool | None = None
-        self._silent_until = 0.0
 
     def plan(self, job: str) -> bool:
         """Ask for a job to be planned now. Returns False where the broker did not take it, which is not an error."""
-        if time.monotonic() < self._silent_until:
+        began = time.monotonic()
+        if began < self._silent_until:
             return False
+        error = self._publish(job)
+        if error is not None and time.monotonic() - began < _AT_ONCE_S:
+            # Connections that stood idle over a restart of the broker break at their first use.
+            self.close()
+            error = self._publish(job)
+        if error is not None:
+            self._silent_until = time.monotonic() + _PAUSE_S
+            _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)
+        return error is None
+
+    def _publish(self, job: str) -> Exception | None:
         try:
             app, producers = self._opened()
             with producers.acquire(block=True, timeout=_TIMEOUT_S) as producer:
@@ -46,25 +69,21 @@ class Publisher:
                     PLAN_TASK, args=[job], queue=PLAN_QUEUE, producer=producer, retry=False, ignore_result=True
                 )
         except Exception as error:  # noqa: BLE001  # kombu raises many kinds; none of them concerns the job
-            self._silent_until = time.monotonic() + _PAUSE_S
-            _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)
-            return False
-        return True
+            return error
+        return None
 
     def close(self) -> None:
         """Close the broker's connections; a later `plan` opens new ones."""
         with self._lock:
-            if self._producers is not None and self._pid == os.getpid():
+            if self._producers is not None:
                 self._producers.connections.force_close_all()
             self._producers = None
             self._app = None
 
     def _opened(self) -> tuple[Celery, ProducerPool]:
         with self._lock:
-            if self._app is None or self._producers is None or self._pid != os.getpid():
-                # Connections of before a fork belong to the parent: they are forgotten, not closed.
+            if self._app is None or self._producers is None:
                 self._app, self._producers = self._made()
-                self._pid = os.getpid()
             return self._app, self._producers
 
     def _made(self) -> tuple[Celery, Any]:
@@ -79,3 +98,11 @@ class Publisher:
         app = Celery("sendmill-producer", set_as_current=False, fixups=[], broker=self._url)
         app.conf.update(task_serializer="json", accept_content=["json"], enable_utc=True, timezone="UTC")
         return app, ProducerPool(connection.Pool(limit=_CONNECTIONS), limit=_CONNECTIONS)
+
+
+def _after_fork() -> None:
+    for publisher in _publishers:
+        publisher._forget()  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_after_fork)

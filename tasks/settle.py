@@ -57,7 +57,11 @@ async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> in
 async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
     """Remove a job whose last final state is old enough, with all that is kept of it; returns whether it went."""
     server, jobs = runtime.server, runtime.jobs
-    raw_meta = await server.hget(jobs.job(job), "meta")
+    raw_meta, chunks, planned = await server.hmget(jobs.job(job), "meta", "chunks", "planned")
+    if raw_meta is not None and int(planned) < int(chunks):
+        # Sent for a time beyond the retention, or planned late: nothing of it has been tried yet.
+        await server.zadd(jobs.kept, {job: now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS})
+        return False
     slices: dict[str, list[str]] = defaultdict(list)
     for raw in await server.lrange(jobs.slices(job), 0, -1):
         account, slice_id, _ = msgspec.msgpack.decode(raw)
@@ -73,6 +77,8 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
         return False
     for account, ids in slices.items():
         await _forget_slices(runtime, runtime.keys_of(account), job, ids)
+    for known in runtime.accounts.values():
+        await server.srem(known.keys.cancelled, job)  # a cancellation tells every account
     key = await server.hget(jobs.job(job), "key")
     doomed = [jobs.job(job), jobs.cut(job), jobs.slices(job)]
     if key:

@@ -18,6 +18,7 @@ _CONNECT_SHARE = 0.4
 _ANSWER_SHARE = 0.85
 """Of the timeout that the caller was promised. A server that is stopped still takes connections: the first answer of
 the handshake is then what is waited for, and nothing comes after it. One that is gone fails to connect."""
+_BLOCK_SHARE = 0.4
 
 MAX_CONNECTIONS = 64
 
@@ -31,6 +32,8 @@ class Ledger:
 
     namespace: str
     jobs: JobKeys
+    block_s: float
+    """The longest that a command may block and still be answered within the connection's timeout."""
 
     def account(self, name: str) -> AccountKeys:
         """The keys of an account."""
@@ -56,7 +59,7 @@ def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
         )
     except (ValueError, TypeError) as error:
         raise ConfigError(f"the Redis URL cannot be used: {str(error).splitlines()[0]}") from None
-    return Ledger(server, namespace, JobKeys(namespace))
+    return Ledger(server, namespace, JobKeys(namespace), timeout_s * _BLOCK_SHARE)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from sendmill import (
     UnknownAccount,
 )
 from tasks.requests import answer_requests
+from tasks.settle import retire
 from tasks.throttle import Limit
 from tests.support.driving import Driven, NotGrantedError, driven, numbers
 
@@ -463,3 +464,30 @@ async def test_a_balance_is_asked_of_a_worker(ledger: Driven) -> None:
     with pytest.raises(StoreError, match="no worker answered"):
         ledger.client.balance("hk", timeout_s=0.05)
     assert 0 == await ledger.runtime.server.llen(jobs.requests)
+
+
+# --- retention ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_for_a_time_beyond_the_retention_is_kept_until_then(ledger: Driven) -> None:
+    """Retention counts from the last final state, and none of its rows has one."""
+    job = ledger.client.send(Sms("Hello", numbers(1)), at=datetime.now(UTC) + timedelta(days=30))
+    later_ms = int((time.time() + 20 * 86_400) * 1000)
+    assert not await retire(ledger.runtime, job.id, later_ms)
+    assert {State.SCHEDULED: 1} == await _status(ledger, job.id)
+
+
+async def test_nothing_is_left_of_a_job_past_its_retention(ledger: Driven) -> None:
+    """Also where it was cancelled, which every account had been told."""
+    job = ledger.client.send(Sms("Hello", [*numbers(3), "12"]), account="hk", key="k")
+    await ledger.plan(job.id)
+    claimed = await ledger.submit("hk", 0, 0, vmid="v1")
+    ledger.client.cancel(job.id)
+    await ledger.report("hk", claimed, 0, "d", matched_by="number")
+    assert await retire(ledger.runtime, job.id, int((time.time() + 8 * 86_400) * 1000))
+    with pytest.raises(NoSuchJob):
+        ledger.client.status(job.id)
+    left = [key.decode() for key in await ledger.runtime.server.keys("*")]
+    assert [] == [key for key in left if job.id in key or "cancelled" in key]
+    assert [] == list(ledger.client.jobs())
+    assert 1 == ledger.client.send(Sms("Other", numbers(1)), key="k").accepted
