@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from sendmill import AsyncClient, Client, ConfigError, KeyConflict, Sms, State, StoreError
 from simulator.embedded import EmbeddedValkey
@@ -195,3 +196,32 @@ def test_by_default_no_step_of_a_send_waits_as_long_as_is_promised(namespace: st
     with Client("redis://127.0.0.1:6379/0", namespace=namespace) as by_default:
         options = by_default._ledger.server.connection_pool.connection_kwargs
     assert options["socket_connect_timeout"] < options["socket_timeout"] < 2.0
+
+
+def test_after_a_restart_the_first_send_succeeds_and_wakes_the_planner(
+    own_valkey: EmbeddedValkey, client: Client, namespace: str
+) -> None:
+    """Connections that stood idle over a restart are found broken before they are used, or at once after."""
+    for number in numbers(3):
+        client.send(Sms("Hello", number))
+        own_valkey.stop()
+        own_valkey.start()
+    assert 3 == len(list(client.jobs()))
+    assert 3 == client._ledger.server.llen(f"{namespace}:celery:plan")
+
+
+def test_a_broker_that_comes_back_is_used_again(own_valkey: EmbeddedValkey, namespace: str) -> None:
+    """Two servers: the broker's goes and returns; jobs are taken all the while."""
+    with (
+        EmbeddedValkey() as broker,
+        Client(own_valkey.redis_url, namespace=namespace, broker_url=broker.redis_url) as client,
+    ):
+        client.send(Sms("Hello", NUMBER))
+        broker.stop()
+        client.send(Sms("Hello", NUMBER))
+        broker.start()
+        client._publisher._silent_until = 0.0  # as if its pause were over
+        client.send(Sms("Hello", NUMBER))
+        with redis.Redis.from_url(broker.redis_url) as server:
+            assert 2 == server.llen(f"{namespace}:celery:plan")
+    assert 3 == len(list(client.jobs()))
