@@ -11,6 +11,7 @@ import contextlib
 import math
 import re
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 
@@ -48,9 +49,10 @@ class _NotInTimeError(Exception):
 class _Wire:
     """How far a request has come: while it waits for a connection, nothing can have been written."""
 
-    def __init__(self, *, waiting: bool, write_until: float) -> None:
+    def __init__(self, *, waiting: bool, write_until: float, on_written: Callable[[], None] | None) -> None:
         self.waiting = waiting
         self.write_until = write_until
+        self.on_written = on_written
 
 
 _WIRE: ContextVar[_Wire | None] = ContextVar("_WIRE", default=None)
@@ -74,6 +76,10 @@ class _Connector(aiohttp.TCPConnector):
                 connection.release()  # unused, so the next request finds it at hand
                 raise _NotInTimeError
             wire.waiting = False
+            if wire.on_written is not None:
+                # aiohttp writes a body from a task that it starts after this; uvloop writes when the loop's turn ends.
+                loop = asyncio.get_running_loop()
+                loop.call_soon(loop.call_soon, wire.on_written)
         return connection
 
 
@@ -97,6 +103,7 @@ async def exchange(
     timeout_s: float,
     max_answer_bytes: int = MAX_ANSWER_BYTES,
     write_until: float = math.inf,
+    on_written: Callable[[], None] | None = None,
 ) -> Response:
     """Send a request and read its answer to the end.
 
@@ -106,6 +113,7 @@ async def exchange(
         timeout_s: from the call of this function to the last byte, the wait for a free connection included.
         max_answer_bytes: a longer answer is an unknown outcome.
         write_until: on `time.monotonic`; a request that could only be written later is not.
+        on_written: called when the request has been written, a turn of the loop later at most.
 
     Raises:
         NotInTime: nothing was written, because `write_until` had passed.
@@ -114,7 +122,8 @@ async def exchange(
         OutcomeUnknown: the request was written and no usable answer came, or one with another status than 2xx.
     """
     # In a session of another connector nobody would tell: what is not known counts as written.
-    wire = _Wire(waiting=isinstance(session.connector, _Connector), write_until=write_until)
+    waiting = isinstance(session.connector, _Connector)
+    wire = _Wire(waiting=waiting, write_until=write_until, on_written=on_written)
     _WIRE.set(wire)
     failure: NotInTime | ConnectFailed | OutcomeUnknown
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from tasks.account import Account
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
 from tasks.outbox import LEASE_MS, CallRows, Folding, Grant
 from tasks.pack import Lease, Packer, ReadyCall
-from tasks.throttle import JITTER_S, WRITE_WITHIN_S, largest_call
+from tasks.throttle import JITTER_S, largest_call
 
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""
@@ -227,7 +226,7 @@ class Drain:
             calls.extendleft(reversed(asking))
             return Grant(0, "ok")
         for call in asking[: grant.granted]:
-            self._granted(call, asked_at)
+            call.asked_at = asked_at
             self._send(call)
         rest = asking[grant.granted :]
         if grant.why == "misfit" and rest:
@@ -269,9 +268,6 @@ class Drain:
             # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
             await self._undo(asking)
             raise
-
-    def _granted(self, call: ReadyCall, asked_at: float) -> None:
-        call.write_until = asked_at + WRITE_WITHIN_S if self._account.limits else math.inf
 
     async def _undo(self, calls: list[ReadyCall]) -> None:
         numbers = [call.number for call in calls]
@@ -344,7 +340,7 @@ class Drain:
                 continue
             if grant.granted:
                 if not self._account.limits or time.monotonic() - asked_at <= JITTER_S:
-                    self._granted(call, asked_at)
+                    call.asked_at = asked_at
                     return True
                 await self._undo([call])
             elif grant.why in ("wait", "slot"):

@@ -33,6 +33,7 @@ _ADD = Script(_LUA / "add.lua")
 _CLAIM = Script(_LUA / "claim.lua")
 _BEGIN = Script(_LUA / "begin.lua")
 _GIVE_UP = Script(_LUA / "giveup.lua")
+_AGAIN = Script(_LUA / "again.lua")
 _FINISH = Script(_LUA / "finish.lua")
 _FOLD = Script(_LUA / "fold.lua")
 _RELEASE = Script(_LUA / "release.lua")
@@ -192,6 +193,11 @@ class Outbox:
         """Undo calls that were, or may have been, granted and were certainly not made."""
         packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
         return int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
+
+    async def count_again(self, recipients: Sequence[int], limits: Sequence[Limit]) -> int:
+        """Count calls of so many recipients once more, because they left later than their grants allowed for."""
+        packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
+        return int(await _AGAIN.arun(self.server, self.keys.state, packed, *recipients))
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Write what became of calls."""

@@ -50,7 +50,7 @@ Content = tuple[str, str, str | None, str | None, bytes, bool]
 
 @dataclass(eq=False, slots=True)
 class ReadyCall:
-    """A call that can be made as soon as the gate lets it through, and then until `write_until` (`time.monotonic`)."""
+    """A call that can be made as soon as the gate lets it through. `asked_at` is when that was (`time.monotonic`)."""
 
     lane: str
     service: Service
@@ -60,7 +60,7 @@ class ReadyCall:
     number: int = 0
     request: Request | None = None
     request_made_at: float = 0.0
-    write_until: float = math.inf
+    asked_at: float = math.inf
 
     @property
     def recipients(self) -> int:

@@ -7,9 +7,12 @@ slice's due time afterwards. A call that is on the wire is never cancelled.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 import structlog
@@ -33,6 +36,7 @@ from tasks import alerts
 from tasks.account import Account
 from tasks.outbox import CallOutcome
 from tasks.pack import ReadyCall
+from tasks.throttle import JITTER_S, WRITE_WITHIN_S
 
 TRIES = 3
 FIRST_WAIT_S = 0.2
@@ -50,6 +54,7 @@ COOL_MS = 1_000
 LONGEST_COOL_MS = 600_000
 _STORE_WAIT_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
 _AWAY = (RedisError, OSError, TimeoutError)
+_counting: set[asyncio.Task[None]] = set()
 
 log = structlog.get_logger(__name__)
 
@@ -111,8 +116,15 @@ async def _once(
     request = call.request
     assert request is not None, "a call is built before it is granted"
     typed = as_call(account, call)
+    limited = bool(account.limits)
     try:
-        response = await exchange(session, request, timeout_s=account.settings.timeout_s, write_until=call.write_until)
+        response = await exchange(
+            session,
+            request,
+            timeout_s=account.settings.timeout_s,
+            write_until=call.asked_at + WRITE_WITHIN_S if limited else math.inf,
+            on_written=partial(_mind_lateness, account, call) if limited else None,
+        )
         accepted = account.provider.submitted(typed, response)
     except NotInTime as late:
         await _written(account, call.number, lambda: account.outbox.give_up([call.number], account.limits))
@@ -132,6 +144,22 @@ async def _once(
         return error
     await write_outcome(account, _accepted(account, call, accepted))
     return None
+
+
+def _mind_lateness(account: Account, call: ReadyCall) -> None:
+    """A call that left later than its grant allowed for is counted again."""
+    if time.monotonic() - call.asked_at > JITTER_S:
+        task = asyncio.create_task(_count_again(account, call))
+        _counting.add(task)
+        task.add_done_callback(_counting.discard)
+
+
+async def _count_again(account: Account, call: ReadyCall) -> None:
+    try:
+        await account.outbox.count_again([call.recipients], account.limits)
+    except _AWAY:
+        # While Redis is away nothing is granted, and windows of seconds pass.
+        log.warning("a late call was not counted again: Redis is away", account=account.name, call=call.number)
 
 
 def as_call(account: Account, call: ReadyCall) -> Call:

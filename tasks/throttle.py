@@ -15,8 +15,8 @@ JITTER_S = 0.020
 """A grant that comes later than this after it was asked for is given up: the window's reserve covers no more."""
 
 WRITE_WITHIN_S = 0.012
-"""A grant that was not used by then is given up too. The rest of the reserve is for what no check sees: the scheduler
-between it and the write, and the network."""
+"""A grant that was not used by then is given up too. Behind this check only the scheduler can still hold a call up:
+one that left later than the reserve is counted again (again.lua), while its first count still runs."""
 
 _WINDOW_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
