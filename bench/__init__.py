@@ -1,0 +1,1 @@
+"""What sendmill can do, measured beside the peers on this machine: `python -m bench` writes docs/benchmarks.md."""

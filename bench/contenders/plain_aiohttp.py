@@ -1,0 +1,78 @@
+"""The ceiling: two processes of `plain_client`, which keep nothing, know no limit and forget what they sent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.contenders.base import ContenderFailed, CpuClock, Run, seconds
+from bench.vendor import Vendor
+
+PROCESSES = 2
+_TIMEOUT_S = 120.0
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class PlainAiohttp:
+    """aiohttp and nothing else.
+
+    Args:
+        server_pid: Redis, whose CPU is told beside it though it does not use it.
+        vendor: the stub.
+    """
+
+    name = "plain aiohttp, no queue"
+    quick_messages = 4_000
+    full_messages = 30_000
+
+    def __init__(self, server_pid: int, vendor: Vendor) -> None:
+        self._server_pid = server_pid
+        self._vendor = vendor
+
+    def run(self, delay_ms: int, messages: int) -> Run:
+        """Send from both processes at once; ends with the last answer."""
+        name = f"aiohttp-{delay_ms}"
+        url = self._vendor.address(name, delay_ms, "ihuyi") + "?method=Submit"
+        each = messages // PROCESSES
+        command = [sys.executable, "-m", "bench.contenders.plain_client", url]
+        processes = [
+            subprocess.Popen(
+                [*command, str(place * each), str(each)],
+                cwd=_ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for place in range(PROCESSES)
+        ]
+        try:
+            return self._measure(processes, name, delay_ms, each * PROCESSES)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+
+    def _measure(self, processes: list[subprocess.Popen[str]], name: str, delay_ms: int, messages: int) -> Run:
+        self._vendor.forget()
+        clock = CpuClock([], self._server_pid, self._vendor.pid)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [json.loads(process.communicate(timeout=_TIMEOUT_S)[0]) for process in processes]
+        _, _, vendor_s = clock.used_s()
+        seen = self._vendor.seen(name)
+        if seen.requests != messages:
+            raise ContenderFailed(f"{self.name}: {seen.requests} requests for {messages} messages")
+        return Run(
+            contender=self.name,
+            delay_ms=delay_ms,
+            messages=messages,
+            span_s=seconds(seen.first_ns, max(one["ended_ns"] for one in told)),
+            sending_cpu_s=sum(one["cpu_s"] for one in told),
+            server_cpu_s=0.0,
+            vendor_cpu_s=vendor_s,
+            largest_rss_bytes=max(one["rss_bytes"] for one in told),
+        )

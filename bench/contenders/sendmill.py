@@ -1,0 +1,124 @@
+"""sendmill itself: the processes of the Procfile, ledger, leases, gate without limits, outcomes written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bench.contenders.base import ContenderFailed, CpuClock, Run, seconds
+from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
+from bench.usage import peak_rss_bytes
+from bench.vendor import Vendor
+from sendmill.client import Client
+from sendmill.messages import TemplateSms
+from sendmill.states import State
+from simulator.system import System
+
+DELAYS_MS = (0, 50)
+SENDERS = 2
+"""Sending processes."""
+
+_PLAN_TIMEOUT_S = 60.0
+_SEND_TIMEOUT_S = 120.0
+_LOOK_S = 0.02
+
+
+def accounts(vendor: Vendor) -> dict[str, dict[str, Any]]:
+    """An account for each vendor and delay, at the stub: nothing limits it, no report comes."""
+    found: dict[str, dict[str, Any]] = {}
+    for delay_ms in DELAYS_MS:
+        name = account_of("ihuyi", delay_ms)
+        found[name] = {
+            "provider": "ihuyi",
+            "base_url": vendor.address(name, delay_ms, "ihuyi"),
+            "account": name,
+            "api_key": "bench",
+        }
+        name = account_of("smsadmin", delay_ms)
+        found[name] = {
+            "provider": "smsadmin",
+            "base_url": vendor.address(name, delay_ms, "smsadmin"),
+            "uid": name,
+            "pwd": "bench",
+            "signature": SIGNATURE,
+            "polls": [],
+        }
+    return found
+
+
+def account_of(provider: str, delay_ms: int) -> str:
+    """Our name of the account, under which the stub counts too."""
+    return f"{provider}-{delay_ms}"
+
+
+class Sendmill:
+    """The queue is filled first, as it is for the other queues; then the account is let go.
+
+    Args:
+        system: with the accounts above.
+        vendor: the stub that they point at.
+        provider: `ihuyi` (its vendor ids are indexed) or `smsadmin` (it gives none).
+    """
+
+    quick_messages = 2_000
+    full_messages = 20_000
+
+    def __init__(self, system: System, vendor: Vendor, provider: str) -> None:
+        self.name = f"sendmill, {provider}"
+        self._system = system
+        self._vendor = vendor
+        self._provider = provider
+        self._first = 0
+
+    def run(self, delay_ms: int, messages: int) -> Run:
+        """Send through every step of the flow; ends when every outcome is written."""
+        account = account_of(self._provider, delay_ms)
+        with self._system.client(timeout_s=10.0) as client:
+            client.pause(account)
+            rows = unique_rows(messages, first=self._first)
+            self._first += messages
+            job = client.send(TemplateSms(UNIQUE_TEXT, rows), account=account, signature=SIGNATURE).id
+            self._wait(client, job, State.QUEUED, messages, _PLAN_TIMEOUT_S)
+            self._vendor.forget()
+            clock = CpuClock(self._pids(), self._system.valkey.pid, self._vendor.pid)
+            client.resume(account)
+            self._wait(client, job, State.SUBMITTED, messages, _SEND_TIMEOUT_S)
+            ended_ns = time.time_ns()
+        sending_s, server_s, vendor_s = clock.used_s()
+        seen = self._vendor.seen(account)
+        if seen.requests != messages:
+            raise ContenderFailed(f"{self.name}: {seen.requests} requests for {messages} messages")
+        return Run(
+            contender=self.name,
+            delay_ms=delay_ms,
+            messages=messages,
+            span_s=seconds(seen.first_ns, ended_ns),
+            sending_cpu_s=sending_s,
+            server_cpu_s=server_s,
+            vendor_cpu_s=vendor_s,
+            largest_rss_bytes=max(peak_rss_bytes(pid) for pid in self._system.processes("worker_send")),
+        )
+
+    def _pids(self) -> list[int]:
+        return [pid for kind in ("worker_send", "worker_work", "beat", "push") for pid in self._system.processes(kind)]
+
+    def _wait(self, client: Client, job: str, state: State, rows: int, timeout_s: float) -> None:
+        wait_for_state(client, job, {state: rows}, timeout_s=timeout_s)
+        self._system.check()
+
+
+def wait_for_state(client: Client, job: str, expected: Mapping[State, int], *, timeout_s: float) -> None:
+    """Look every 20 ms until a job's rows are in these states.
+
+    Raises:
+        ContenderFailed: they are not within the time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        states = client.status(job).states
+        if all(states.get(state, 0) == rows for state, rows in expected.items()):
+            return
+        if time.monotonic() > deadline:
+            raise ContenderFailed(f"not within {timeout_s:g} s: {dict(expected)}; it is {dict(states)}")
+        time.sleep(_LOOK_S)

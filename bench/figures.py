@@ -1,0 +1,57 @@
+"""The arithmetic of a measurement: medians, spreads, quantiles, sliding windows. Nothing here measures anything."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+NS_PER_S = 1_000_000_000
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value, of an even number the mean of the two in the middle.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not values:
+        raise ValueError("no values were measured")
+    return statistics.median(values)
+
+
+def spread_percent(values: Sequence[float]) -> float:
+    """How far the largest lies above the smallest, in percent of the median; 0 for a single value."""
+    middle = median(values)
+    return 100.0 * (max(values) - min(values)) / middle if middle else 0.0
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The smallest value that at least `share` (0 to 1) of all values do not pass.
+
+    Raises:
+        ValueError: there is none.
+    """
+    ordered = sorted(values)
+    if not ordered:
+        raise ValueError("no values were measured")
+    at = max(0, -(-int(share * 1_000_000) * len(ordered) // 1_000_000) - 1)
+    return ordered[min(at, len(ordered) - 1)]
+
+
+def most_in_window(arrivals_ns: Iterable[int], window_ns: int = NS_PER_S) -> int:
+    """The most arrivals in any window [t, t + window), wherever it begins."""
+    inside: deque[int] = deque()
+    most = 0
+    for arrival in sorted(arrivals_ns):
+        inside.append(arrival)
+        while arrival - inside[0] >= window_ns:
+            inside.popleft()
+        most = max(most, len(inside))
+    return most
+
+
+def average_per_s(arrivals_ns: Sequence[int]) -> float:
+    """Arrivals a second from the first to the last: n arrivals are n - 1 intervals; 0 where there is no span."""
+    span_ns = max(arrivals_ns, default=0) - min(arrivals_ns, default=0)
+    return (len(arrivals_ns) - 1) * NS_PER_S / span_ns if span_ns else 0.0

@@ -1,0 +1,123 @@
+"""A vendor that does nearly nothing: `python -m bench.stub READY_FILE`.
+
+It takes any request, waits, and answers with the success of ihuyi or smsadmin. `/<name>/<delay_ms>/ihuyi…` and
+`/<name>/<delay_ms>/smsadmin…` say what; the counts are kept by name. `/counts` is a JSON of them, `/forget` drops them.
+It judges nothing (that is the simulator's part), so that it costs the machine as little as it can: two parts of a
+first line are read, a body is skipped by its length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import uvloop
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=%s\r\nContent-Length: %d\r\n\r\n%s"
+_SMSADMIN = "0发送成功!".encode("gb2312")
+_FIRST_SERIAL = 16_000_000_000_000_000_000
+
+
+class Counts:
+    """What came under a name: how many requests, and when the first and the last."""
+
+    def __init__(self) -> None:
+        self.requests = self.first_ns = self.last_ns = 0
+
+    def one(self) -> None:
+        """Count a request that came now."""
+        self.last_ns = time.time_ns()
+        if not self.requests:
+            self.first_ns = self.last_ns
+        self.requests += 1
+
+
+counts: dict[str, Counts] = {}
+
+
+@cache
+def _meaning(path: bytes) -> tuple[str, float, bool]:
+    """(name, seconds to wait, whether ihuyi answers) of a path."""
+    _, name, delay_ms, vendor, *_ = path.split(b"?")[0].split(b"/") + [b"", b"0", b""]
+    return name.decode("ascii", "replace"), int(delay_ms) / 1000 if delay_ms.isdigit() else 0.0, vendor == b"ihuyi"
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection; a request that comes in pieces waits for its rest."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where to write."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is left to answer."""
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is whole."""
+        data = self._rest + data if self._rest else data
+        while data:
+            head_bytes = data.find(b"\r\n\r\n") + 4
+            if head_bytes < 4:  # noqa: PLR2004 - not found, and the 4 that were added
+                break
+            ends = head_bytes + _length(data[:head_bytes])
+            if len(data) < ends:
+                break
+            self._take(data[: data.find(b"\r\n")].split(b" ")[1])
+            data = data[ends:]
+        self._rest = data
+
+    def _take(self, path: bytes) -> None:
+        if path in {b"/counts", b"/forget"}:
+            told = {name: [each.requests, each.first_ns, each.last_ns] for name, each in counts.items()}
+            if path == b"/forget":
+                counts.clear()
+            self._answer(json.dumps(told).encode(), b"utf-8")
+            return
+        name, delay_s, by_ihuyi = _meaning(path)
+        seen = counts.setdefault(name, Counts())
+        seen.one()
+        if by_ihuyi:
+            serial = _FIRST_SERIAL + time.time_ns()
+            body, charset = b'{"code":2,"msg":"","smsid":"%d%d"}' % (serial, seen.requests), b"utf-8"
+        else:
+            body, charset = _SMSADMIN, b"gb2312"
+        if delay_s:
+            self._loop.call_later(delay_s, self._answer, body, charset)
+        else:
+            self._answer(body, charset)
+
+    def _answer(self, body: bytes, charset: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(_HEAD % (charset, len(body), body))
+
+
+def _length(head: bytes) -> int:
+    at = head.lower().find(b"\r\ncontent-length:")
+    return int(head[at + 17 : head.find(b"\r\n", at + 2)]) if at >= 0 else 0
+
+
+async def serve(ready: Path) -> None:
+    """Listen on a free port of 127.0.0.1, say which, and answer until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=4096)
+    text = json.dumps({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pid": os.getpid()})
+    partial = ready.with_suffix(".part")
+    partial.write_text(text, "utf-8")  # noqa: ASYNC240 - once, before anybody asks
+    partial.rename(ready)  # noqa: ASYNC240 - the same
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(Path(sys.argv[1])))
