@@ -4,42 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import asdict
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
-import msgspec
-
 from sendmill.errors import NoSuchJob
+from sendmill.ledger.calls import Attempt, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.reading import SliceEntry, read_job
-from sendmill.ledger.rows import decode_detail, moment, read_calls, read_row, unplanned_rows
+from sendmill.ledger.rows import decode_detail, moment, read_row, unplanned_rows
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
 from sendmill.states import BY_BYTE, State
 
 _SLICES_AT_ONCE = 20
 
-
-class Attempt(msgspec.Struct, array_like=True, frozen=True):
-    """An attempt as `h:<slice>` holds it; `run` is [slice id, first, last, first, last, …]."""
-
-    at_ms: int
-    call: int
-    state: str
-    code: str
-    detail: str
-    answer: str
-    run: list[Any]
-
-    def has(self, offset: int) -> bool:
-        """Whether a row was part of it."""
-        bounds = islice(self.run, 1, None)
-        return any(first <= offset <= last for first, last in zip(bounds, bounds, strict=True))
-
-
-_ATTEMPT = msgspec.msgpack.Decoder(Attempt)
 
 _OUTCOMES = {"q": "not sent"}
 """What a call's state means as its outcome, where that is not the word of the state itself."""
@@ -117,11 +97,8 @@ def _told(ledger: Ledger, entry: SliceEntry, read: Slice, offset: int) -> dict[s
     keys = ledger.account(entry.account)
     message = read_row(ledger, entry.account, entry.slice_id, read, offset)
     with store_errors():
-        pipe = ledger.server.pipeline(transaction=False)
-        pipe.lrange(keys.history(entry.slice_id), 0, -1)
-        pipe.hget(keys.details(entry.slice_id), str(offset))
-        history, detail = pipe.execute()
-    attempts = [attempt for attempt in map(_ATTEMPT.decode, history) if attempt.has(offset)]
+        detail = ledger.server.hget(keys.details(entry.slice_id), str(offset))
+    attempts = [attempt for attempt in read_attempts(ledger, keys, entry.slice_id) if attempt.has(offset)]
     return {
         **asdict(message),
         "attempts": _attempts(ledger, keys, attempts, read.call(offset)),

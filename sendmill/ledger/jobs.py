@@ -27,6 +27,8 @@ CHUNK_BYTES = 1_000_000
 ABANDONED_UPLOAD_S = 3600
 """An upload that its producer never finished goes after this."""
 
+_KEEP_EVERY_S = 600.0
+
 ALL_EVENTS_ROWS = 1000
 """Jobs up to this many rows report every final state, longer ones failures only, where the producer did not say."""
 
@@ -136,6 +138,7 @@ class _Writer:
         self._failed = 0
         self._suppressed = 0
         self._refused: list[RefusedRow] = []
+        self._kept_at = time.monotonic()
         self._new_chunk()
 
     def _new_chunk(self) -> None:
@@ -173,7 +176,17 @@ class _Writer:
     def _store(self, raw: bytes) -> None:
         with store_errors():
             self._server.set(self._keys.chunk(self._meta.job, self._chunks), raw, ex=ABANDONED_UPLOAD_S)
-        self._chunks += 1
+            self._chunks += 1
+            if time.monotonic() - self._kept_at > _KEEP_EVERY_S:
+                self._keep()
+
+    def _keep(self) -> None:
+        """A producer that reads its rows from something slow has not abandoned them."""
+        pipe = self._server.pipeline(transaction=False)
+        for number in range(self._chunks):
+            pipe.expire(self._keys.chunk(self._meta.job, number), ABANDONED_UPLOAD_S)
+        pipe.execute()
+        self._kept_at = time.monotonic()
 
     def commit(self, key: str | None) -> Uploaded:
         only = b""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import merge
+from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def read_status(ledger: Ledger, job_id: str) -> JobStatus:
         StoreError: Redis is away.
     """
     record, entries = read_job(ledger, job_id)
-    return _status(ledger, record, entries)
+    return _status(record, read_headers(ledger, entries))
 
 
 def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
@@ -109,19 +110,14 @@ def _record(job_id: str, fields: Sequence[bytes | None]) -> JobRecord:
     return JobRecord(decode_meta(meta), *(int(number or 0) for number in numbers))
 
 
-def _status(ledger: Ledger, record: JobRecord, entries: Sequence[SliceEntry]) -> JobStatus:
+def _status(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]]) -> JobStatus:
     states: Counter[State] = Counter()
     # What is not planned: all that the upload counted, without what its planned part accounts for.
-    unplanned = Counter(
-        {
-            waiting_state(record.meta): record.accepted,
-            State.FAILED: record.failed,
-            State.SUPPRESSED: record.suppressed,
-        }
-    )
+    waiting = waiting_state(record.meta)
+    unplanned = Counter({waiting: record.accepted, State.FAILED: record.failed, State.SUPPRESSED: record.suppressed})
     ends = 0
-    for entry, header in read_headers(ledger, entries):
-        unplanned[waiting_state(record.meta)] -= entry.accepted
+    for entry, header in slices:
+        unplanned[waiting] -= entry.accepted
         if header is None:
             continue
         states.update(header.counts)
@@ -215,22 +211,40 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
         StoreError: Redis is away.
     """
     # Jobs know their milliseconds only: one that was made within the same counts.
-    earliest: int | str = int(since.timestamp() * 1000) if since is not None else "-inf"
-    read = 0
+    earliest = int(since.timestamp() * 1000) if since is not None else "-inf"
+    latest, skipped = "+inf", 0
     while True:
         with store_errors():
-            raws = ledger.server.zrevrangebyscore(ledger.jobs.all, "+inf", earliest, start=read, num=_JOBS_AT_ONCE)
-        read += len(raws)
-        for raw in raws:
-            with suppress(NoSuchJob):
-                record, entries = read_job(ledger, raw.decode())
-                yield JobSummary(
-                    job_id=record.meta.job,
-                    created_at=datetime.fromtimestamp(record.meta.created_ms / 1000, UTC),
-                    lane=record.meta.lane,
-                    total=record.total,
-                    ref=record.meta.ref,
-                    done=_status(ledger, record, entries).done,
-                )
+            raws = ledger.server.zrevrangebyscore(
+                ledger.jobs.all, latest, earliest, start=skipped, num=_JOBS_AT_ONCE, withscores=True
+            )
+        yield from _summaries(ledger, [raw.decode() for raw, _ in raws])
         if len(raws) < _JOBS_AT_ONCE:
             return
+        # Jobs that come meanwhile stand before these, so the next page is found by time and not by place.
+        last = repr(raws[-1][1])
+        at_last = sum(1 for _, score in raws if repr(score) == last)
+        latest, skipped = last, at_last + (skipped if latest == last else 0)
+
+
+def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=True)
+        for job_id in job_ids:
+            pipe.hmget(ledger.jobs.job(job_id), _RECORD_FIELDS)
+            pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
+        answers = pipe.execute()
+    jobs: list[tuple[JobRecord, list[SliceEntry]]] = []
+    for job_id, fields, entries in zip(job_ids, answers[::2], answers[1::2], strict=True):
+        with suppress(NoSuchJob):
+            jobs.append((_record(job_id, fields), [_entry(raw) for raw in entries]))
+    headers = read_headers(ledger, [entry for _, entries in jobs for entry in entries])
+    for record, entries in jobs:
+        yield JobSummary(
+            job_id=record.meta.job,
+            created_at=datetime.fromtimestamp(record.meta.created_ms / 1000, UTC),
+            lane=record.meta.lane,
+            total=record.total,
+            ref=record.meta.ref,
+            done=_status(record, islice(headers, len(entries))).done,
+        )

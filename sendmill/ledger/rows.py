@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
-from sendmill.ledger.keys import REFUSED, AccountKeys
+from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
 from sendmill.numbers import unpack
 from sendmill.states import State
 
 _SUBMITTED = "s"
-_REFUSED_STATES = frozenset({State.REJECTED, State.FAILED})
-
-
-class PastCall(msgspec.Struct, array_like=True, frozen=True):
-    """An ended call, without its rows: the state it left them in, when it began, the vendor's id, code and answer."""
-
-    state: str
-    at_ms: int
-    vmid: str
-    code: str
-    answer: str
-
-
-_PAST = msgspec.msgpack.Decoder(PastCall)
+_NEVER_TAKEN = frozenset({State.QUEUED, State.REJECTED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
 
 def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, MessageInfo]]:
@@ -50,9 +37,9 @@ def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, Me
     if raw is None:
         return []
     read = decode(raw)
-    calls = read_calls(ledger, keys, {read.call(offset) for offset in range(read.header.rows)})
-    teller = _Teller(account, read, details, calls)
-    return [(read.body.row(offset), teller.message(offset)) for offset in range(read.header.rows)]
+    offsets = range(read.header.rows)
+    teller = _teller(ledger, account, slice_id, read, offsets=offsets, details=details)
+    return [(read.body.row(offset), teller.message(offset)) for offset in offsets]
 
 
 def read_row(ledger: Ledger, account: str, slice_id: str, read: Slice, offset: int) -> MessageInfo:
@@ -61,64 +48,56 @@ def read_row(ledger: Ledger, account: str, slice_id: str, read: Slice, offset: i
     Raises:
         StoreError: Redis is away.
     """
-    keys = ledger.account(account)
     names = (b"%d" % offset, b"@" + read.state(offset).byte)
     with store_errors():
-        raws = ledger.server.hmget(keys.details(slice_id), names)
+        raws = ledger.server.hmget(ledger.account(account).details(slice_id), names)
     details = {name: raw for name, raw in zip(names, raws, strict=True) if raw is not None}
-    return _Teller(account, read, details, read_calls(ledger, keys, {read.call(offset)})).message(offset)
+    return _teller(ledger, account, slice_id, read, offsets=(offset,), details=details).message(offset)
 
 
-def read_calls(ledger: Ledger, keys: AccountKeys, numbers: Iterable[int]) -> dict[int, PastCall]:
-    """Ended calls by number; those that are open or gone are left out.
-
-    Raises:
-        StoreError: Redis is away.
-    """
-    by_hash: dict[str, list[int]] = defaultdict(list)
-    for number in numbers:
-        if number:
-            by_hash[keys.past(number)].append(number)
-    if not by_hash:
-        return {}
-    with store_errors():
-        pipe = ledger.server.pipeline(transaction=False)
-        for key, fields in by_hash.items():
-            pipe.hmget(key, fields)
-        answers = pipe.execute()
-    pairs = (
-        (number, raw)
-        for fields, raws in zip(by_hash.values(), answers, strict=True)
-        for number, raw in zip(fields, raws, strict=True)
-    )
-    return {number: _PAST.decode(raw) for number, raw in pairs if raw is not None}
+def _teller(
+    ledger: Ledger,
+    account: str,
+    slice_id: str,
+    read: Slice,
+    *,
+    offsets: Iterable[int],
+    details: Mapping[bytes, bytes],
+) -> _Teller:
+    keys = ledger.account(account)
+    calls = read_calls(ledger, keys, {read.call(offset) for offset in offsets})
+    told = any(call.code for call in calls.values())
+    words = {attempt.call: attempt.detail for attempt in read_attempts(ledger, keys, slice_id)} if told else {}
+    return _Teller(account, read, {name: decode_detail(raw) for name, raw in details.items()}, calls, words)
 
 
-class _Teller:
+class _Teller(NamedTuple):
     """Puts together what is known of a row: its state, its own detail, the call that it was last part of."""
 
-    def __init__(
-        self, account: str, read: Slice, details: Mapping[bytes, bytes], calls: Mapping[int, PastCall]
-    ) -> None:
-        self._account = None if account == REFUSED else account
-        self._slice = read
-        self._details = {name: decode_detail(raw) for name, raw in details.items()}
-        self._calls = calls
+    account: str
+    read: Slice
+    details: Mapping[bytes, Mapping[str, Any]]
+    calls: Mapping[int, PastCall]
+    words: Mapping[int, str]
+    """What was said of a call that failed, by its number."""
 
     def message(self, offset: int) -> MessageInfo:
-        read = self._slice
-        state = read.state(offset)
-        own = self._details.get(b"%d" % offset)
-        word = own or self._details.get(b"@" + state.byte) or {}
-        call = self._calls.get(read.call(offset))
-        code = word.get("code") or (call.code if call is not None else None)
+        read = self.read
+        state, number = read.state(offset), read.call(offset)
+        own = self.details.get(b"%d" % offset)
+        word = own or self.details.get(b"@" + state.byte)
+        call = self.calls.get(number)
+        if word is None and call is not None and call.state.encode() == state.byte:
+            # The row is as its call left it: what the call's answer said is why.
+            word = {"code": call.code, "detail": self.words.get(number)}
+        word = word or {}
         return MessageInfo(
             message_id=f"{read.body.job}-{read.body.row(offset)}",
             to=read.body.number(offset),
             state=state,
-            account=self._account,
+            account=None if self.account == REFUSED else self.account,
             vendor_message_id=word.get("vmid") or (call.vmid if call is not None else None) or None,
-            code=code or None,
+            code=word.get("code") or None,
             detail=word.get("detail") or None,
             submitted_at=moment(call.at_ms) if call is not None and _accepted(call, state, own) else None,
             updated_at=moment(read.changed_ms(offset)),
@@ -129,7 +108,8 @@ def _accepted(call: PastCall, state: State, own: Mapping[str, Any] | None) -> bo
     """Whether an acceptance of this row was read: its call's, unless the answer refused this row apart."""
     if call.state != _SUBMITTED:
         return False
-    refused_apart = state in _REFUSED_STATES and own is not None and "at" not in own
+    # A report's word has the time of the report; an answer's word on a single row has none.
+    refused_apart = state in _NEVER_TAKEN and own is not None and "at" not in own
     return not refused_apart
 
 

@@ -169,9 +169,10 @@ async def test_without_a_read_acceptance_there_is_no_time_of_it(ledger: Driven) 
         ("4", State.QUEUED),
     ] == _states(messages)
     assert [None, "204", "timeout", "Busy"] == [message.code for message in messages]
+    assert [None, None, "no answer", "try again"] == [message.detail for message in messages]
     await ledger.report("hk", claimed, 2, "d", matched_by="number")
-    assert [(State.DELIVERED, None)] == [
-        (message.state, message.submitted_at) for message in ledger.client.messages(job.id, "delivered")
+    assert [(State.DELIVERED, None, None)] == [
+        (message.state, message.submitted_at, message.code) for message in ledger.client.messages(job.id, "delivered")
     ]
 
 

@@ -27,6 +27,7 @@ from sendmill import (
     TemplateSms,
     UnknownAccount,
 )
+from sendmill.ledger import jobs
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import JobKeys
 from simulator.embedded import EmbeddedValkey
@@ -243,11 +244,28 @@ def test_an_upload_that_dies_leaves_no_job_and_its_key_can_be_used(client: Clien
     assert 20_000 == client.send(Sms("Hello", numbers(20_000)), key="k").accepted
 
 
+def test_an_upload_that_takes_longer_than_an_hour_keeps_its_rows(
+    client: Client, server: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first chunks live on while later ones come."""
+    monkeypatch.setattr(jobs, "_KEEP_EVERY_S", 0.0)
+
+    def rows() -> Iterator[str]:
+        yield from numbers(20_000)
+        (chunk,) = server.keys(f"{namespace}:*chunk:*")
+        server.expire(chunk, 5)
+        yield from numbers(20_000, first=20_000)
+        assert all(server.ttl(chunk) > 3000 for chunk in server.keys(f"{namespace}:*chunk:*"))
+        yield from numbers(1, first=50_000)
+
+    assert 40_001 == client.send(Sms("Hello", rows())).accepted
+
+
 def test_threads_share_a_client(client: Client) -> None:
     """As the threads of a web server do."""
     with ThreadPoolExecutor(8) as threads:
-        jobs = list(threads.map(lambda number: client.send(Sms("Hello", number)), numbers(200)))
-    assert 200 == len({job.id for job in jobs}) == len(list(client.jobs()))
+        sent = list(threads.map(lambda number: client.send(Sms("Hello", number)), numbers(200)))
+    assert 200 == len({job.id for job in sent}) == len(list(client.jobs()))
 
 
 def test_a_client_survives_a_fork(client: Client, server: Any, namespace: str) -> None:
