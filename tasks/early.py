@@ -30,6 +30,9 @@ RETRIED_AT_ONCE = 500
 PAGES = 4
 """At most so many times RETRIED_AT_ONCE reports are tried again in one run."""
 
+MOST_EARLY = 100_000
+"""Reports that wait. An account that somebody else sends with too brings more: those that waited longest go."""
+
 UNCONFIRMED_LOOKED_AT = 20_000
 """Of more unconfirmed calls the newest are looked at. Each costs 20 µs the first time."""
 
@@ -80,6 +83,9 @@ class Early:
         if reports:
             members = {msgspec.msgpack.encode(report): report.arrived_ms + _RETRY_MS for report in reports}
             await self._server.zadd(self._keys.early, members, nx=True)
+            # The longer a report has waited, the later it is tried again: so the highest scores are the oldest.
+            gone = await self._server.zremrangebyrank(self._keys.early, MOST_EARLY, -1)
+            await self._drop(int(gone))
 
     async def retry(self, now_ms: int) -> None:
         """Try those again whose time has come, oldest first."""
@@ -106,11 +112,14 @@ class Early:
             if kept:
                 due = {ripe[report]: now_ms + retry_after_ms(now_ms - report.arrived_ms) for report in kept}
                 pipe.zadd(self._keys.early, due, xx=True)
-            if dropped:
-                pipe.hincrby(self._keys.state, "reports_dropped", len(dropped))
             await pipe.execute()
-        if dropped:
-            log.warning("reports on messages that are none of ours", account=self._account.name, reports=len(dropped))
+        await self._drop(len(dropped))
+
+    async def _drop(self, count: int) -> None:
+        """Count reports that were given up."""
+        if count:
+            await self._server.hincrby(self._keys.state, "reports_dropped", count)
+            log.warning("reports on messages that are none of ours", account=self._account.name, reports=count)
 
     # --- calls whose answer may still come -----------------------------------------------------------------------
 
@@ -131,7 +140,7 @@ class Early:
 
     async def _settle(self, reports: Sequence[Heard]) -> set[Heard]:
         """Settle unconfirmed rows that these reports single out; returns the reports that did."""
-        wanted = {report.digits for report in reports if report.state} - {None}
+        wanted = {report.digits for report in reports if report.state and not report.reference} - {None}
         candidates = await self._unconfirmed_rows(wanted) if wanted else {}
         taken: dict[tuple[str, int], str] = {}
         settled: list[tuple[Heard, _Candidate]] = []
@@ -139,7 +148,8 @@ class Early:
             fitting = [
                 each for each in candidates.get(report.digits or 0, []) if self._in_time(report, each.record.began_ms)
             ]
-            if not report.state or len(fitting) != 1:
+            # A vendor that gives references back gives ours for our calls: another one is of somebody else's message.
+            if not report.state or report.reference or len(fitting) != 1:
                 continue
             row = (fitting[0].slice_id, fitting[0].offset)
             # A second id for the number is of another message, unless the row is settled with the first one's.

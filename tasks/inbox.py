@@ -43,7 +43,7 @@ _ENTRY_BYTES = 100
 """What an entry takes besides its fields."""
 
 _KEPT_HEADERS = frozenset({"content-type"})
-_BAD_KEPT = 1000
+_BAD_KEPT = 500
 
 _LUA = Path(__file__).parent / "lua"
 _STORE = Script(_LUA / "store.lua")

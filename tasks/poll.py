@@ -23,6 +23,7 @@ from sendmill.errors import AccountBlocked, NotSent, ProviderError, SendmillErro
 from sendmill.ledger.scripts import Script
 from tasks import alerts, reports
 from tasks.account import Account
+from tasks.each import each
 from tasks.inbox import MOST_BYTES, MOST_ENTRIES, Inbox, entry_of_poll
 from tasks.runtime import Runtime
 from tasks.spool import Spool
@@ -30,7 +31,7 @@ from tasks.spool import Spool
 POLL_S = 20.0
 """After this a run begins no other poll."""
 
-PATIENCE_S = 1.0
+PATIENCE_S = 2.5
 """The clock ticks as often as the vendor allows a poll: what is due soon is waited for, not left to the next one."""
 
 BLOCKED_S = 60.0
@@ -50,15 +51,17 @@ async def poll(runtime: Runtime) -> None:
     """Poll every address of every account once, or until it has no more. Safe to run twice, and at once.
 
     An account's trouble is its own.
+
+    Raises:
+        redis.RedisError: Redis is away.
     """
     ends_at = time.monotonic() + POLL_S
-    addresses = [(account, each) for account in runtime.accounts.values() for each in account.provider.polls]
-    tasks = [poll_address(runtime, account, each, ends_at) for account, each in addresses]
-    for (account, each), error in zip(addresses, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
-        if isinstance(error, RedisError | OSError):
-            log.warning("not polled: Redis is away", account=account.name, poll=each.name, error=type(error).__name__)
-        elif isinstance(error, BaseException):
-            log.error("not polled", account=account.name, poll=each.name, exc_info=error)
+    addresses = {
+        f"{account.name}/{address.name}": poll_address(runtime, account, address, ends_at)
+        for account in runtime.accounts.values()
+        for address in account.provider.polls
+    }
+    await each("poll", addresses)
 
 
 async def poll_address(runtime: Runtime, account: Account, address: Poll, ends_at: float) -> int:

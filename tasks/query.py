@@ -10,7 +10,6 @@ import asyncio
 import time
 
 import structlog
-from redis.exceptions import RedisError
 
 from config.redaction import Redactor
 from providers.base import Report, Response
@@ -19,6 +18,7 @@ from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, Prov
 from tasks import alerts
 from tasks.account import Account
 from tasks.calls import CallRecord, row_of
+from tasks.each import each
 from tasks.heard import Heard, heard
 from tasks.inbox import Entry, Inbox
 from tasks.lock import Held, taken
@@ -54,15 +54,18 @@ def wait_ms(age_ms: int) -> int:
 
 
 async def query(runtime: Runtime) -> None:
-    """Ask about all messages that are due. Safe to run twice, and at once; an account's trouble is its own."""
+    """Ask about all messages that are due. Safe to run twice, and at once; an account's trouble is its own.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
     ends_at = time.monotonic() + QUERY_S
-    accounts = [account for account in runtime.accounts.values() if account.provider.queries]
-    tasks = [query_account(runtime, account, ends_at) for account in accounts]
-    for account, error in zip(accounts, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
-        if isinstance(error, RedisError | OSError):
-            log.warning("nothing asked: Redis is away", account=account.name, error=type(error).__name__)
-        elif isinstance(error, BaseException):
-            log.error("nothing asked", account=account.name, exc_info=error)
+    asking = {
+        name: query_account(runtime, account, ends_at)
+        for name, account in runtime.accounts.items()
+        if account.provider.queries
+    }
+    await each("query", asking)
 
 
 async def query_account(runtime: Runtime, account: Account, ends_at: float) -> int:

@@ -6,20 +6,17 @@ it was folded, and folding it twice is harmless: so whatever dies here, the next
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
 import structlog
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.redaction import Redactor
 from providers.base import Poll, Received
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
 from tasks import alerts, replies
 from tasks.account import Account
+from tasks.each import AWAY, each
 from tasks.early import Early
 from tasks.heard import Heard, heard
 from tasks.inbox import POLL_PREFIX, Entry, Inbox
@@ -42,14 +39,12 @@ log = structlog.get_logger(__name__)
 
 
 async def fold(runtime: Runtime) -> None:
-    """Fold the inboxes of all accounts. Safe to run twice, and at once; an account's trouble is its own."""
-    accounts = list(runtime.accounts.values())
-    ends = await asyncio.gather(*(fold_account(runtime, each) for each in accounts), return_exceptions=True)
-    for account, error in zip(accounts, ends, strict=True):
-        if isinstance(error, RedisError | OSError):
-            log.warning("not folded: Redis is away", account=account.name, error=type(error).__name__)
-        elif isinstance(error, BaseException):
-            log.error("not folded", account=account.name, exc_info=error)
+    """Fold the inboxes of all accounts. Safe to run twice, and at once; an account's trouble is its own.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    await each("fold", {name: fold_account(runtime, account) for name, account in runtime.accounts.items()})
 
 
 async def fold_account(runtime: Runtime, account: Account) -> None:
@@ -104,7 +99,7 @@ class Folder:
         """Fold entries; one that cannot be folded for a reason of its own is put aside and holds up nothing."""
         try:
             await self._fold(entries)
-        except (RedisConnectionError, RedisTimeoutError, OSError):
+        except AWAY:
             raise
         except Exception as error:
             if len(entries) > 1:

@@ -195,7 +195,8 @@ async def test_nothing_is_polled_while_redis_takes_no_writes(
     async with opened(settings_of(own_valkey.redis_url, namespace, "mainland", url=vendor.url)) as runtime:
         quick(runtime)
         own_valkey.kill()
-        await poll.poll(runtime)
+        with pytest.raises(redis.ConnectionError):
+            await poll.poll(runtime)
     assert [] == vendor.paths
 
 

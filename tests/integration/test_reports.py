@@ -258,6 +258,30 @@ async def test_a_report_from_before_the_call_settles_nothing(runtime: Runtime, b
     assert [State.UNCONFIRMED] == await rows.states()
 
 
+async def test_somebody_elses_reference_settles_nothing(runtime: Runtime, mainland: Account) -> None:
+    """A vendor that gives references back would have given ours for our call."""
+    rows = Rows(mainland)
+    await rows.unconfirmed([ONE])
+    for linkid, expected in (("ZZ99", State.UNCONFIRMED), ("", State.DELIVERED)):
+        await push(mainland, f"Class=rpt&Mobile={ONE[3:]}&LinkId={linkid}&Report=DELIVRD".encode())
+        await reports.fold_account(runtime, mainland)
+        await age_early(mainland, early.GRACE_MS)
+        await reports.fold_account(runtime, mainland)
+        assert [expected] == await rows.states()
+
+
+async def test_of_too_many_early_reports_the_oldest_go(
+    runtime: Runtime, bulk: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account that others send with too fills no memory; those that are given up are counted."""
+    monkeypatch.setattr(early, "MOST_EARLY", 2)
+    for number in range(3):
+        await push_bulk(bulk, f"foreign{number}", ONE)
+        await reports.fold_account(runtime, bulk)
+    assert 2 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert b"1" == await bulk.outbox.server.hget(bulk.keys.state, "reports_dropped")
+
+
 async def test_our_reference_settles_an_unconfirmed_row_at_once(runtime: Runtime, mainland: Account) -> None:
     """The vendor names the call itself, so nothing has to be waited for."""
     rows = Rows(mainland)
