@@ -19,10 +19,6 @@ _PAUSE_S = 5.0
 """After a failure the broker is left alone for this long, so that sending goes on at its own speed."""
 
 _TIMEOUT_S = 1.0
-
-_AT_ONCE_S = 0.2
-"""What fails faster than this was refused or broken, not waited for: it is tried once more."""
-
 _CONNECTIONS = 16
 
 _log = logging.getLogger("sendmill")
@@ -48,20 +44,8 @@ class Publisher:
 
     def plan(self, job: str) -> bool:
         """Ask for a job to be planned now. Returns False where the broker did not take it, which is not an error."""
-        began = time.monotonic()
-        if began < self._silent_until:
+        if time.monotonic() < self._silent_until:
             return False
-        error = self._publish(job)
-        if error is not None and time.monotonic() - began < _AT_ONCE_S:
-            # Connections that stood idle over a restart of the broker break at their first use.
-            self.close()
-            error = self._publish(job)
-        if error is not None:
-            self._silent_until = time.monotonic() + _PAUSE_S
-            _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)
-        return error is None
-
-    def _publish(self, job: str) -> Exception | None:
         try:
             app, producers = self._opened()
             with producers.acquire(block=True, timeout=_TIMEOUT_S) as producer:
@@ -69,8 +53,10 @@ class Publisher:
                     PLAN_TASK, args=[job], queue=PLAN_QUEUE, producer=producer, retry=False, ignore_result=True
                 )
         except Exception as error:  # noqa: BLE001  # kombu raises many kinds; none of them concerns the job
-            return error
-        return None
+            self._silent_until = time.monotonic() + _PAUSE_S
+            _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)
+            return False
+        return True
 
     def close(self) -> None:
         """Close the broker's connections; a later `plan` opens new ones."""

@@ -339,6 +339,8 @@ async def test_a_job_that_is_not_planned_yet_is_cancelled_by_its_planning(ledger
     job = ledger.client.send(Sms("Hello", numbers(3)), account="hk", at=at)
     assert CancelResult(cancelled=3, gone=0) == ledger.client.cancel(job.id)
     server = ledger.runtime.server
+    for account in ("hk", "mainland"):  # whichever its rows come to
+        assert await server.sismember(ledger.runtime.keys_of(account).cancelled, job.id)
     assert await server.zscore(ledger.runtime.jobs.due, job.id) <= time.time() * 1000
     await ledger.plan(job.id)
     assert {State.CANCELLED: 3} == await _status(ledger, job.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -283,6 +284,21 @@ def test_a_client_survives_a_fork(client: Client, server: Any, namespace: str) -
     assert 50 == len({job.id for job in in_parent})
     assert 52 == server.zcard(JobKeys(namespace).all)
     assert 52 == len(_wake_ups(server, namespace))
+
+
+def test_a_fork_in_the_middle_of_another_threads_send_leaves_the_child_free(client: Client) -> None:
+    """A lock that a thread of the parent held would never be given back in the child."""
+    client.send(Sms("Hello", NUMBER))
+    with client._publisher._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            code = 1
+            try:
+                code = 0 if client.send(Sms("Hello", NUMBER)).accepted == 1 else 1
+            finally:
+                os._exit(code)
+    assert (child, 0) == os.waitpid(child, 0)
 
 
 def test_the_environment_says_where_the_ledger_is(
