@@ -37,6 +37,9 @@ _RENEW_S = LEASE_MS / 3000
 _AT_ONCE = 16
 """Calls that one run of the gate may grant."""
 
+_AT_ONCE_LIMITED = 4
+"""The same where a limit counts every millisecond: they are written one after another, the last with its grant fresh."""
+
 _SLOT_POLL_S = 0.02
 """A slot that another process holds is asked for again after this."""
 
@@ -204,7 +207,7 @@ class Drain:
         slots = self._account.slots(call.service)
         if slots:
             room = min(room, slots - self._open_by_service.get(call.service.name, 0))
-        return min(room, _AT_ONCE)
+        return min(room, _AT_ONCE_LIMITED if self._account.limits else _AT_ONCE)
 
     async def _ask(self, calls: deque[ReadyCall], lane: str, service: str, room: int) -> Grant:
         asking: list[ReadyCall] = []
@@ -228,6 +231,8 @@ class Drain:
         for call in asking[: grant.granted]:
             call.asked_at = asked_at
             self._send(call)
+        if grant.granted:
+            await asyncio.sleep(0)  # they are written now, before the next ones are built
         rest = asking[grant.granted :]
         if grant.why == "misfit" and rest:
             await self._drop(grant.slice_id, grant.reason)

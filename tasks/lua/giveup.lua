@@ -11,7 +11,7 @@ local limits = cmsgpack.unpack(ARGV[2])
 local undone = 0
 for i = 3, #ARGV do
   local no = tonumber(ARGV[i])
-  local record = redis.call('HMGET', key('call:' .. no), 'rows', 'service', 'recipients')
+  local record = redis.call('HMGET', key('call:' .. no), 'rows', 'service', 'recipients', 'at')
   if record[1] then
     for _, run in ipairs(cmsgpack.unpack(record[1])) do
       local s = slice_of(run[1])
@@ -24,7 +24,7 @@ for i = 3, #ARGV do
       end
     end
     for _, limit in ipairs(limits) do
-      refund(limit, cost_of(limit, tonumber(record[3])))
+      refund(limit, cost_of(limit, tonumber(record[3])), tonumber(record[4]))
     end
     redis.call('ZREM', key('slots:' .. record[2]), no)
     redis.call('HINCRBY', key('state'), 'calls', -1)

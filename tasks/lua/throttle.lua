@@ -73,22 +73,28 @@ local function take(limit, cost, now)
   redis.call('HSET', key('clock'), 'pace:' .. limit.name, string.format('%.3f', paced_from + interval * cost))
 end
 
--- Give units of a call back that was never made. Only in long windows: in short ones a late grant is simply lost.
-local function refund(limit, cost)
-  if limit.window_ms <= LONGEST_PACED_WINDOW_MS then return end
-  local log = key('used:' .. limit.name)
-  local tail = redis.call('LINDEX', log, -1)
-  while tail and cost > 0 do
-    local at, count = entry(tail)
-    local back = math.min(count, cost)
-    cost = cost - back
-    redis.call('HINCRBY', key('clock'), 'sum:' .. limit.name, -back)
-    if count > back then
-      redis.call('LSET', log, -1, string.format('%.3f %d', at, count - back))
-    else
-      redis.call('RPOP', log)
+-- Give the units of a call back that was granted at `granted` and never made. They are taken out of the entry that holds
+-- them: from any other, what was granted since would leave the window too early. Not there any more: nothing to give.
+local function refund(limit, cost, granted)
+  local log, grain = key('used:' .. limit.name), limit.window_ms / MERGES_PER_WINDOW
+  local wanted = math.floor(granted / grain)
+  for place = -1, -redis.call('LLEN', log), -1 do
+    local text = redis.call('LINDEX', log, place)
+    local at, count = entry(text)
+    local found = math.floor(at / grain)
+    if found < wanted then return end
+    if found == wanted then
+      local back = math.min(count, cost)
+      if back == count then
+        redis.call('LREM', log, -1, text)
+      else
+        redis.call('LSET', log, place, string.format('%.3f %d', at, count - back))
+      end
+      redis.call('HINCRBY', key('clock'), 'sum:' .. limit.name, -back)
+      local interval = (limit.window_ms + JITTER_MS) / limit.most
+      redis.call('HINCRBYFLOAT', key('clock'), 'pace:' .. limit.name, -interval * back)
+      return
     end
-    tail = redis.call('LINDEX', log, -1)
   end
 end
 
