@@ -113,8 +113,8 @@ async def serve(ready: Path) -> None:
     server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=4096)
     text = json.dumps({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pid": os.getpid()})
     partial = ready.with_suffix(".part")
-    partial.write_text(text, "utf-8")  # noqa: ASYNC240 - once, before anybody asks
-    partial.rename(ready)  # noqa: ASYNC240 - the same
+    partial.write_text(text, "utf-8")
+    partial.rename(ready)
     await server.serve_forever()
 
 

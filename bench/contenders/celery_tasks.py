@@ -68,7 +68,7 @@ class CeleryTasks:
 
     def _queue(self, url: str, messages: int) -> None:
         app: Any = celery_app.app
-        with app.connection_for_write(self._broker_url) as connection, app.Producer(connection) as producer:
+        with app.connection_for_write(self._broker_url) as connection, app.amqp.Producer(connection) as producer:
             for row, number in enumerate(mainland(messages)):
                 arguments = (url, number, UNIQUE_TEXT.format(n=row))
                 celery_app.send.apply_async(arguments, producer=producer)
@@ -83,6 +83,8 @@ class CeleryTasks:
                 [*worker, *pool, "--loglevel=ERROR", "-n", f"bench-{place}@%h"],
                 cwd=_ROOT,
                 env=environ,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
             for place in range(count)

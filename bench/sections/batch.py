@@ -1,0 +1,96 @@
+"""One text to many numbers at each vendor: calls made, recipients a second, memory of the workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bench.contenders.sendmill import wait_for_state
+from bench.numbers import ONE_TEXT, SIGNATURE, mainland
+from bench.usage import peak_rss_bytes
+from sendmill.client import Client
+from sendmill.messages import Sms
+from sendmill.states import State
+from simulator.settings import DEFAULT_ACCOUNTS
+from simulator.system import System
+from simulator.vendor_accounts import Accounts, at_vendor, five_accounts
+
+ACCESSYOU_PER_H = 200_000
+"""The most that AccessYou's largest published plan takes in an hour."""
+
+ACCESSYOU_ACCOUNTS = 7
+_TOGETHER = 5
+_SENDERS = 2
+_TIMEOUT_S = 180.0
+
+
+def _accounts(url: str) -> Accounts:
+    five = five_accounts(url)
+    batch_alone = {key: five["hk"][key] for key in ("provider", "batch", "limits")}
+    found = {
+        f"accessyou-{number}": {**batch_alone, "accountno": f"{11000001 + number}"}
+        for number in range(ACCESSYOU_ACCOUNTS)
+    }
+    found["sms467890"] = five["bulk"]
+    found["smsadmin-post"] = {**five["mainland"], "polls": []}
+    found["smsadmin-get"] = {**five["mainland"], "polls": [], "method": "get", "uid": "demo-get"}
+    found["ihuyi"] = five["world"]
+    return {name: {key: value for key, value in one.items() if key != "push_token"} for name, one in found.items()}
+
+
+def measure(*, numbers: int, ihuyi_numbers: int) -> dict[str, Any]:
+    """Send `numbers` (at ihuyi, which takes one a call, `ihuyi_numbers`) at each vendor, then a larger job over five
+    AccessYou accounts at once, because one may not take more than 200,000 an hour."""
+    passwords = {one["vendor"]: one["password"] for one in DEFAULT_ACCOUNTS}
+    known = {name: {"password": passwords.get(one["provider"], "")} for name, one in _accounts("").items()}
+    with (
+        System.start(
+            accounts=_accounts,
+            routes=[{"prefix": "", "accounts": ["ihuyi"]}],
+            counts={"worker_send": _SENDERS},
+            simulator_config={"fates": [{"state": ""}]},
+            simulator_accounts=known,
+        ) as system,
+        system.client(timeout_s=10.0) as client,
+    ):
+        runs = []
+        for name in ("accessyou-0", "sms467890", "smsadmin-post", "smsadmin-get", "ihuyi"):
+            runs.append(_send(system, client, [name], ihuyi_numbers if name == "ihuyi" else numbers))
+        most = min(2 * numbers, ACCESSYOU_PER_H)
+        runs.append(_send(system, client, ["accessyou-1"], most))
+        runs.append(_send(system, client, [f"accessyou-{1 + number}" for number in range(1, 1 + _TOGETHER)], most))
+        return {"runs": runs, "breaches": system.simulator.breaches()["counts"]}
+
+
+def _send(system: System, client: Client, accounts: Sequence[str], numbers: int) -> dict[str, Any]:
+    """One job of so many numbers at each of the accounts, all at once."""
+    places = [at_vendor(system.accounts[name]) for name in accounts]
+    before = [_calls(system, place) for place in places]
+    began = time.perf_counter()
+    jobs = [client.send(Sms(ONE_TEXT, mainland(numbers)), account=name, signature=SIGNATURE).id for name in accounts]
+    accepted = time.perf_counter()
+    for job in jobs:
+        wait_for_state(client, job, {State.SUBMITTED: numbers}, timeout_s=_TIMEOUT_S)
+    submitted = time.perf_counter()
+    calls = sum(_calls(system, place) - count for place, count in zip(places, before, strict=True))
+    recipients = numbers * len(accounts)
+    found = {
+        "vendor": accounts[0].removesuffix("-0").removesuffix("-1").removesuffix("-2"),
+        "accounts": len(accounts),
+        "recipients": recipients,
+        "calls": calls,
+        "accept_s": accepted - began,
+        "submit_s": submitted - accepted,
+        "whole_s": submitted - began,
+        "recipients_per_s": recipients / (submitted - began),
+        "sender_rss_bytes": max(peak_rss_bytes(pid) for pid in system.processes("worker_send")),
+        "planner_rss_bytes": max(peak_rss_bytes(pid) for pid in system.processes("worker_work")),
+    }
+    print(f"  {found['vendor']}: {recipients:,} in {calls:,} calls, {found['recipients_per_s']:,.0f}/s", flush=True)
+    return found
+
+
+def _calls(system: System, place: tuple[str, str]) -> int:
+    vendors = system.simulator.counters()["vendors"]
+    return int(vendors.get(place[0], {}).get(place[1], {}).get("calls_accepted", 0))

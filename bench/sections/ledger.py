@@ -1,0 +1,96 @@
+"""What a message costs Redis: commands on its whole way, bytes while it waits and after it was submitted."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import redis
+
+from bench.contenders.sendmill import account_of, wait_for_state
+from bench.monitor import monitored
+from bench.numbers import ONE_TEXT, SIGNATURE, UNIQUE_TEXT, mainland, unique_rows
+from sendmill.client import Client
+from sendmill.messages import Sms, TemplateSms
+from sendmill.states import State
+from simulator.system import System
+
+_TIMEOUT_S = 120.0
+_IDLE_S = 3.0
+_SHOWN = 8
+
+
+def measure(system: System, *, messages: int, broadcast: int, singles: int) -> dict[str, Any]:
+    """Commands of `messages` unique texts; bytes of a broadcast's recipient and of a job of one message."""
+    with system.client(timeout_s=10.0) as client, redis.Redis.from_url(system.redis_url) as server:
+        commands = {name: _commands(system, client, account_of(name, 0), messages) for name in ("ihuyi", "smsadmin")}
+        # Two sizes each: what every job costs once falls out of the difference.
+        return {
+            "commands": commands,
+            "bytes": {
+                "broadcast, smsadmin": _bytes(client, server, account_of("smsadmin", 0), broadcast, unique=False),
+                "unique texts, smsadmin": _bytes(client, server, account_of("smsadmin", 0), broadcast, unique=True),
+                "one text, ihuyi": _bytes(client, server, account_of("ihuyi", 0), broadcast, unique=False),
+            },
+            "one_message_job_bytes": _bytes_of_singles(client, server, account_of("smsadmin", 0), singles),
+        }
+
+
+def _commands(system: System, client: Client, account: str, messages: int) -> dict[str, Any]:
+    socket_path = str(system.valkey.socket_path)
+    with monitored(socket_path) as idle:
+        time.sleep(_IDLE_S)
+    idle_per_s = idle.sent.total() / _IDLE_S
+    began = time.monotonic()
+    with monitored(socket_path) as seen:
+        rows = unique_rows(messages, first=60_000_000)
+        job = client.send(TemplateSms(UNIQUE_TEXT, rows), account=account, signature=SIGNATURE).id
+        status_reads = 0
+        while client.status(job).states.get(State.SUBMITTED, 0) < messages:
+            status_reads += 1
+            time.sleep(0.5)  # each look costs commands that no message needs
+    took_s = time.monotonic() - began
+    sent = seen.sent.total() - idle_per_s * took_s
+    return {
+        "messages": messages,
+        "sent_per_message": sent / messages,
+        "inside_per_message": seen.inside.total() / messages,
+        "broker_per_message": seen.broker.total() / messages,
+        "idle_per_s": idle_per_s,
+        "most_sent": {name: count / messages for name, count in seen.sent.most_common(_SHOWN)},
+        "most_inside": {name: count / messages for name, count in seen.inside.most_common(_SHOWN)},
+    }
+
+
+def _bytes(client: Client, server: redis.Redis, account: str, rows: int, *, unique: bool) -> dict[str, float]:
+    client.pause(account)
+    before = _used(server)
+    content: Sms | TemplateSms = Sms(ONE_TEXT, mainland(rows))
+    if unique:
+        content = TemplateSms(UNIQUE_TEXT, unique_rows(rows))
+    job = client.send(content, account=account, signature=SIGNATURE).id
+    wait_for_state(client, job, {State.QUEUED: rows}, timeout_s=_TIMEOUT_S)
+    queued = _used(server)
+    client.resume(account)
+    wait_for_state(client, job, {State.SUBMITTED: rows}, timeout_s=_TIMEOUT_S)
+    return {"rows": rows, "queued_bytes": (queued - before) / rows, "submitted_bytes": (_used(server) - before) / rows}
+
+
+def _bytes_of_singles(client: Client, server: redis.Redis, account: str, jobs: int) -> float:
+    client.pause(account)
+    before = _used(server)
+    sent = [client.send(Sms(ONE_TEXT, to), account=account, signature=SIGNATURE).id for to in mainland(jobs)]
+    for job in sent:
+        wait_for_state(client, job, {State.QUEUED: 1}, timeout_s=_TIMEOUT_S)
+    used = (_used(server) - before) / jobs
+    client.resume(account)
+    for job in sent:
+        wait_for_state(client, job, {State.SUBMITTED: 1}, timeout_s=_TIMEOUT_S)
+    return used
+
+
+def _used(server: redis.Redis) -> int:
+    """Bytes of data: without the buffers of clients and of the AOF, which come and go."""
+    time.sleep(1.5)  # one turn of the AOF and of everything that expires within it
+    info: Any = server.info("memory")
+    return int(info["used_memory"]) - int(info["mem_clients_normal"]) - int(info.get("mem_aof_buffer", 0))
