@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,8 @@ LEAST_FREE_BYTES: Final = 256_000_000
 _ENDING: Final = ".answer"
 _UNREADABLE_ENDING: Final = ".unreadable"
 _OWNER_ONLY: Final = 0o700
-_READ_AT_ONCE: Final = 100
+_READ_AT_ONCE: Final = 500
+_READ_BYTES: Final = 8_000_000
 
 log = structlog.get_logger(__name__)
 
@@ -71,16 +72,10 @@ class Spool:
         """
         if not self._folder.is_dir():
             return 0
-        brought = 0
-        for file in (await asyncio.to_thread(self._files))[:_READ_AT_ONCE]:
-            entry = await asyncio.to_thread(_read, file)
-            if entry is None:
-                continue
-            if not await inbox.store([entry]):
-                break
-            await asyncio.to_thread(file.unlink, missing_ok=True)
-            brought += 1
-        return brought
+        found = await asyncio.to_thread(self._oldest)
+        stored = await inbox.store([entry for _, entry in found]) if found else 0
+        await asyncio.to_thread(_remove, [file for file, _ in found[:stored]])
+        return stored
 
     def _write(self, entry: Entry) -> None:
         self._folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
@@ -96,8 +91,17 @@ class Spool:
         new.rename(self._folder / f"{name}{_ENDING}")
         _sync_folder(self._folder)
 
-    def _files(self) -> list[Path]:
-        return sorted(file for file in self._folder.iterdir() if file.suffix == _ENDING)
+    def _oldest(self) -> list[tuple[Path, Entry]]:
+        found: list[tuple[Path, Entry]] = []
+        size_bytes = 0
+        for file in sorted(file for file in self._folder.iterdir() if file.suffix == _ENDING)[:_READ_AT_ONCE]:
+            entry = _read(file)
+            if entry is not None:
+                found.append((file, entry))
+                size_bytes += entry.size_bytes
+            if size_bytes > _READ_BYTES:
+                break
+        return found
 
 
 def _read(file: Path) -> Entry | None:
@@ -109,6 +113,11 @@ def _read(file: Path) -> Entry | None:
         log.exception("a spooled answer cannot be read and stays on disk", file=file.name)
         file.rename(file.with_suffix(_UNREADABLE_ENDING))
         return None
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -32,13 +32,6 @@ INTERVAL_S = 0.3
 NOTHING = plain(b"160")
 
 
-@pytest.fixture(autouse=True)
-def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where answers go that Redis does not take."""
-    monkeypatch.setenv("SENDMILL_STATE_DIR", str(tmp_path))
-    return tmp_path
-
-
 @pytest.fixture
 async def vendor() -> AsyncIterator[StubVendor]:
     """smsadmin, as the test says."""

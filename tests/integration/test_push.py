@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
@@ -100,6 +101,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """A receiver for all five."""
     async with listening(settings) as running:
         yield running
+
+
+def on_disk(state_dir: Path) -> int:
+    """Pushes that wait on disk."""
+    return len(list(state_dir.rglob("*.answer")))
 
 
 # --- taken -----------------------------------------------------------------------------------------------------------
@@ -284,11 +290,17 @@ async def test_more_than_memory_holds_hears_503(running: Running, monkeypatch: p
     assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
 
 
-async def test_a_full_inbox_hears_503(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vendor that repeats its pushes keeps them better than a memory without room."""
-    monkeypatch.setattr(inbox_module, "MOST_ENTRIES", 1)
-    assert [200, 503] == [(await running.push("/push/bulk/bulk-token"))[0] for _ in range(2)]
-    assert 1 == len(await running.stored("bulk"))
+async def test_a_full_inbox_hears_503_and_the_push_waits_on_disk(
+    running: Running, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not every vendor repeats its pushes; what lies on disk is stored when there is room."""
+    with monkeypatch.context() as full:
+        full.setattr(inbox_module, "MOST_ENTRIES", 1)
+        assert [200, 503] == [(await running.push("/push/bulk/bulk-token"))[0] for _ in range(2)]
+        await running.receiver.bring_back()
+        assert (1, 1) == (len(await running.stored("bulk")), on_disk(state_dir))
+    await running.receiver.bring_back()
+    assert (2, 0) == (len(await running.stored("bulk")), on_disk(state_dir))
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,8 +357,13 @@ async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.M
 # --- Redis -----------------------------------------------------------------------------------------------------------
 
 
-async def test_without_redis_a_push_hears_503_and_with_it_again_200(namespace: str, own_valkey: EmbeddedValkey) -> None:
-    """Also where Redis is away from the start; the process is alive all the while and says when it is ready."""
+async def test_without_redis_a_push_hears_503_and_with_it_again_200(
+    namespace: str, own_valkey: EmbeddedValkey, state_dir: Path
+) -> None:
+    """Also where Redis is away from the start; the process is alive all the while and says when it is ready.
+
+    What heard 503 lies on disk, for vendors that do not repeat it.
+    """
     own_valkey.kill()
     async with listening(settings_of(own_valkey.redis_url, namespace, "bulk")) as running:
         paths = ("/push/bulk/bulk-token", "/healthz", "/readyz")
@@ -357,6 +374,10 @@ async def test_without_redis_a_push_hears_503_and_with_it_again_200(namespace: s
         assert [503, 200, 503] == [(await running.push(path))[0] for path in paths]
         own_valkey.start()
         assert [200, 200, 200] == [(await running.push(path))[0] for path in paths]
+        assert 2 == on_disk(state_dir)
+        before = len(await running.stored("bulk"))
+        await running.receiver.bring_back()
+        assert (before + 2, 0) == (len(await running.stored("bulk")), on_disk(state_dir))
 
 
 async def test_a_redis_that_hangs_is_not_waited_for(
