@@ -145,10 +145,13 @@ def test_a_full_redis_is_said_to_be_full(client: Client) -> None:
     assert [] == list(client.jobs())
 
 
-def test_a_broker_that_is_away_costs_no_job_and_no_time(own_valkey: EmbeddedValkey, namespace: str) -> None:
-    """The clock's tick finds the job; after the first failure the broker is left alone for a while."""
+def test_a_broker_that_is_away_costs_no_job_and_is_left_alone(
+    own_valkey: EmbeddedValkey, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clock's tick finds the jobs; the first of them tries the broker and says so, the others do not wait for it."""
     with Client(own_valkey.redis_url, namespace=namespace, broker_url="redis://127.0.0.1:9/0") as client:
         jobs = [client.send(Sms("Hello", number)) for number in numbers(200)]
+        assert 1 == len(caplog.records)
         assert 200 == len({job.id for job in jobs})
         assert {job.id.encode() for job in jobs} == set(client._ledger.server.zrange(client._ledger.jobs.due, 0, -1))
 
