@@ -6,10 +6,9 @@ What a call carried and who a slice's recipients are never changes, so both are 
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from sendmill.ledger.slices import HEADER_BYTES
 from tasks.account import Account
 from tasks.heard import Heard
 from tasks.outbox import PastCall
+from tasks.remembered import Remembered
 
 SLICES_KEPT_BYTES = 32_000_000
 CALLS_KEPT_ROWS = 50_000
@@ -28,9 +28,6 @@ _NUMBER_BYTES = 8
 _ROW_BYTES = 4
 _NUMBER = struct.Struct("<Q")
 _UNCONFIRMED = "u"
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Value = TypeVar("_Value")
 
 
 class CallRecord(msgspec.Struct, frozen=True):
@@ -115,37 +112,12 @@ _RECIPIENTS = msgspec.msgpack.Decoder(Recipients)
 _PAST = msgspec.msgpack.Decoder(PastCall)
 
 
-class _Kept(Generic[_Key, _Value]):
-    """The values that were used last, up to a weight."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._weight = 0
-        self._values: OrderedDict[_Key, tuple[_Value, int]] = OrderedDict()
-
-    def get(self, key: _Key) -> _Value | None:
-        found = self._values.get(key)
-        if found is None:
-            return None
-        self._values.move_to_end(key)
-        return found[0]
-
-    def put(self, key: _Key, value: _Value, weight: int) -> None:
-        if key in self._values:
-            self._weight -= self._values.pop(key)[1]
-        self._values[key] = (value, weight)
-        self._weight += weight
-        while self._weight > self._most and len(self._values) > 1:
-            _, (_, gone) = self._values.popitem(last=False)
-            self._weight -= gone
-
-
 class Kept:
     """What one process keeps of calls and slices, over all its accounts."""
 
     def __init__(self) -> None:
-        self.records: _Kept[tuple[str, int], CallRecord] = _Kept(CALLS_KEPT_ROWS)
-        self.recipients: _Kept[tuple[str, str], Recipients] = _Kept(SLICES_KEPT_BYTES)
+        self.records: Remembered[tuple[str, int], CallRecord] = Remembered(CALLS_KEPT_ROWS)
+        self.recipients: Remembered[tuple[str, str], Recipients] = Remembered(SLICES_KEPT_BYTES)
 
 
 class Calls:
