@@ -148,7 +148,7 @@ def test_a_full_redis_is_said_to_be_full(client: Client) -> None:
 def test_a_broker_that_is_away_costs_no_job_and_is_left_alone(
     own_valkey: EmbeddedValkey, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The clock's tick finds the jobs; the first of them tries the broker and says so, the others do not wait for it."""
+    """The clock's tick finds the jobs; the first of them tries the broker and says so, the others do not wait."""
     with Client(own_valkey.redis_url, namespace=namespace, broker_url="redis://127.0.0.1:9/0") as client:
         jobs = [client.send(Sms("Hello", number)) for number in numbers(200)]
         assert 1 == len(caplog.records)
