@@ -38,7 +38,7 @@ _AT_ONCE = 16
 """Calls that one run of the gate may grant."""
 
 _AT_ONCE_LIMITED = 4
-"""The same where a limit counts every millisecond: they are written one after another, the last with its grant fresh."""
+"""The same where a limit holds: they are written one after another, and the last must not find its grant stale."""
 
 _SLOT_POLL_S = 0.02
 """A slot that another process holds is asked for again after this."""
@@ -228,11 +228,7 @@ class Drain:
             await self._undo(asking[: grant.granted])
             calls.extendleft(reversed(asking))
             return Grant(0, "ok")
-        for call in asking[: grant.granted]:
-            call.asked_at = asked_at
-            self._send(call)
-        if grant.granted:
-            await asyncio.sleep(0)  # they are written now, before the next ones are built
+        await self._send_all(asking[: grant.granted], asked_at)
         rest = asking[grant.granted :]
         if grant.why == "misfit" and rest:
             await self._drop(grant.slice_id, grant.reason)
@@ -312,6 +308,13 @@ class Drain:
         await self._release_done(aside=False)
 
     # --- on the wire ---------------------------------------------------------------------------------------------
+
+    async def _send_all(self, calls: list[ReadyCall], asked_at: float) -> None:
+        for call in calls:
+            call.asked_at = asked_at
+            self._send(call)
+        if calls:
+            await asyncio.sleep(0)  # they are written now, before the next ones are built
 
     def _send(self, call: ReadyCall) -> None:
         name = call.service.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -187,8 +188,8 @@ async def test_a_grant_whose_answer_was_lost_can_be_undone_before_or_after_it_ha
     assert "ok" == await _begin(outbox, claimed, 2, 0, 1)
 
 
-async def test_units_of_a_grant_that_was_given_up_come_back_in_long_windows_only(outbox: Outbox) -> None:
-    """An hour's units are too dear to lose; a second's are not worth the risk of a late arrival."""
+async def test_units_of_a_grant_that_was_given_up_come_back(outbox: Outbox) -> None:
+    """A call that was certainly not made counts in no window: not in an hour's, and not in a second's."""
     await _add(outbox, 4)
     claimed = await _claim(outbox)
     hour, second = Limit("recipients_per_h", "recipients", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 1)
@@ -198,7 +199,33 @@ async def test_units_of_a_grant_that_was_given_up_come_back_in_long_windows_only
     assert "wait" == await _begin(outbox, claimed, 3, 2, 3, hour=hour)
     assert "ok" == await _begin(outbox, claimed, 4, 2, 2, second=second)
     await outbox.give_up([4], [second])
-    assert "wait" == await _begin(outbox, claimed, 5, 2, 2, second=second)
+    assert "ok" == await _begin(outbox, claimed, 5, 2, 2, second=second)
+    assert "wait" == await _begin(outbox, claimed, 6, 3, 3, second=second)
+
+
+async def test_what_was_granted_after_a_call_that_was_given_up_counts_on(outbox: Outbox) -> None:
+    """Units come back from the moment of their own grant: what was granted later leaves the window no earlier."""
+    await _add(outbox, 4)
+    claimed = await _claim(outbox)
+    second = Limit("calls_per_s", "calls", 1_000, 2)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 0, second=second)
+    await asyncio.sleep(0.01)  # another entry of the log
+    assert "ok" == await _begin(outbox, claimed, 2, 1, 1, second=second)
+    log = outbox.keys.used("calls_per_s")
+    later = (await outbox.server.lrange(log, 0, -1))[-1]
+    await outbox.give_up([1], [second])
+    assert [later] == await outbox.server.lrange(log, 0, -1)
+
+
+async def test_a_call_that_is_counted_again_takes_units_of_seconds_alone(outbox: Outbox) -> None:
+    """It left late by milliseconds: an hour has no use for a second count."""
+    await _add(outbox, 4)
+    claimed = await _claim(outbox)
+    hour, second = Limit("calls_per_h", "calls", 3_600_000, 3), Limit("calls_per_s", "calls", 1_000, 3)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 0, hour=hour, second=second)
+    await outbox.count_again([1, 1], [hour, second])
+    assert "wait" == await _begin(outbox, claimed, 2, 1, 1, second=second)
+    assert "ok" == await _begin(outbox, claimed, 3, 1, 1, hour=hour)
 
 
 async def test_all_limits_of_a_call_are_taken_or_none(outbox: Outbox) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from providers.base import Request
-from providers.http import MAX_ANSWER_BYTES, exchange, new_session
+from providers.http import MAX_ANSWER_BYTES, NotInTime, exchange, new_session
 from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, ProviderError, Throttled
 from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
 
@@ -315,3 +315,21 @@ def _full_listener() -> Iterator[int]:
             client.setblocking(False)
             client.connect_ex(address)
         yield address[1]
+
+
+# --- in time -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_that_is_too_late_is_not_written(session: aiohttp.ClientSession, method: str) -> None:
+    """Nothing of it reaches the vendor, and the connection that was opened for it serves the next one."""
+    written: list[str] = []
+    async with wire_server(answers(b"1")) as server:
+        request = Request(method, server.url + SECRET_PATH, {}, b"phone=1" if method == "POST" else b"")
+        with pytest.raises(NotInTime):
+            await exchange(
+                session, request, timeout_s=10.0, write_until=0.0, on_written=lambda: written.append("too late")
+            )
+        assert ([], []) == (server.heads, written)
+        await exchange(session, request, timeout_s=10.0, on_written=lambda: written.append("in time"))
+    assert (["in time"], 1, 1) == (written, len(server.heads), server.connections)

@@ -1,0 +1,65 @@
+"""A grant is for now: what could not be written in time gives it back, what left late is counted again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+
+from providers.base import Response
+from providers.http import exchange
+from sendmill.messages import TemplateSms
+from sendmill.states import State
+from simulator.client import Simulator
+from tasks import submit
+from tests.support.flow import Flow, flow, mainland
+from tests.support.vendors import settings_for
+
+LIMITS = {"limits": {"calls_per_s": 50}}
+
+
+async def _units_counted(one: Flow) -> int:
+    counted = await one.runtime.server.hget(one.runtime.keys_of("mainland").clock, "sum:calls_per_s")
+    return int(counted or 0)
+
+
+async def test_a_grant_that_ran_out_before_the_write_is_given_back(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing reaches the vendor on it, its unit is free again, and the message goes on another grant, once."""
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(20))]
+    async with flow(settings) as one:
+        job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        tries = 0
+
+        async def too_late_at_first(*given: Any, **named: Any) -> Response:
+            nonlocal tries
+            tries += 1
+            return await exchange(*given, **named | {"write_until": 0.0 if tries <= 30 else math.inf})
+
+        monkeypatch.setattr(submit, "exchange", too_late_at_first)
+        await one.drain("mainland")
+        assert 50 == tries
+        assert {State.SUBMITTED: 20} == await one.states(job)
+        assert 20 == await _units_counted(one)
+    seen = simulator.counters("smsadmin", "demo")
+    assert (20, 20) == (seen["requests"], seen["calls_accepted"])
+
+
+async def test_a_call_that_left_late_is_counted_again(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first count would end before the vendor's window over its arrival does."""
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(3))]
+    monkeypatch.setattr(submit, "JITTER_S", -1.0)
+    async with flow(settings) as one:
+        job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        await one.drain("mainland")
+        await asyncio.gather(*submit._counting)
+        assert 6 == await _units_counted(one)
+        assert {State.SUBMITTED: 3} == await one.states(job)
+    assert 3 == simulator.counters("smsadmin", "demo")["calls_accepted"]
