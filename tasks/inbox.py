@@ -1,8 +1,7 @@
 """The inbox: what a vendor gives once is stored raw here, before it is parsed or acknowledged.
 
 It is folded within a second or so (`tasks.reports`), in the order in which it came, and deleted only then; folding an
-entry twice is harmless. It has an end: a vendor whose push finds it full hears 503 and comes again, and nothing is
-polled.
+entry twice is harmless. It has an end: a push that finds it full hears 503 and goes to disk, and nothing is polled.
 """
 
 from __future__ import annotations
