@@ -59,7 +59,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """How many rows of a job are in which state. `segments` counts those that were submitted, as the vendor bills.
+    """How many rows of a job are in which state. `segments` counts those of rows that an account took, as
+    its vendor bills.
 
     `done` says that every row is final (or `submitted`, where the account has no reports).
     """

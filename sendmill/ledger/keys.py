@@ -8,8 +8,8 @@ Job keys (under `<namespace>:{jobs}:`)
 =================== ======= ==========================================================================================
 key                 type    holds
 =================== ======= ==========================================================================================
-job:<job>           hash    meta (msgpack JobMeta), total, accepted, refused, suppressed, chunks, planned, segments,
-                            cancelled
+job:<job>           hash    meta (msgpack JobMeta), total, accepted, failed, suppressed, chunks, planned, segments,
+                            created, key, cancelled
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk
