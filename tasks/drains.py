@@ -30,9 +30,8 @@ class Drains:
         account = self._runtime.accounts.get(name)
         if account is None or self._runtime.stopping():
             return
-        most_open = max(1, CONNECTIONS // max(1, len(self._running) + 1))
         drain = self._running[name] = Drain(
-            account, self._runtime.session, most_open=most_open, stopping=self._runtime.stopping
+            account, self._runtime.sessions[name], most_open=CONNECTIONS, stopping=self._runtime.stopping
         )
         try:
             more = await drain.run()

@@ -41,6 +41,7 @@ NewSlice = tuple[str, bytes, Details]
 
 _ADD_BYTES = 2_000_000
 
+_CUT = Script(Path(__file__).parent / "lua" / "cut.lua")
 _PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
 
 log = structlog.get_logger(__name__)
@@ -61,17 +62,19 @@ class Cut(msgspec.Struct, frozen=True):
 async def plan(runtime: Runtime, job: str) -> None:
     """Plan what is not planned yet of a job, and wake the accounts that got rows. Safe to run twice, also at once."""
     jobs, server = runtime.jobs, runtime.server
-    raw, chunks, planned = await server.hmget(jobs.job(job), "meta", "chunks", "planned")
+    raw, chunks, planned, ahead_ms = await server.hmget(jobs.job(job), "meta", "chunks", "planned", "ahead_ms")
     if raw is None:
         await server.zrem(jobs.due, job)
         return
-    meta = decode_meta(raw)
+    meta = decode_meta(raw).by_redis_clock(int(ahead_ms or 0))
     for number in range(int(planned), int(chunks)):
         raw_chunk = await server.get(jobs.chunk(job, number))
         if raw_chunk is None:
             continue  # another plan of this job was faster
         chunk = decode_chunk(raw_chunk)
         cut = await _stored_cut(runtime, meta, number, chunk)
+        if cut is None:
+            continue
         woken = await _add(runtime, meta, number, chunk, cut)
         await _planned(runtime, meta, number, cut, refused=bool(cut.refused or chunk.refused))
         for account in woken:
@@ -83,15 +86,14 @@ async def plan(runtime: Runtime, job: str) -> None:
 # --- cutting -----------------------------------------------------------------------------------------------------
 
 
-async def _stored_cut(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk) -> Cut:
-    key = runtime.jobs.cut(meta.job)
-    stored = await runtime.server.hget(key, str(number))
+async def _stored_cut(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk) -> Cut | None:
+    """How the chunk is cut, None where it is planned already."""
+    jobs, server = runtime.jobs, runtime.server
+    stored = await server.hget(jobs.cut(meta.job), str(number))
     if stored is None:
         cut = cut_chunk(runtime.accounts, Routes(runtime.settings.routes), meta, chunk)
-        if await runtime.server.hsetnx(key, str(number), msgspec.msgpack.encode(cut)):
-            return cut
-        stored = await runtime.server.hget(key, str(number))
-    return msgspec.msgpack.decode(stored or b"", type=Cut)
+        stored = await _CUT.arun(server, jobs.due, meta.job, number, msgspec.msgpack.encode(cut))
+    return msgspec.msgpack.decode(stored, type=Cut) if stored is not None else None
 
 
 def cut_chunk(accounts: Mapping[str, Account], routes: Routes, meta: JobMeta, chunk: Chunk) -> Cut:

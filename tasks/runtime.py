@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 
 from config.settings import Settings
 from providers import registry
+from providers.base import Provider
 from providers.http import new_session
 from providers.limits import effective
 from sendmill.ledger.keys import AccountKeys, JobKeys
@@ -27,7 +28,10 @@ from tasks.throttle import limits_of
 
 REDIS_TIMEOUT_S = 10.0
 CONNECTIONS = 256
-"""HTTP connections of a process, over all accounts."""
+"""HTTP connections of a process to each account's vendor: a vendor that hangs keeps nobody else waiting."""
+
+REDIS_CONNECTIONS = 64
+"""Of a process; who finds all of them taken waits."""
 
 _TAG_BYTES = 5
 
@@ -39,14 +43,22 @@ def connect(redis_url: str) -> Any:
     """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call."""
     # A unix socket has no keepalive, and redis-py refuses the option there.
     tcp_only: dict[str, Any] = {} if redis_url.startswith("unix:") else {"socket_keepalive": True}
-    return redis.asyncio.Redis.from_url(
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         redis_url,
         **tcp_only,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S / 2,
         retry=Retry(NoBackoff(), 0),
-        max_connections=CONNECTIONS,
+        max_connections=REDIS_CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
     )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+async def redis_now_ms(server: Any) -> int:
+    """The one clock that all processes share, ms since the epoch: machines' own clocks differ."""
+    seconds, micros = await server.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def process_name() -> str:
@@ -54,9 +66,25 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
+def providers_of(settings: Settings) -> dict[str, tuple[Provider, dict[str, int]]]:
+    """Each account's provider and the limits that hold for it.
+
+    Raises:
+        ConfigError: a setting that the provider cannot work with, or a limit wider than the vendor's.
+    """
+    found = {}
+    for name, account in settings.accounts.items():
+        provider = registry.build(name, account)
+        found[name] = (provider, effective(provider, account))
+    return found
+
+
 @dataclass(slots=True)
 class Runtime:
-    """The process's own things. `send_task` reaches Celery's broker; it is called in a thread."""
+    """The process's own things. `send_task` reaches Celery's broker; it is called in a thread.
+
+    `session` is for questions (polls, balances); each account has one of its own for its messages.
+    """
 
     settings: Settings
     server: Any
@@ -64,6 +92,7 @@ class Runtime:
 
     jobs: JobKeys
     session: aiohttp.ClientSession
+    sessions: Mapping[str, aiohttp.ClientSession]
     accounts: Mapping[str, Account]
     process: str
     send_task: SendTask
@@ -82,16 +111,14 @@ class Runtime:
         server = connect(settings.redis_url)
         process = process_name()
         accounts = {}
-        for name, account_settings in settings.accounts.items():
+        for name, (provider, values) in providers_of(settings).items():
             keys = AccountKeys(settings.namespace, name)
-            provider = registry.build(name, account_settings)
-            values = effective(provider, account_settings)
             await server.hsetnx(keys.state, "tag", secrets.token_hex(_TAG_BYTES))
             tag = await server.hget(keys.state, "tag")
             accounts[name] = Account(
                 name=name,
                 provider=provider,
-                settings=account_settings,
+                settings=settings.accounts[name],
                 keys=keys,
                 outbox=Outbox(server, keys, process),
                 limits=limits_of(values),
@@ -103,6 +130,7 @@ class Runtime:
             server=server,
             jobs=JobKeys(settings.namespace),
             session=new_session(connections=CONNECTIONS),
+            sessions={name: new_session(connections=CONNECTIONS) for name in accounts},
             accounts=accounts,
             process=process,
             send_task=send_task,
@@ -133,7 +161,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Close the session and the connections."""
-        await self.session.close()
+        for session in (self.session, *self.sessions.values()):
+            await session.close()
         await self.server.aclose()
 
 

@@ -6,11 +6,9 @@ many processes drain an account already.
 
 from __future__ import annotations
 
-import time
-
 from config import names
 from tasks.account import Account
-from tasks.runtime import Runtime
+from tasks.runtime import Runtime, redis_now_ms
 
 WOKEN_MS = 2_000
 """A wake-up that was not taken by then is sent again."""
@@ -27,7 +25,7 @@ async def wake(runtime: Runtime, account: str, *, many: int = 1) -> None:
 
 async def tick(runtime: Runtime) -> None:
     """Sweep every account, plan jobs that are due, wake accounts that have work and free seats."""
-    now_ms = int(time.time() * 1000)
+    now_ms = await redis_now_ms(runtime.server)
     sending = max(1, await _sending_processes(runtime, now_ms))
     due = await runtime.server.zrangebyscore(runtime.jobs.due, 0, now_ms, start=0, num=1000)
     for job in due:
@@ -51,7 +49,7 @@ async def tick_account(runtime: Runtime, account: Account, sending: int) -> None
 
 async def beat_heart(runtime: Runtime) -> None:
     """Say that this sending process lives."""
-    await runtime.server.zadd(runtime.jobs.processes, {runtime.process: int(time.time() * 1000)})
+    await runtime.server.zadd(runtime.jobs.processes, {runtime.process: await redis_now_ms(runtime.server)})
 
 
 async def _sending_processes(runtime: Runtime, now_ms: int) -> int:

@@ -6,8 +6,6 @@ message, none is retried by Celery, all may run twice: what they do is decided b
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -16,35 +14,23 @@ from celery import signals
 
 from config import names
 from config.celery import make_app
-from config.load import load
 from config.logging import configure_logging
 from config.queues import SEND
-from config.settings import Settings
-from providers import registry
-from sendmill.errors import ConfigError
 from tasks import balance, plan, poll, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
 from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
+from workers.start import settings_or_exit
 
 DRAIN_TIMEOUT_S = 150.0
 """Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
 
 STEP_TIMEOUT_S = 120.0
-USAGE_EXIT = 2
 
 _Args = ParamSpec("_Args")
 
 
-def _settings() -> Settings:
-    try:
-        return load(None, registry.models(), os.environ)
-    except ConfigError as error:
-        sys.stderr.write(f"sendmill: {error}\n")
-        raise SystemExit(USAGE_EXIT) from None
-
-
-settings = _settings()
+settings = settings_or_exit()
 app = make_app(settings)
 process = WorkerProcess(app, settings)
 

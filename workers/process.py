@@ -44,6 +44,8 @@ class WorkerProcess:
         """Run a step of the flow on the loop. Redis being away is one line: the next tick does the step again."""
         try:
             self._loop.run(self._step(step), timeout_s=timeout_s)
+        except TimeoutError:
+            log.error("a step took too long and was ended: the next tick goes on", timeout_s=timeout_s)  # noqa: TRY400 - where it stood says nothing
         except (RedisError, OSError) as error:
             log.warning("Redis is away: the next tick tries again", error=type(error).__name__)
 

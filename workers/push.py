@@ -18,13 +18,12 @@ import uvloop
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from config.load import load
 from config.logging import configure_logging
 from config.settings import Settings
-from providers import registry
 from sendmill.errors import ConfigError
 from tasks.runtime import connect
 from workers.receiver import Receiver
+from workers.start import exit_with, settings_or_exit
 
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
 DEFAULT_PORT: Final = 8080
@@ -40,7 +39,6 @@ STOP_S: Final = 8.0
 """Requests under way at SIGTERM have so long; storing takes 5 s at most."""
 
 COUNTS_EVERY_S: Final = 10.0
-USAGE_EXIT: Final = 2
 
 _LOOK_EVERY_S: Final = 1.0
 _BACKLOG: Final = 1024
@@ -136,18 +134,14 @@ async def _main(settings: Settings, host: str, port: int) -> None:
 
 def main() -> None:
     """Run until SIGTERM. Exit 2 and one line where the configuration is wrong, 1 where the address is taken."""
+    settings = settings_or_exit()
     try:
-        settings = load(None, registry.models(), os.environ)
         host, port = listening_address(os.environ)
     except ConfigError as error:
-        sys.stderr.write(f"sendmill: {error}\n")
-        raise SystemExit(USAGE_EXIT) from None
+        exit_with(error)
     configure_logging(settings)
     try:
         uvloop.run(_main(settings, host, port))
-    except ConfigError as error:
-        sys.stderr.write(f"sendmill: {error}\n")
-        raise SystemExit(USAGE_EXIT) from None
     except OSError as error:
         sys.stderr.write(f"sendmill: cannot listen on {host} port {port}: {error.strerror}\n")
         raise SystemExit(1) from None

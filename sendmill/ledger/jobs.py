@@ -61,6 +61,18 @@ class JobMeta(msgspec.Struct, frozen=True):
     report_events: str = "all"
 
 
+    def by_redis_clock(self, ahead_ms: int) -> JobMeta:
+        """The same with times as Redis' clock has them, which is ahead of the producer's by that much.
+
+        The gate compares with Redis' clock: a producer that is five minutes behind must not expire every otp at once.
+        `at` is a time that somebody named, and stands.
+        """
+        created_ms = self.created_ms + ahead_ms
+        if self.at_ms is not None:
+            return msgspec.structs.replace(self, created_ms=created_ms)
+        return msgspec.structs.replace(self, created_ms=created_ms, expires_ms=self.expires_ms + ahead_ms)
+
+
 class Chunk(msgspec.Struct, array_like=True, frozen=True):
     """Rows of an upload: accepted ones as parallel arrays, refused ones as (row, to, state, code, reason)."""
 
@@ -207,8 +219,8 @@ class _Writer:
                 self._keys.due,
                 meta.job,
                 msgspec.msgpack.encode(meta),
-                meta.at_ms or meta.created_ms,
-                meta.created_ms,
+                meta.at_ms or 0,
+                int(time.time() * 1000),
                 total,
                 self._accepted,
                 self._failed,

@@ -9,7 +9,8 @@ Job keys (under `<namespace>:{jobs}:`)
 key                 type    holds
 =================== ======= ==========================================================================================
 job:<job>           hash    meta (msgpack JobMeta), total, accepted, failed, suppressed, chunks, planned, segments,
-                            created, key, cancelled
+                            created, key, cancelled, ahead_ms (Redis' clock before the producer's)
+job:<job>:woken     string  a plan of the job was asked for
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk

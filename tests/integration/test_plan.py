@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -150,3 +151,43 @@ async def test_a_job_with_a_time_waits_for_it(simulator: Simulator, redis_url: s
         await one.runtime.server.zadd(one.runtime.jobs.due, {job: 1})
         await tick(one.runtime)
         assert [("sendmill.plan", job)] == woken
+
+
+async def test_a_producer_whose_clock_is_behind_loses_no_otp(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expiry counts from acceptance by Redis' clock, whatever the producer's says."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        real = time.time
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: real() - 600)
+            job = (
+                await asyncio.to_thread(one.client.send, Sms("Hello", mainland(1)), account="mainland", lane="otp")
+            ).id
+        await plan(one.runtime, job)
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 1} == await one.states(job)
+
+
+async def test_a_plan_with_other_routes_does_not_send_what_is_planned(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a deployment rolls, workers with old and new routes plan the same job: each row goes one way."""
+    names = ["mainland", "bulk"]
+    old = _settings(simulator, redis_url, namespace, names, Route(prefix="+86", accounts=["mainland"]))
+    new = _settings(simulator, redis_url, namespace, names, Route(prefix="+86", accounts=["bulk"]))
+    async with flow(old) as one, flow(new) as other:
+        job = (await asyncio.to_thread(one.client.send, Sms("Hello【Acme】", mainland(10)))).id
+        look = other.runtime.server.hget
+
+        async def overtaken(*args: Any) -> Any:
+            found = await look(*args)
+            monkeypatch.setattr(other.runtime.server, "hget", look)
+            await plan(one.runtime, job)
+            return found
+
+        monkeypatch.setattr(other.runtime.server, "hget", overtaken)
+        await plan(other.runtime, job)
+        await one.drain("mainland", "bulk")
+        assert {State.SUBMITTED: 10} == await one.states(job)
+    assert 10 == simulator.counters()["total"]["messages_accepted"]

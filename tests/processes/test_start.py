@@ -99,3 +99,23 @@ def _wait_until(condition: object, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, "the process ended"
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_limit_wider_than_the_vendors_is_one_line_and_nothing_starts(kind: str, tmp_path: Path) -> None:
+    """What only the provider knows is checked at the start as well."""
+    account = {**five_accounts("http://127.0.0.1:9")["hk"], "limits": {"max_in_flight": 5}}
+    config = tmp_path / "sendmill.toml"
+    config.write_text(toml.dump({"accounts": {"hk": account}, "routes": []}), "utf-8")
+    ended = subprocess.run(
+        procfile.argv(kind),
+        cwd=ROOT,
+        env=_environment(config, "redis://127.0.0.1:9/0"),
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert 2 == ended.returncode
+    (line,) = ended.stderr.strip().splitlines()
+    assert "accounts.hk.limits.max_in_flight" in line

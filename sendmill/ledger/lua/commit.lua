@@ -1,6 +1,6 @@
 -- Make an uploaded job exist: all of it or nothing.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
--- ARGV[1] job, ARGV[2] msgpack JobMeta, ARGV[3] ms when it is to be planned, ARGV[4] ms of its creation,
+-- ARGV[1] job, ARGV[2] msgpack JobMeta, ARGV[3] ms when it is to be planned (0: now), ARGV[4] the producer's clock, ms,
 -- ARGV[5] rows, ARGV[6] accepted, ARGV[7] failed, ARGV[8] suppressed, ARGV[9] chunks,
 -- ARGV[10] digest of the idempotency key or "", ARGV[11] digest of the content,
 -- ARGV[12] the only chunk where there is one (so that a small job is one round trip), else ""
@@ -36,10 +36,12 @@ else
     end
   end
 end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('HSET', prefix .. 'job:' .. job, 'meta', ARGV[2], 'total', ARGV[5], 'accepted', ARGV[6], 'failed', ARGV[7],
-  'suppressed', ARGV[8], 'chunks', chunks, 'planned', 0, 'created', ARGV[4], 'key', ARGV[10])
-redis.call('ZADD', prefix .. 'due', ARGV[3], job)
-redis.call('ZADD', prefix .. 'all', ARGV[4], job)
-redis.call('ZADD', prefix .. 'kept', ARGV[4], job)
+  'suppressed', ARGV[8], 'chunks', chunks, 'planned', 0, 'created', now, 'ahead_ms', now - ARGV[4], 'key', ARGV[10])
+redis.call('ZADD', prefix .. 'due', ARGV[3] == '0' and now or ARGV[3], job)
+redis.call('ZADD', prefix .. 'all', now, job)
+redis.call('ZADD', prefix .. 'kept', now, job)
 if ARGV[10] ~= '' then redis.call('SET', prefix .. 'key:' .. ARGV[10], job .. ' ' .. ARGV[11]) end
 return { 'ok', job }
