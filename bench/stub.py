@@ -2,6 +2,7 @@
 
 It takes any request, waits, and answers with the success of ihuyi or smsadmin. `/<name>/<delay_ms>/ihuyi…` and
 `/<name>/<delay_ms>/smsadmin…` say what; the counts are kept by name. `/counts` is a JSON of them, `/forget` drops them.
+What submits nothing, such as the question for a balance, is answered by 503 and not counted.
 It judges nothing (that is the simulator's part), so that it costs the machine as little as it can: two parts of a
 first line are read, a body is skipped by its length.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from functools import cache
@@ -20,6 +22,8 @@ from typing import cast
 import uvloop
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=%s\r\nContent-Length: %d\r\n\r\n%s"
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+_SUBMITS = re.compile(rb"Submit|send")
 _SMSADMIN = "0发送成功!".encode("gb2312")
 _FIRST_SERIAL = 16_000_000_000_000_000_000
 
@@ -44,7 +48,7 @@ counts: dict[str, Counts] = {}
 @cache
 def _meaning(path: bytes) -> tuple[str, float, bool]:
     """(name, seconds to wait, whether ihuyi answers) of a path."""
-    _, name, delay_ms, vendor, *_ = path.split(b"?")[0].split(b"/") + [b"", b"0", b""]
+    _, name, delay_ms, vendor, *_ = [*path.split(b"?")[0].split(b"/"), b"", b"0", b""]
     return name.decode("ascii", "replace"), int(delay_ms) / 1000 if delay_ms.isdigit() else 0.0, vendor == b"ihuyi"
 
 
@@ -85,6 +89,9 @@ class Connection(asyncio.Protocol):
                 counts.clear()
             self._answer(json.dumps(told).encode(), b"utf-8")
             return
+        if not _SUBMITS.search(path):
+            self._write(_BUSY)
+            return
         name, delay_s, by_ihuyi = _meaning(path)
         seen = counts.setdefault(name, Counts())
         seen.one()
@@ -99,8 +106,11 @@ class Connection(asyncio.Protocol):
             self._answer(body, charset)
 
     def _answer(self, body: bytes, charset: bytes) -> None:
+        self._write(_HEAD % (charset, len(body), body))
+
+    def _write(self, whole: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(_HEAD % (charset, len(body), body))
+            self._transport.write(whole)
 
 
 def _length(head: bytes) -> int:

@@ -17,12 +17,14 @@ class ContenderFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One contender's run. `span_s` is from the first arrival at the vendor until nothing was left to do."""
+    """One contender's run. `span_s` is from the first arrival at the vendor until nothing was left to do,
+    `arrivals_span_s` until the last arrival."""
 
     contender: str
     delay_ms: int
     messages: int
     span_s: float
+    arrivals_span_s: float
     sending_cpu_s: float
     server_cpu_s: float
     vendor_cpu_s: float
@@ -32,11 +34,6 @@ class Run:
     def messages_per_s(self) -> float:
         """The rate."""
         return self.messages / self.span_s
-
-    @property
-    def cpu_ms_per_message(self) -> float:
-        """CPU of its own processes and of Redis, which is CPU seconds per 1,000 messages."""
-        return 1000 * (self.sending_cpu_s + self.server_cpu_s) / self.messages
 
     @property
     def vendor_busy(self) -> float:

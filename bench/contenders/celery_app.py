@@ -23,7 +23,7 @@ app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True
 _kept = threading.local()
 
 
-@app.task(name="bench.send")  # type: ignore[untyped-decorator, unused-ignore] - as Celery's stubs have it or not
+@app.task(name="bench.send")
 def send(url: str, number: str, text: str) -> None:
     """Post one message and check the answer."""
     address = urlsplit(url)

@@ -106,6 +106,7 @@ class CeleryTasks:
             delay_ms=delay_ms,
             messages=messages,
             span_s=seconds(seen.first_ns, seen.last_ns) + delay_ms / 1000,
+            arrivals_span_s=seconds(seen.first_ns, seen.last_ns),
             sending_cpu_s=sending_s * counted,
             server_cpu_s=server_s * counted,
             vendor_cpu_s=vendor_s * counted,

@@ -71,6 +71,7 @@ class PlainAiohttp:
             delay_ms=delay_ms,
             messages=messages,
             span_s=seconds(seen.first_ns, max(one["ended_ns"] for one in told)),
+            arrivals_span_s=seconds(seen.first_ns, seen.last_ns),
             sending_cpu_s=sum(one["cpu_s"] for one in told),
             server_cpu_s=0.0,
             vendor_cpu_s=vendor_s,

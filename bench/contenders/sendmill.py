@@ -94,6 +94,7 @@ class Sendmill:
             delay_ms=delay_ms,
             messages=messages,
             span_s=seconds(seen.first_ns, ended_ns),
+            arrivals_span_s=seconds(seen.first_ns, seen.last_ns),
             sending_cpu_s=sending_s,
             server_cpu_s=server_s,
             vendor_cpu_s=vendor_s,

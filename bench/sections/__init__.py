@@ -1,1 +1,1 @@
-"""What is measured, a module each: `measure` returns plain values for the raw results; `bench.document` writes them down."""
+"""What is measured, a module each: `measure` returns plain values, `bench.document` writes them down."""

@@ -1,0 +1,216 @@
+"""The bench's arithmetic and its document; what it measures is not tested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.document import ratio, render, table
+from bench.figures import NS_PER_S, average_per_s, median, most_in_window, quantile, spread_percent
+from bench.monitor import Commands
+from bench.stub import _length, _meaning
+
+MS = NS_PER_S // 1000
+
+
+def test_the_median_of_an_even_number_lies_between_the_two_in_the_middle() -> None:
+    """Order does not matter; of nothing there is no median."""
+    assert 2.5 == median([4, 1, 3, 2])
+    assert 3 == median([5, 1, 3])
+    with pytest.raises(ValueError, match="no values"):
+        median([])
+
+
+def test_the_spread_is_told_in_percent_of_the_median() -> None:
+    """From the smallest to the largest; a single value has none."""
+    assert 50.0 == spread_percent([90, 100, 140])
+    assert 0.0 == spread_percent([7])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 1), (0.5, 50), (0.99, 99), (0.991, 100), (1.0, 100)])
+def test_a_quantile_is_a_value_that_was_measured(share: float, expected: int) -> None:
+    """The smallest that so many of all do not pass."""
+    assert expected == quantile(range(1, 101), share)
+
+
+def test_a_window_may_begin_at_any_arrival() -> None:
+    """Two bursts on both sides of a full second fall into one window; one a window apart does not."""
+    late, early = [950 * MS] * 30, [1_050 * MS] * 30
+    assert 60 == most_in_window([*early, *late])
+    assert 1 == most_in_window([0, NS_PER_S, 2 * NS_PER_S])
+    assert 2 == most_in_window([0, NS_PER_S - 1])
+    assert 0 == most_in_window([])
+    assert 3 == most_in_window([0, 1, 2, 60 * NS_PER_S], 60 * NS_PER_S)
+
+
+def test_bursts_do_not_look_faster_than_they_are() -> None:
+    """Three bursts of 50, a second apart, are 50 a second, and so is a call every 20 ms."""
+    assert pytest.approx(50) == average_per_s([burst * NS_PER_S for burst in range(3) for _ in range(50)])
+    assert pytest.approx(50) == average_per_s([20 * MS * call for call in range(100)])
+    assert 0.0 == average_per_s([])
+    assert 0.0 == average_per_s([5, 5])
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    """A round that was disturbed disturbed both."""
+    runs = [_run("a", 0, 100.0), _run("b", 0, 200.0), _run("a", 0, 30.0), _run("b", 0, 60.0), _run("a", 50, 1.0)]
+    assert [0.5, 0.5] == ratio(runs, "a", "b", 0)
+
+
+def test_commands_of_scripts_of_the_broker_and_of_the_ledger_are_counted_apart() -> None:
+    """MONITOR says `lua` where a script runs a command; Celery's keys have a part of their own."""
+    commands = Commands()
+    commands.add(
+        [
+            b'1700000000.123456 [0 unix:/tmp/valkey.sock] "EVALSHA" "abc" "1" "sendmill:{hk}:state"',
+            b'1700000000.123457 [0 lua] "HGET" "sendmill:{hk}:state" "state"',
+            b'1700000000.123458 [0 lua] "hget" "sendmill:{hk}:clock" "cool"',
+            b'1700000000.123459 [0 127.0.0.1:5000] "BRPOP" "sendmill:celery:send" "1"',
+            b"what is no line of it",
+        ]
+    )
+    assert {"evalsha": 1} == dict(commands.sent)
+    assert {"hget": 2} == dict(commands.inside)
+    assert {"brpop": 1} == dict(commands.broker)
+
+
+def test_the_stub_reads_who_is_meant_from_the_path() -> None:
+    """Name, seconds to wait, and whether ihuyi answers; anything else is answered at once."""
+    assert ("ihuyi-50", 0.05, True) == _meaning(b"/ihuyi-50/50/ihuyi?method=Submit")
+    assert ("one", 0.0, False) == _meaning(b"/one/0/smsadmin/post_send_md5/")
+    assert ("", 0.0, False) == _meaning(b"/")
+
+
+def test_the_stub_finds_the_length_of_a_body() -> None:
+    """However the header is written; none is 0."""
+    assert 12 == _length(b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\n\r\n")
+    assert 7 == _length(b"POST / HTTP/1.1\r\nContent-Length:7\r\nHost: a\r\n\r\n")
+    assert 0 == _length(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def test_tables_line_numbers_up_on_the_right() -> None:
+    """The first column is words."""
+    assert ["| a | b |", "|---|---:|", "| x | 1 |", ""] == table(("a", "b"), [("x", "1")])
+
+
+def test_the_document_has_ratios_before_everything_that_they_are_made_of() -> None:
+    """Findings come between, as they were written; the command that made it stands at the top."""
+    text = render(_raw(), "Nothing was **found**.")
+    assert "Written by `make bench`; never edited by hand." in text
+    assert text.index("## Ratios") < text.index("Nothing was **found**.") < text.index("## Unique texts")
+    assert "| sendmill, ihuyi / plain aiohttp, no queue, 0 ms | 0.50 (0 %) |" in text
+    assert "| sendmill, ihuyi / Celery, one task a message, threads, 0 ms | 4.00 (0 %) |" in text
+    assert "| 2 processes, 50 in 1 s | 1,500 | 50 | 49.02 | 98.0 % |" in text
+    assert "--quick" not in text
+
+
+def test_the_document_says_when_the_machine_was_busy_and_when_it_was_too_short() -> None:
+    """Nobody shall take such numbers for more than they are."""
+    raw = _raw()
+    raw["quick"] = True
+    raw["machine"]["load_average"] = [3.0, 2.0, 1.0]
+    text = render(raw, "")
+    assert "too short to mean anything" in text
+    assert "had other work" in text
+
+
+def _run(contender: str, delay_ms: int, messages_per_s: float) -> dict[str, Any]:
+    return {
+        "contender": contender,
+        "delay_ms": delay_ms,
+        "messages": 1000,
+        "messages_per_s": messages_per_s,
+        "sending_cpu_s": 0.2,
+        "server_cpu_s": 0.05,
+        "largest_rss_bytes": 90 * 2**20,
+        "vendor_busy": 0.1,
+    }
+
+
+def _raw() -> dict[str, Any]:
+    commands = {
+        "sent_per_message": 1.2,
+        "broker_per_message": 0.1,
+        "inside_per_message": 30.0,
+        "most_inside": {"hset": 5.0},
+    }
+    hotspot = {"function": "a.py: b", "calls_per_message": 2.0, "share": 0.1}
+    return {
+        "command": "make bench",
+        "quick": False,
+        "rounds": 2,
+        "took_s": 400.0,
+        "machine": {
+            "date": "2026-01-01 00:00 UTC",
+            "cores": 2,
+            "cpu": "a CPU",
+            "memory_gib": 4.0,
+            "load_average": [0.1, 0.1, 0.1],
+            "system": "Linux",
+            "python": "3.11",
+            "server": "Valkey",
+            "packages": {"celery": "5.7.0"},
+        },
+        "vendor_alone_per_s": 100_000.0,
+        "unique": [
+            _run(name, 0, rate)
+            for name, rate in (
+                ("sendmill, ihuyi", 4_000.0),
+                ("sendmill, smsadmin", 4_000.0),
+                ("plain aiohttp, no queue", 8_000.0),
+                ("Celery, one task a message, threads", 1_000.0),
+                ("Celery, one task a message, prefork", 500.0),
+            )
+        ],
+        "limit": {
+            "breaches": 0,
+            "runs": [
+                {
+                    "who": "2 processes",
+                    "limit": 50,
+                    "window_s": 1,
+                    "calls": 1500,
+                    "most_in_window": 50,
+                    "average": 49.02,
+                    "use_percent": 98.04,
+                }
+            ],
+        },
+        "batch": {
+            "grants_given_up": 0,
+            "runs": [
+                {
+                    "vendor": "accessyou",
+                    "accounts": 5,
+                    "recipients": 1_000_000,
+                    "calls": 50,
+                    "recipients_per_s": 200_000.0,
+                    "accept_s": 1.0,
+                    "submit_s": 4.0,
+                    "sender_rss_bytes": 2**27,
+                    "planner_rss_bytes": 2**27,
+                }
+            ],
+        },
+        "producer": {
+            "broadcast_rows": 1000,
+            "unique_rows": 1000,
+            "before_rss_bytes": 2**26,
+            "peak_rss_bytes": 2**26,
+            "broadcast_per_s": [1.0],
+            "broadcast_without_dedupe_per_s": [1.0],
+            "unique_per_s": [1.0],
+            "singles": 10,
+            "single_median_ms": 1.0,
+            "single_p99_ms": 1.0,
+            "first_byte_median_ms": 1.0,
+            "first_byte_p99_ms": 1.0,
+        },
+        "ledger": {
+            "commands": {"ihuyi": commands},
+            "bytes": {"one text": {"queued_bytes": 17.0, "submitted_bytes": 18.0}},
+            "one_message_job_bytes": 2000.0,
+        },
+        "profile": {"ihuyi": {"by_part": {"aiohttp": 0.5, "rest": 0.001}, "longest": [hotspot]}},
+    }
