@@ -124,7 +124,7 @@ class System:
             config = {**(site or {}), "accounts": system.accounts, "routes": list(routes)}
             (folder / "sendmill.toml").write_text(toml.dump(config), "utf-8")
             system._start_processes(counts or {})
-            system._wait_until_ready()
+            system.wait_until_ready()
             yield system
 
     def _start_valkey(self, stack: contextlib.ExitStack, *, over_tcp: bool) -> str:
@@ -271,7 +271,12 @@ class System:
         for child in self._children.fallen():
             raise SystemFailed(f"{child.kind} ended with {child.process.returncode}: {_tail(child)}")
 
-    def _wait_until_ready(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Wait until the workers have published their accounts and every push process takes pushes.
+
+        Raises:
+            SystemFailed: a process ended, or it took too long.
+        """
         jobs = JobKeys(self.namespace)
         pushes = [child.port for child in self._children.running("push")]
         senders = len(self.processes("worker_send"))
