@@ -155,4 +155,5 @@ class Dispatch:
 
 def _falls_to_polling(account: Account, number: int) -> bool:
     """Whether this number's reports and replies are among the share left for polling."""
-    return spread(number + 2) < account.poll_share * _SHARES
+    # Spread twice: once would tie it to the share of those that reply, which is a spread of the same number.
+    return spread(spread(number)) < account.poll_share * _SHARES

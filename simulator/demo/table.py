@@ -18,6 +18,8 @@ _STATES = (State.SUBMITTED, State.DELIVERED, State.UNDELIVERED, State.EXPIRED, S
 def show(console: Console, found: Reckoning, *, took_s: float) -> bool:
     """Print everything; returns whether all counts agree."""
     console.print(_table(found))
+    if any(line.states[State.SUBMITTED] for line in found.lines.values()):
+        console.print("AccessYou prints no way to ask about the numbers of a batch: for them submitted is the end.")
     reasons = ", ".join(f"{count:,} {code}" for code, count in found.refused.most_common())
     console.print(f"Refused, each with its reason: {reasons}.", highlight=False)
     for difference in found.differences:
@@ -78,4 +80,5 @@ def _figures() -> list[tuple[str, Callable[[Line], str]]]:
         ("reports polled", of_simulator("reports_polled")),
         ("reports asked for", lambda line: f"{line.counters['requests_by_endpoint'].get(_LOG_ENDPOINT, 0):,}"),
         ("replies", lambda line: f"{line.replies:,}"),
+        ("… polled", of_simulator("replies_polled")),
     ]

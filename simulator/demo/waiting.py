@@ -74,8 +74,8 @@ class Bars:
     def _say(self) -> None:
         self._said_at = time.monotonic()
         if not self._console.is_terminal:
-            told = ", ".join(f"{title} {done:,}/{total:,}" for title, done, total in self._shown.values())
-            self._console.print(told, highlight=False)
+            told = [f"{title} {done:,} of {total:,}" for title, done, total in self._shown.values()]
+            self._console.print(" · ".join(told[-2:]), highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -93,17 +93,17 @@ def wait_until_final(system: System, client: Client, jobs: Sequence[Sent], shown
     Raises:
         SystemFailed: a process ended.
     """
-    rows = sum(len(sent.rows) for sent in jobs)
-    submitted, final = shown.add("with the vendors or refused", rows), shown.add("final or refused", rows)
+    rows, silent = sum(len(sent.rows) for sent in jobs), sum(sent.silent for sent in jobs)
+    submitted = shown.add("with a vendor, or refused", rows)
+    final = shown.add("reported, or refused", rows - silent)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         system.check()
         told = [client.status(sent.job) for sent in jobs]
         states = sum((Counter(status.states) for status in told), Counter[State]())
         shown.show(submitted, sum(count for state, count in states.items() if state not in _NOT_SUBMITTED))
-        done = all(status.done for status in told)
-        shown.show(final, rows if done else sum(count for state, count in states.items() if state.final))
-        if done and _all_in(system, client):
+        shown.show(final, sum(count for state, count in states.items() if state.final))
+        if all(status.done for status in told) and _all_in(system, client):
             return True
         time.sleep(_LOOK_EVERY_S)
     return False

@@ -25,7 +25,7 @@ from simulator.system import System
 
 JOB = "1m80e5b5p2775n3raw"
 NUMBERS = [8613800138000 + count for count in range(40)]
-SENT = Sent("the job", JOB, 1, [*((str(number), "Hello") for number in NUMBERS), ("", "Hello")])
+SENT = Sent("the job", JOB, [*((str(number), "Hello") for number in NUMBERS), ("", "Hello")])
 COUNTED = (
     "calls_accepted",
     "largest_call",
