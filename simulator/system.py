@@ -87,7 +87,7 @@ class System:
         simulator_accounts: Accounts | None = None,
         redis_url: str | None = None,
         redis_over_tcp: bool = False,
-        namespace: str = NAMESPACE,
+        namespace: str | None = None,
         stop_timeout_s: float = _STOP_TIMEOUT_S,
     ) -> Iterator[Self]:
         """Bring everything up, wait until it can send and receive, and take it down when the block ends.
@@ -101,7 +101,8 @@ class System:
             simulator_accounts: the simulator's settings of accounts, by our name: `{"hk": {"reply_share": 0.1}}`.
             redis_url: a server that runs already; else one of our own is started.
             redis_over_tcp: whether that listens on a port of 127.0.0.1 too and not only on a private unix socket.
-            namespace: stands before all keys.
+            namespace: stands before all keys. None is `sendmill` on a server of our own; on another it is one that
+                nobody uses, whose keys are removed in the end.
             stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
 
         Raises:
@@ -115,11 +116,14 @@ class System:
                 guard.remove_in_the_end(folder)
                 stack.callback(guard.close)
             children = Children(folder, guard)
-            system = cls(folder, children, guard, namespace)
+            borrowed = redis_url is not None and namespace is None
+            system = cls(folder, children, guard, namespace or (_fresh_namespace() if borrowed else NAMESPACE))
             # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
             with interrupts_put_off():
                 system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp)
                 system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {})
+            if borrowed:
+                stack.callback(system._remove_keys)
             stack.callback(system._stop_processes, stop_timeout_s)
             config = {**(site or {}), "accounts": system.accounts, "routes": list(routes)}
             (folder / "sendmill.toml").write_text(toml.dump(config), "utf-8")
@@ -165,6 +169,11 @@ class System:
 
     def _stop_processes(self, timeout_s: float) -> None:
         self._children.end(self._children.running(), timeout_s=timeout_s)
+
+    def _remove_keys(self) -> None:
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.redis_url) as server:
+            for key in server.scan_iter(match=f"{self.namespace}:*", count=1000):
+                server.unlink(key)
 
     # --- what it consists of -------------------------------------------------------------------------------------
 
@@ -304,6 +313,5 @@ def _tail(child: Child) -> str:
     return child.log.read_text("utf-8", "replace")[-_TAIL_CHARS:].strip()
 
 
-def fresh_namespace() -> str:
-    """A key prefix that nobody uses, for a server that is not ours."""
+def _fresh_namespace() -> str:
     return f"{NAMESPACE}-demo-{secrets.token_hex(4)}"

@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from simulator.interrupts import interruptible
-from simulator.system import NAMESPACE, System, SystemFailed, fresh_namespace
+from simulator.system import NAMESPACE, System, SystemFailed
 
 COUNTS: Final = {"worker_send": 2, "worker_work": 1, "beat": 2, "push": 1}
 _LOOK_EVERY_S: Final = 1.0
@@ -30,14 +30,14 @@ def main() -> int:
 
 def _run() -> None:
     redis_url = os.environ.get("SENDMILL_REDIS_URL") or None
-    namespace = os.environ.get("SENDMILL_NAMESPACE") or (fresh_namespace() if redis_url else NAMESPACE)
+    namespace = os.environ.get("SENDMILL_NAMESPACE") or None
     print("Starting …", flush=True)
     with System.start(counts=COUNTS, redis_url=redis_url, redis_over_tcp=True, namespace=namespace) as system:
         print("The system is up. In another terminal, from this folder:\n")
         print("  export PATH=$PWD/.venv/bin:$PATH")
         print(f"  export SENDMILL_REDIS_URL={shlex.quote(system.redis_url)}")
-        if namespace != NAMESPACE:
-            print(f"  export SENDMILL_NAMESPACE={shlex.quote(namespace)}")
+        if system.namespace != NAMESPACE:
+            print(f"  export SENDMILL_NAMESPACE={shlex.quote(system.namespace)}")
         print('  sendmill send --text "Your code is 1125" +85298882844 --wait\n')
         print(
             f"Accounts: {', '.join(system.accounts)}. Simulated vendors: {system.simulator.url} (simulator/README.md)."

@@ -15,7 +15,7 @@ from simulator.demo.sending import BROADCAST_ROWS, send_broadcast, send_sample
 from simulator.demo.table import show
 from simulator.demo.waiting import bars, wait_until_final
 from simulator.interrupts import interruptible
-from simulator.system import NAMESPACE, System, SystemFailed, fresh_namespace
+from simulator.system import System, SystemFailed
 
 WAIT_S: Final = 100.0
 """With starting, sending and reckoning it ends within two minutes, whatever happens."""
@@ -50,7 +50,6 @@ def _run(console: Console) -> int:
         simulator_config=setting.SIMULATOR_CONFIG,
         simulator_accounts=setting.SIMULATOR_ACCOUNTS,
         redis_url=redis_url,
-        namespace=fresh_namespace() if redis_url else NAMESPACE,
         stop_timeout_s=5.0,
     ) as system:
         console.print("[dim]$ sendmill send --file people.csv --to-column phone --template '{name}, {note}'[/]")
