@@ -14,10 +14,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from config import procfile
 from sendmill.messages import Sms
 from sendmill.states import State
+from simulator.embedded import EmbeddedValkey
 from simulator.interrupts import interrupts_put_off
 from simulator.system import ROOT, System, SystemFailed
 
@@ -83,6 +85,17 @@ def test_a_count_for_no_procfile_line_is_refused() -> None:
         System.start(counts={"worker_sent": 2}),
     ):
         pytest.fail("it started")
+
+
+def test_on_a_server_of_somebody_else_only_their_keys_are_left(own_valkey: EmbeddedValkey) -> None:
+    """SENDMILL_REDIS_URL may name a server that others use: the system keeps to a namespace and removes it."""
+    with redis.Redis.from_url(own_valkey.redis_url) as server:
+        server.set("theirs", 1)
+        with System.start(redis_url=own_valkey.redis_url) as system, system.client() as client:
+            job = client.send(Sms("Your code is 1125", to="+8613800138000"))
+            system.wait_until(lambda: client.status(job.id).done, timeout_s=START_S, what="the message is final")
+            assert server.dbsize() > 1
+        assert [b"theirs"] == server.keys("*")
 
 
 # --- what is left ------------------------------------------------------------------------------------------------
