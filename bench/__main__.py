@@ -88,6 +88,7 @@ def _measure(*, quick: bool, rounds: int) -> dict[str, Any]:
     raw["limit"] = limit.measure(messages=150 if quick else 1_500, slow=not quick)
     say("one text to many")
     raw["batch"] = batch.measure(numbers=10_000 if quick else 100_000, ihuyi_numbers=500 if quick else 100_000)
+    raw["load_average_after"] = machine()["load_average"]
     raw["took_s"] = time.monotonic() - began
     return raw
 

@@ -82,7 +82,7 @@ def part_of(file: str, name: str) -> str:
 
 
 def _shown(file: str, name: str) -> str:
-    return name if file == "~" else f"{'/'.join(Path(file).parts[-2:])}: {name}"
+    return name if file == "~" else f"{'/'.join(Path(file).parts[-3:])}: {name}"
 
 
 if __name__ == "__main__":

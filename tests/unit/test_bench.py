@@ -99,8 +99,8 @@ def test_the_document_has_ratios_before_everything_that_they_are_made_of() -> No
     text = render(_raw(), "Nothing was **found**.")
     assert "Written by `make bench`; never edited by hand." in text
     assert text.index("## Ratios") < text.index("Nothing was **found**.") < text.index("## Unique texts")
-    assert "| sendmill, ihuyi / plain aiohttp, no queue, 0 ms | 0.50 (0 %) |" in text
-    assert "| sendmill, ihuyi / Celery, one task a message, threads, 0 ms | 4.00 (0 %) |" in text
+    assert "| sendmill, ihuyi / plain aiohttp, no queue, 0 ms | 0.50 (0 %) | 0.50 | 1.00 |" in text
+    assert "| sendmill, ihuyi / Celery, one task a message, threads, 0 ms | 4.00 (0 %) | 4.00 | 1.00 |" in text
     assert "| 2 processes, 50 in 1 s | 1,500 | 50 | 49.02 | 98.0 % |" in text
     assert "--quick" not in text
 
@@ -141,6 +141,7 @@ def _raw() -> dict[str, Any]:
         "quick": False,
         "rounds": 2,
         "took_s": 400.0,
+        "load_average_after": [1.0, 1.0, 1.0],
         "machine": {
             "date": "2026-01-01 00:00 UTC",
             "cores": 2,
