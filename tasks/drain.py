@@ -24,7 +24,7 @@ from sendmill.states import State
 from tasks import submit
 from tasks.account import Account
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
-from tasks.outbox import LEASE_MS, CallRows, Folding, Grant
+from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS, CallRows, Folding, Grant
 from tasks.pack import Lease, Packer, ReadyCall
 from tasks.throttle import JITTER_S, largest_call
 
@@ -49,9 +49,14 @@ _LOOK_AGAIN_S = 0.05
 _REBUILD_S = 30.0
 """A request that was built longer ago is built anew: dynamic passwords hash the time."""
 
+_LONGEST_WAIT_S = 1.0
+"""Whatever the gate says, it is asked again after this: limits change, and a drain has an end."""
+
 _AWAY_S = 0.5
 _LONGEST_PUT_ASIDE_MS = 300_000
 _FIRST_PUT_ASIDE_MS = 2_000
+
+_undoing: set[asyncio.Task[None]] = set()
 
 log = structlog.get_logger(__name__)
 
@@ -184,7 +189,7 @@ class Drain:
 
     async def _start(self) -> float:
         """Start what may go now; returns seconds after which to look again."""
-        wait_s = _LOOK_AGAIN_S if self._open else 1.0
+        wait_s = _LOOK_AGAIN_S if self._open else _LONGEST_WAIT_S
         for lane in LANES:
             for (each, service), calls in list(self._ready.items()):
                 while each == lane and calls and not self._halted:
@@ -220,23 +225,36 @@ class Drain:
         if not asking:
             return Grant(0, "ok")
         asked_at = time.monotonic()
-        grant = await self._begin(asking, lane, service)
+        try:
+            grant = await self._begin(asking, lane, service)
+        except (RedisError, OSError):
+            calls.extendleft(reversed(asking))
+            raise
         late = bool(self._account.limits) and time.monotonic() - asked_at > JITTER_S
         if late and grant.granted:
             # Used now it might arrive in a window that is full: give it up and ask anew.
             log.warning("Redis answered too late for the limit", account=self._account.name, calls=grant.granted)
-            await self._undo(asking[: grant.granted])
+            await asyncio.shield(self._undo(asking[: grant.granted]))
             calls.extendleft(reversed(asking))
             return Grant(0, "ok")
         await self._send_all(asking[: grant.granted], asked_at)
-        rest = asking[grant.granted :]
+        await self._heed(grant, calls, asking[grant.granted :])
+        return grant
+
+    async def _heed(self, grant: Grant, calls: deque[ReadyCall], rest: list[ReadyCall]) -> None:
+        """What becomes of calls that the gate did not let through."""
+        if grant.why == "large":
+            # `sendmill limit` allows less now than when these were packed.
+            self._packer.shrink(int(grant.reason))
+            for call in rest:
+                self._repack(call)
+            return
         if grant.why == "misfit" and rest:
             await self._drop(grant.slice_id, grant.reason)
         for call in rest:
             if grant.why == "void":
                 call.number = 0
         calls.extendleft(reversed(rest))
-        return grant
 
     async def _build(self, call: ReadyCall) -> bool:
         """Number the call and build its request; False where the vendor cannot be asked for this at all."""
@@ -267,19 +285,29 @@ class Drain:
             )
         except (RedisError, OSError):
             # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
-            await self._undo(asking)
+            await asyncio.shield(self._undo(asking))
+            raise
+        except asyncio.CancelledError:
+            self._undo(asking)
             raise
 
-    async def _undo(self, calls: list[ReadyCall]) -> None:
-        numbers = [call.number for call in calls]
+    def _undo(self, calls: list[ReadyCall]) -> asyncio.Task[None]:
+        """Undo a grant in a task of its own: it outlives a drain whose time is up, however long Redis is away."""
+        undoing = asyncio.create_task(self._give_up([call.number for call in calls]))
+        _undoing.add(undoing)
+        undoing.add_done_callback(_undoing.discard)
+        for call in calls:
+            call.number = 0
+        return undoing
+
+    async def _give_up(self, numbers: list[int]) -> None:
         while True:
             try:
                 await self._outbox.give_up(numbers, self._account.limits)
-                break
             except (RedisError, OSError):
                 await asyncio.sleep(_AWAY_S)
-        for call in calls:
-            call.number = 0
+            else:
+                return
 
     async def _drop(self, slice_id: str, reason: str) -> None:
         """A slice is not as we know it: its rows that were not started are let go."""
@@ -291,8 +319,7 @@ class Drain:
         if reason == "cancelled":
             await self._outbox.close([slice_id], from_states=queued, to="c", code="", detail="")
         elif reason == "expired":
-            detail = "expired before it could be sent"
-            await self._outbox.close([slice_id], from_states=queued, to="e", code="expired_by_us", detail=detail)
+            await self._outbox.close([slice_id], from_states=queued, to="e", code=EXPIRED_BY_US, detail=EXPIRED_DETAIL)
         if reason != "gone":
             await self._outbox.release([(slice_id, lease.epoch)])
 
@@ -350,9 +377,9 @@ class Drain:
                 if not self._account.limits or time.monotonic() - asked_at <= JITTER_S:
                     call.asked_at = asked_at
                     return True
-                await self._undo([call])
+                await asyncio.shield(self._undo([call]))
             elif grant.why in ("wait", "slot"):
-                await asyncio.sleep(max(grant.wait_ms / 1000, _SLOT_POLL_S))
+                await asyncio.sleep(min(max(grant.wait_ms / 1000, _SLOT_POLL_S), _LONGEST_WAIT_S))
             elif grant.why == "void":
                 call.number = 0
             else:

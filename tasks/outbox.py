@@ -28,6 +28,9 @@ VOID_MS = 120_000
 
 CALL_NUMBERS_AT_ONCE = 64
 
+EXPIRED_BY_US = "expired_by_us"
+EXPIRED_DETAIL = "expired before it could be sent"
+
 _LUA = Path(__file__).parent / "lua"
 _ADD = Script(_LUA / "add.lua")
 _CLAIM = Script(_LUA / "claim.lua")
@@ -61,7 +64,8 @@ class CallRows(msgspec.Struct, frozen=True):
 class Grant(msgspec.Struct, frozen=True):
     """What the gate said: how many of the calls may go now, and why not more.
 
-    `why` is ok, wait (`wait_ms`), slot, paused, void or misfit (`slice_id`, `reason`).
+    `why` is ok, wait (`wait_ms`), slot, paused, void, large (`reason`: the most recipients that may go at once) or
+    misfit (`slice_id`, `reason`).
     """
 
     granted: int
@@ -234,12 +238,18 @@ class Outbox:
             return set()
         return {lost.decode() for lost in await _RENEW.arun(self.server, self.keys.state, LEASE_MS, *flat)}
 
-    async def close(self, slice_ids: Sequence[str], *, from_states: str, to: str, code: str, detail: str) -> int:
-        """Move all rows of slices that are in one of some states to another."""
+    async def close(
+        self, slice_ids: Sequence[str], *, from_states: str, to: str, code: str, detail: str, past_expiry: bool = False
+    ) -> int:
+        """Move all rows of slices that are in one of some states to another.
+
+        With `past_expiry` only those of slices past their expiry, some thousand at once: again until it returns 0.
+        """
         if not slice_ids:
             return 0
         script = ledger_script("close")
-        return int(await script.arun(self.server, self.keys.state, from_states, to, code, detail, "0", *slice_ids))
+        only = "1" if past_expiry else "0"
+        return int(await script.arun(self.server, self.keys.state, from_states, to, code, detail, only, *slice_ids))
 
     async def sweep(self, most: int = 1000) -> Swept:
         """Do what time alone decides; see sweep.lua."""

@@ -202,6 +202,15 @@ class Packer:
         group.rows -= rows
         self.rows -= rows
 
+    def shrink(self, largest: int) -> None:
+        """From now on a call carries no more recipients than this."""
+        self._largest = largest if self._largest is None else min(self._largest, largest)
+        for lane, groups in self._groups.items():
+            for content, group in groups.items():
+                group.most = min(group.most, largest)
+                if group.rows >= group.most:
+                    self._full.setdefault(lane, {})[content] = None
+
     @property
     def contents(self) -> int:
         """Different contents that wait: at least that many calls."""

@@ -14,8 +14,9 @@ import structlog
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import HEADER_BYTES, Slice, decode, decode_header
+from sendmill.options import Lane
 from tasks.account import Account
-from tasks.outbox import Outbox
+from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, Outbox
 from tasks.runtime import Runtime
 
 AT_ONCE = 100
@@ -29,11 +30,29 @@ async def settle(runtime: Runtime) -> None:
     """Give up on reports past the horizon, and remove jobs past their retention. Safe to run twice."""
     now_ms = int(time.time() * 1000)
     for account in runtime.accounts.values():
+        await expire_waiting(account)
         await give_up_reports(runtime, account, now_ms)
     for raw in await runtime.server.zrangebyscore(
         runtime.jobs.kept, 0, now_ms - runtime.settings.retention_days * _DAY_MS, start=0, num=AT_ONCE
     ):
         await retire(runtime, raw.decode(), now_ms)
+
+
+async def expire_waiting(account: Account) -> int:
+    """Rows past their expiry at an account that stands still, where nobody asks the gate for them; returns how many.
+
+    Those whose turn is next are looked at: what lies behind them waits for them too.
+    """
+    keys, expired = account.keys, 0
+    for waiting in (*(keys.out(lane.value) for lane in Lane), keys.wait):
+        moved = 1
+        while moved:
+            slices = [raw.decode() for raw in await account.outbox.server.zrange(waiting, 0, AT_ONCE - 1)]
+            moved = await account.outbox.close(
+                slices, from_states="q", to="e", code=EXPIRED_BY_US, detail=EXPIRED_DETAIL, past_expiry=True
+            )
+            expired += moved
+    return expired
 
 
 async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> int:

@@ -7,7 +7,6 @@ slice's due time afterwards. A call that is on the wire is never cancelled.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -33,7 +32,7 @@ from sendmill.errors import (
 )
 from sendmill.states import State
 from tasks import alerts
-from tasks.account import Account
+from tasks.account import GRACE_S, Account
 from tasks.outbox import CallOutcome
 from tasks.pack import ReadyCall
 from tasks.throttle import JITTER_S, WRITE_WITHIN_S
@@ -122,7 +121,8 @@ async def _once(
             session,
             request,
             timeout_s=account.settings.timeout_s,
-            write_until=call.asked_at + WRITE_WITHIN_S if limited else math.inf,
+            # Without limits in time the slot and the expiry that were checked hold for now only all the same.
+            write_until=call.asked_at + (WRITE_WITHIN_S if limited else GRACE_S),
             on_written=partial(_mind_lateness, account, call) if limited else None,
         )
         accepted = account.provider.submitted(typed, response)

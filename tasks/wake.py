@@ -26,7 +26,7 @@ async def wake(runtime: Runtime, account: str, *, many: int = 1) -> None:
 async def tick(runtime: Runtime) -> None:
     """Sweep every account, plan jobs that are due, wake accounts that have work and free seats."""
     now_ms = await redis_now_ms(runtime.server)
-    sending = max(1, await _sending_processes(runtime, now_ms))
+    sending = await _sending_processes(runtime, now_ms)
     due = await runtime.server.zrangebyscore(runtime.jobs.due, 0, now_ms, start=0, num=1000)
     for job in due:
         # The plan of a job that is being planned runs twice at worst, which adds nothing.
@@ -36,13 +36,15 @@ async def tick(runtime: Runtime) -> None:
         await tick_account(runtime, account, sending)
 
 
-async def tick_account(runtime: Runtime, account: Account, sending: int) -> None:
+async def tick_account(runtime: Runtime, account: Account, sending: frozenset[bytes]) -> None:
     """Sweep one account and wake as many drains as there are free seats."""
     swept = await account.outbox.sweep()
     state = await runtime.server.hget(account.keys.state, "state")
     if not swept.backlog or state not in (None, b"active"):
         return
-    free = min(sending - swept.seats, swept.backlog)
+    # The seat of a process that died is free, long before it runs out.
+    seated = sending.intersection(await runtime.server.zrange(account.keys.seats, 0, -1))
+    free = min(max(1, len(sending)) - len(seated), swept.backlog)
     if free > 0 and await runtime.server.set(account.keys.woken, 1, nx=True, px=WOKEN_MS):
         await wake(runtime, account.name, many=free)
 
@@ -52,6 +54,6 @@ async def beat_heart(runtime: Runtime) -> None:
     await runtime.server.zadd(runtime.jobs.processes, {runtime.process: await redis_now_ms(runtime.server)})
 
 
-async def _sending_processes(runtime: Runtime, now_ms: int) -> int:
+async def _sending_processes(runtime: Runtime, now_ms: int) -> frozenset[bytes]:
     await runtime.server.zremrangebyscore(runtime.jobs.processes, 0, now_ms - PROCESS_GONE_MS)
-    return int(await runtime.server.zcard(runtime.jobs.processes))
+    return frozenset(await runtime.server.zrange(runtime.jobs.processes, 0, -1))

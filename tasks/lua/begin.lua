@@ -7,6 +7,7 @@
 -- ARGV[1] msgpack {lane, service, owner, slots (0: any number), call_ms (its timeout and grace),
 --         limits: [{name, unit, window_ms, most}], calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
 -- Returns {granted, why, a, b, ms}: why is ok | wait (a: ms) | slot | paused (a: state) | void
+--         | large (a: the most recipients that may go at once)
 --         | misfit (a: slice, b: lease, cancelled, expired, row or gone); ms is the clock.
 
 local ask = cmsgpack.unpack(ARGV[1])
@@ -66,10 +67,13 @@ for _, call in ipairs(ask.calls) do
   if ask.lane ~= 'otp' and tonumber(waits[1] or '0') > now then return result('wait', 5) end
   local wait = 0
   for _, limit in ipairs(ask.limits) do
+    -- A limit that was tightened while calls were packed: larger than a whole window, it would wait for ever.
+    if cost_of(limit, call.recipients) > limit.most then return result('large', string.format('%d', limit.most)) end
     wait = math.max(wait, wait_for(limit, cost_of(limit, call.recipients), now, ask.lane == 'bulk'))
   end
   if wait > 0 then
-    if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp', now + wait + 1000) end
+    -- Who asked asks again within a second; an otp that is gone holds up nobody for longer.
+    if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp', now + math.min(wait, 1000) + 1000) end
     return result('wait', string.format('%.3f', wait))
   end
   if ask.lane == 'otp' then redis.call('HDEL', key('clock'), 'otp', 'otp:' .. ask.service) end

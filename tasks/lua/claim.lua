@@ -43,8 +43,11 @@ while rows < wanted do
     if WEIGHT[lane] then
       local other = lane == 'normal' and 'bulk' or 'normal'
       local from = lane_turn(lane)
-      -- A lane that was empty may not save up turns.
-      if not waits(other) then from = math.max(from, lane_turn(other)) end
+      -- A lane that is empty may not save up turns, neither this one before nor the other one now.
+      if not waits(other) then
+        from = math.max(from, lane_turn(other))
+        redis.call('HSET', turn, 'lane:' .. other, string.format('%.3f', from))
+      end
       redis.call('HSET', turn, 'lane:' .. lane, string.format('%.3f', from + queued / WEIGHT[lane]))
     end
     result[#result + 1] = s.id

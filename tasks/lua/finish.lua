@@ -15,6 +15,13 @@ local function open_row(no)
   return function(state, call) return call == no and (state == 'g' or state == 'u') end
 end
 
+-- Count rows that were submitted through an endpoint that reports nothing.
+local function note_unreported(s, call, many)
+  if call.unreported then
+    set_u32(s, 96, struct.unpack('<I4', redis.call('GETRANGE', s.key, 96, 99)) + many)
+  end
+end
+
 for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   local no = call.no
   local past = key('past:' .. math.floor(no / 64))
@@ -40,8 +47,15 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
       local s = slice_of(row[1])
       if s then
         local apart = { code = row[5], vmid = row[4] }
-        changed = changed + move_where(s, row[2], row[2], row[3], now, open_row(no), apart)
-        redis.call('HSET', key('d:' .. s.id), row[2], cmsgpack.pack(apart))
+        local moved = move_where(s, row[2], row[2], row[3], now, open_row(no), apart)
+        changed = changed + moved
+        if moved > 0 then
+          redis.call('HSET', key('d:' .. s.id), row[2], cmsgpack.pack(apart))
+          if row[3] == 's' then note_unreported(s, call, 1) end
+        elseif row[3] == 's' and struct.unpack('<I4', calls_of(s, row[2], row[2])) == no then
+          -- A report was faster, and what it said stays.
+          redis.call('HSETNX', key('d:' .. s.id), row[2], cmsgpack.pack(apart))
+        end
       end
     end
     for _, run in ipairs(rows) do
@@ -52,9 +66,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
           moved = moved + move_where(s, run[i], run[i + 1], call.state, now, open_row(no), word)
         end
         changed = changed + moved
-        if call.unreported and call.state == 's' then
-          set_u32(s, 96, struct.unpack('<I4', redis.call('GETRANGE', s.key, 96, 99)) + moved)
-        end
+        if call.state == 's' then note_unreported(s, call, moved) end
         if call.code ~= '' and moved > 0 then
           redis.call('RPUSH', key('h:' .. s.id),
             cmsgpack.pack({ math.floor(now), no, call.state, call.code, call.detail, call.answer, run }))
@@ -77,7 +89,11 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     else
       redis.call('ZREM', key('unconfirmed'), no)
     end
-    if call.cool_ms > 0 then redis.call('HSET', key('clock'), 'cool', now + call.cool_ms) end
+    if call.cool_ms > 0 then
+      -- The longest wish of all calls holds.
+      local cool = tonumber(redis.call('HGET', key('clock'), 'cool') or '0')
+      redis.call('HSET', key('clock'), 'cool', math.max(cool, now + call.cool_ms))
+    end
     if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
     if record[1] then
       redis.call('ZREM', key('open'), no)

@@ -9,26 +9,43 @@
 local now = clock_ms()
 local limits = cmsgpack.unpack(ARGV[2])
 local undone = 0
+
+local function queue_again(no, rows)
+  for _, run in ipairs(rows) do
+    local s = slice_of(run[1])
+    if s then
+      for j = 2, #run, 2 do
+        move_where(s, run[j], run[j + 1], 'q', now,
+          function(state, call) return (state == 'g' or state == 'u') and call == no end)
+      end
+      -- Where the lease was lost meanwhile the slice is nowhere: bring it back.
+      if not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
+    end
+  end
+  redis.call('HINCRBY', key('state'), 'calls', -1)
+  undone = undone + 1
+end
+
 for i = 3, #ARGV do
   local no = tonumber(ARGV[i])
   local record = redis.call('HMGET', key('call:' .. no), 'rows', 'service', 'recipients', 'at')
   if record[1] then
-    for _, run in ipairs(cmsgpack.unpack(record[1])) do
-      local s = slice_of(run[1])
-      if s then
-        for j = 2, #run, 2 do
-          move_where(s, run[j], run[j + 1], 'q', now, function(state, call) return state == 'g' and call == no end)
-        end
-        -- Where the lease was lost meanwhile the slice is nowhere: bring it back.
-        if not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
-      end
-    end
+    queue_again(no, cmsgpack.unpack(record[1]))
     for _, limit in ipairs(limits) do
       refund(limit, cost_of(limit, tonumber(record[3])), tonumber(record[4]))
     end
     redis.call('ZREM', key('slots:' .. record[2]), no)
-    redis.call('HINCRBY', key('state'), 'calls', -1)
-    undone = undone + 1
+  else
+    -- The sweep took it for a call without an answer, because its owner was silent for so long.
+    local past = key('past:' .. math.floor(no / 64))
+    local kept = redis.call('HGET', past, no)
+    kept = kept and cmsgpack.unpack(kept)
+    if kept and kept[1] == 'u' and kept[4] == 'no_answer' then
+      queue_again(no, kept[6])
+      redis.call('HDEL', past, no)
+      redis.call('ZREM', key('unconfirmed'), no)
+      redis.call('HINCRBY', key('state'), 'ended:u', -1)
+    end
   end
   redis.call('ZREM', key('open'), no)
   redis.call('DEL', key('call:' .. no))

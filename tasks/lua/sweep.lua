@@ -14,14 +14,15 @@ local due = ripe('wait')
 for _, id in ipairs(due) do
   redis.call('ZREM', key('wait'), id)
   local s = slice_of(id)
-  if s and count_of(s, 'q') > 0 then redis.call('ZADD', key('out:' .. s.lane), s.start, id) end
+  -- One that is leased meanwhile comes back with its lease.
+  if s and not redis.call('ZSCORE', key('inflight'), id) then put_back(s, 0, now) end
 end
 
 local leases = ripe('inflight')
 for _, id in ipairs(leases) do
   redis.call('ZREM', key('inflight'), id)
   local s = slice_of(id)
-  if s and count_of(s, 'q') > 0 then redis.call('ZADD', key('out:' .. s.lane), s.start, id) end
+  if s then put_back(s, 0, now) end
 end
 
 local calls = ripe('open')

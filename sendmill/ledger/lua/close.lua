@@ -2,13 +2,16 @@
 -- Move all rows of slices that are in one state to another: expire, cancel, give up.
 -- KEYS[1] the account's state hash
 -- ARGV[1] from (state bytes, any of them), ARGV[2] to, ARGV[3] code ("" for none), ARGV[4] detail,
--- ARGV[5] "1" where only slices past their expiry count, ARGV[6..] slice ids
+-- ARGV[5] "1" where only slices past their expiry count (one run then moves no more than some thousand rows: run it
+-- again until it moves none), ARGV[6..] slice ids
 -- Returns the number of rows moved.
 
 local now = clock_ms()
 local from, to = ARGV[1], ARGV[2]
 local moved = 0
+local EXPIRED_AT_ONCE = 20000
 for i = 6, #ARGV do
+  if ARGV[5] == '1' and moved >= EXPIRED_AT_ONCE then break end
   local s = slice_of(ARGV[i])
   if s and (ARGV[5] ~= '1' or s.expires <= now) then
     local many = move_where(s, 0, s.n - 1, to, now,

@@ -131,10 +131,15 @@ local function flush()
   end
 end
 
--- Put a slice with queued rows where it is claimed again: now, or at due_ms.
+-- Put a slice with queued rows where it is claimed again: now, or at due_ms. Those of a cancelled job end here: nobody
+-- may claim them any more where the account stands still.
 local function put_back(s, due_ms, now)
   redis.call('ZREM', key('inflight'), s.id)
   if count_of(s, 'q') == 0 then return end
+  if redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then
+    move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
+    return
+  end
   if due_ms > now then
     redis.call('ZADD', key('wait'), due_ms, s.id)
   else

@@ -1,0 +1,320 @@
+"""What must not happen whatever goes wrong between two steps: lost, twice, stuck, mis-stated, over a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+
+from config import names
+from providers.base import Response
+from providers.http import exchange
+from sendmill.ledger.slices import SliceBody, encode, pack_u64
+from sendmill.messages import Sms
+from sendmill.states import State
+from simulator.client import Simulator
+from tasks import drain as draining
+from tasks import submit
+from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
+from tasks.settle import settle
+from tasks.throttle import Limit
+from tasks.wake import beat_heart, tick
+from tests.support.driving import Driven, driven
+from tests.support.flow import flow, mainland
+from tests.support.stub import plain, stub_vendor
+from tests.support.vendors import settings_for
+
+LANES = ("otp", "normal", "bulk")
+
+
+async def _add(outbox: Outbox, slice_id: str, rows: int, lane: str) -> None:
+    now_ms = int(time.time() * 1000)
+    job = slice_id.split(".", 1)[0]
+    body = SliceBody(job=job, lane=lane, text="Hello", numbers=pack_u64(range(rows)), first_row=1)
+    blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 60_000)
+    await outbox.add(job, [(slice_id, blob, {})], due_ms=0, horizon_ms=2**45)
+
+
+async def _claim(outbox: Outbox) -> Claimed:
+    (claimed,) = await outbox.claim(1, LANES)
+    return claimed
+
+
+async def _end_leases_and_calls(outbox: Outbox) -> None:
+    """What a long silence of their owner does."""
+    for zset in (outbox.keys.inflight, outbox.keys.open):
+        for member in await outbox.server.zrange(zset, 0, -1):
+            await outbox.server.zadd(zset, {member: 1})
+    await outbox.sweep()
+
+
+async def _detail(one: Driven, claimed: Claimed, offset: int) -> dict[str, Any]:
+    raw = await one.runtime.server.hget(one.runtime.keys_of("hk").details(claimed.slice_id), str(offset))
+    assert raw is not None
+    detail: dict[str, Any] = msgspec.msgpack.decode(raw)
+    return detail
+
+
+# --- stuck -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lane_that_comes_late_does_not_catch_up_on_turns_it_never_waited_for(
+    redis_url: str, namespace: str
+) -> None:
+    """Normal messages go out alone all day; a broadcast that comes then gets its fifth, not everything."""
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        for number in range(60):
+            await _add(outbox, f"norm{number}.0.0", 10, "normal")
+        for _ in range(40):
+            await _claim(outbox)
+        for number in range(20):
+            await _add(outbox, f"bulk{number}.0.0", 10, "bulk")
+        order = [(await _claim(outbox)).slice.body.lane for _ in range(10)]
+    assert {"normal": 8, "bulk": 2} == Counter(order)
+
+
+async def test_a_limit_below_the_largest_call_makes_calls_smaller(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sendmill limit` may set fewer recipients than a call would carry: such a call could never go."""
+    monkeypatch.setattr(draining, "DRAIN_S", 3.0)
+    limits = {"limits": {"recipients_per_min": 500}}
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=limits)
+    async with flow(settings) as one:
+        await one.runtime.server.hset(one.runtime.keys_of("mainland").state, "limit:recipients_per_min", 60)
+        job = await one.send(Sms("Hello", mainland(100)), account="mainland")
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 60, State.QUEUED: 40} == await one.states(job)
+
+
+async def test_a_drain_does_not_wait_with_a_call_for_a_gate_that_stays_shut(
+    redis_url: str, namespace: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor that is to be left alone for minutes ends the second try of a call, and the drain with it."""
+    monkeypatch.setattr(draining, "DRAIN_S", 1.0)
+    async with stub_vendor() as vendor:
+        settings = settings_for(
+            simulator, redis_url, namespace, ["mainland"], mainland={"base_url": f"{vendor.url}/api"}
+        )
+        async with flow(settings) as one:
+            clock = one.runtime.keys_of("mainland").clock
+
+            async def busy_and_then_shut(request: Any) -> Any:
+                await one.runtime.server.hset(clock, "cool", time.time() * 1000 + 300_000)
+                return await plain(b"", status=503)(request)
+
+            vendor.always(busy_and_then_shut)
+            job = await one.send(Sms("Hello", mainland(3)), account="mainland")
+            async with asyncio.timeout(10):
+                await one.drain("mainland")
+            assert {State.QUEUED: 3} == await one.states(job)
+
+
+async def test_what_waits_at_a_suspended_account_expires_there(redis_url: str, namespace: str) -> None:
+    """Nobody asks the gate for it any more, so time alone must end it."""
+    async with driven(redis_url, namespace) as one:
+        keys = one.runtime.keys_of("hk")
+        await one.runtime.server.hset(keys.state, "state", "suspended")
+        job = await asyncio.to_thread(one.client.send, Sms("Hello", "+85298882844"), account="hk", expires_in=0.05)
+        await one.plan(job.id)
+        await asyncio.sleep(0.06)
+        await settle(one.runtime)
+        status = await asyncio.to_thread(one.client.status, job.id)
+        assert ({State.EXPIRED: 1}, True) == (status.states, status.done)
+        assert 0 == await one.runtime.server.zcard(keys.out("normal"))
+
+
+@pytest.mark.parametrize("leased", ["leased", ""])
+async def test_what_comes_back_of_a_cancelled_job_is_cancelled(redis_url: str, namespace: str, leased: str) -> None:
+    """The call was on the wire at the cancellation and was not taken: the account may stand still since."""
+    async with driven(redis_url, namespace) as one:
+        job = await asyncio.to_thread(one.client.send, Sms("Hello", "+85298882844"), account="hk")
+        await one.plan(job.id)
+        claimed = await one.claim("hk")
+        call = await one.begin("hk", claimed)
+        await asyncio.to_thread(one.client.cancel, job.id)
+        outbox = one.runtime.accounts["hk"].outbox
+        if not leased:
+            await outbox.server.zrem(outbox.keys.inflight, claimed.slice_id)
+        await one.finish("hk", call, "q", code="503")
+        await outbox.release([(claimed.slice_id, claimed.epoch)])
+        status = await asyncio.to_thread(one.client.status, job.id)
+    assert ({State.CANCELLED: 1}, True) == (status.states, status.done)
+
+
+async def test_seats_of_the_dead_keep_nobody_from_being_woken(redis_url: str, namespace: str) -> None:
+    """After kill -9 of every worker those that follow start at once, not when the old seats run out."""
+    async with driven(redis_url, namespace) as dead:
+        await beat_heart(dead.runtime)
+        await dead.runtime.accounts["hk"].outbox.sit()
+        job = await asyncio.to_thread(dead.client.send, Sms("Hello", "+85298882844"), account="hk")
+        await dead.plan(job.id)
+        await dead.runtime.server.zadd(dead.runtime.jobs.processes, {dead.runtime.process: 1})
+    async with driven(redis_url, namespace) as one:
+        woken: list[str] = []
+        one.runtime.send_task = lambda task, _: woken.append(task)
+        await beat_heart(one.runtime)
+        await tick(one.runtime)
+    assert names.DRAIN in woken
+
+
+async def test_an_otp_that_is_gone_holds_up_the_others_for_seconds_at_most(redis_url: str, namespace: str) -> None:
+    """It asked for more than an hour's limit had left, and expired."""
+    hour = Limit("recipients_per_h", "recipients", 3_600_000, 10)
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        await _add(outbox, "first.0.0", 8, "normal")
+        await _add(outbox, "codes.0.0", 5, "otp")
+
+        async def begin(number: int, lane: str, claimed: Claimed, last: int) -> str:
+            rows = CallRows(number, last + 1, [[claimed.slice_id, claimed.epoch, 0, last]])
+            grant = await outbox.begin([rows], lane=lane, service="s", slots=0, call_ms=60_000, limits=[hour])
+            return grant.why
+
+        codes, first = await _claim(outbox), await _claim(outbox)
+        assert "ok" == await begin(1, "normal", first, 7)
+        assert "wait" == await begin(2, "otp", codes, 4)
+        marked_until_ms = float(await outbox.server.hget(outbox.keys.clock, "otp"))
+    assert marked_until_ms < time.time() * 1000 + 5_000
+
+
+# --- mis-stated --------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_given_up_late_was_not_made_all_the_same(redis_url: str, namespace: str) -> None:
+    """The sweep took it for a call without an answer; its owner knows better when it wakes."""
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        await _add(outbox, "job1.0.0", 2, "normal")
+        call = await one.begin("hk", await _claim(outbox))
+        await _end_leases_and_calls(outbox)
+        await outbox.give_up([call], [])
+        again = await _claim(outbox)
+        assert State.QUEUED.byte * 2 == again.slice.states
+        assert 0 == await outbox.server.zcard(outbox.keys.unconfirmed)
+
+
+async def test_an_outcome_does_not_wipe_out_what_a_report_said_before_it(redis_url: str, namespace: str) -> None:
+    """A vendor that gives an id for each number: the report came first, or the outcome is written twice."""
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        await _add(outbox, "job1.0.0", 2, "normal")
+        claimed = await _claim(outbox)
+        call = await one.begin("hk", claimed)
+        await outbox.fold([Folding(claimed.slice_id, 0, call, "n", "E7", "absent", "v0", 5)])
+        apart = [(claimed.slice_id, offset, "s", f"v{offset}", "") for offset in (0, 1)]
+        for _ in range(2):
+            await outbox.finish([CallOutcome(call, "s", apart=apart)])
+        told = await _detail(one, claimed, 0)
+        assert ("E7", "absent", 5) == (told["code"], told["detail"], told["at"])
+        assert "v1" == (await _detail(one, claimed, 1))["vmid"]
+
+
+async def test_rows_with_ids_of_their_own_are_done_where_nothing_is_reported(redis_url: str, namespace: str) -> None:
+    """`submitted` is their end too."""
+    async with driven(redis_url, namespace) as one:
+        job = await asyncio.to_thread(one.client.send, Sms("Hello", "+85298882844"), account="hk")
+        await one.plan(job.id)
+        claimed = await one.claim("hk")
+        call = await one.begin("hk", claimed)
+        await one.finish("hk", call, unreported=True, apart=[(claimed.slice_id, 0, "s", "v0", "")])
+        assert (await asyncio.to_thread(one.client.status, job.id)).done
+
+
+async def test_a_drain_that_is_ended_while_it_undoes_a_grant_undoes_it_all_the_same(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis granted the call, its answer was lost, and Redis stays away until the drain's time is up."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        outbox = one.runtime.accounts["mainland"].outbox
+        begin, give_up = outbox.begin, outbox.give_up
+        away = asyncio.Event()
+        back = False
+
+        async def begin_unheard(*given: Any, **named: Any) -> Any:
+            await begin(*given, **named)
+            raise TimeoutError
+
+        async def give_up_in_vain(*given: Any) -> int:
+            away.set()
+            if not back:
+                raise TimeoutError
+            return await give_up(*given)
+
+        monkeypatch.setattr(outbox, "begin", begin_unheard)
+        monkeypatch.setattr(outbox, "give_up", give_up_in_vain)
+        monkeypatch.setattr(draining, "_AWAY_S", 0.05)
+        job = await one.send(Sms("Hello", mainland(3)), account="mainland")
+        drained = asyncio.create_task(one.drain("mainland"))
+        await away.wait()
+        drained.cancel()
+        await asyncio.wait([drained])
+        back = True
+        for _ in range(40):
+            if {State.QUEUED: 3} == await one.states(job):
+                break
+            await asyncio.sleep(0.05)
+        assert {State.QUEUED: 3} == await one.states(job)
+    assert not list(simulator.journal())
+
+
+async def test_calls_whose_grant_was_not_heard_go_again_in_the_same_drain(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hiccup of Redis does not put messages off until their lease runs out."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        outbox = one.runtime.accounts["mainland"].outbox
+        begin = outbox.begin
+        unheard = iter([True])
+
+        async def begin_unheard_once(*given: Any, **named: Any) -> Any:
+            grant = await begin(*given, **named)
+            if next(unheard, False):
+                raise TimeoutError
+            return grant
+
+        monkeypatch.setattr(outbox, "begin", begin_unheard_once)
+        job = await one.send(Sms("Hello", mainland(3)), account="mainland")
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 3} == await one.states(job)
+    assert 1 == len(list(simulator.journal()))
+
+
+# --- over a limit ------------------------------------------------------------------------------------------------
+
+
+async def test_a_wish_to_be_left_alone_is_not_cut_short_by_another_call(redis_url: str, namespace: str) -> None:
+    """One call hears `Retry-After: 60`, one that was open beside it finds no connection."""
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        await _add(outbox, "job1.0.0", 2, "normal")
+        claimed = await _claim(outbox)
+        calls = [await one.begin("hk", claimed, place, place) for place in (0, 1)]
+        await one.finish("hk", calls[0], "q", code="429", cool_ms=60_000)
+        await one.finish("hk", calls[1], "q", code="connect", cool_ms=1_000)
+        cool_until_ms = float(await outbox.server.hget(outbox.keys.clock, "cool"))
+    assert cool_until_ms > time.time() * 1000 + 50_000
+
+
+async def test_a_process_that_was_frozen_does_not_send_on_a_slot_that_ran_out(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account without limits in time has slots and expiries too: a grant of minutes ago holds for neither."""
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"])
+    async with flow(settings) as one:
+        assert not one.runtime.accounts["mainland"].limits
+        offered: list[float] = []
+
+        async def noted(*given: Any, **named: Any) -> Response:
+            offered.append(named["write_until"] - time.monotonic())
+            return await exchange(*given, **named)
+
+        monkeypatch.setattr(submit, "exchange", noted)
+        await one.send(Sms("Hello", mainland(3)), account="mainland")
+        await one.drain("mainland")
+    assert [True] == [0 < left_s <= 5.0 for left_s in offered]
