@@ -26,7 +26,7 @@ from tasks.account import Account
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS, CallRows, Folding, Grant
 from tasks.pack import Lease, Packer, ReadyCall
-from tasks.throttle import JITTER_S, largest_call
+from tasks.throttle import largest_call
 
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""
@@ -220,7 +220,13 @@ class Drain:
             call = calls.popleft()
             if any(lease.dropped for lease, _, _ in call.runs):
                 self._repack(call)
-            elif await self._build(call):
+                continue
+            try:
+                can_be_asked = await self._build(call)
+            except (RedisError, OSError):
+                calls.extendleft(reversed([*asking, call]))
+                raise
+            if can_be_asked:
                 asking.append(call)
         if not asking:
             return Grant(0, "ok")
@@ -230,14 +236,7 @@ class Drain:
         except (RedisError, OSError):
             calls.extendleft(reversed(asking))
             raise
-        late = bool(self._account.limits) and time.monotonic() - asked_at > JITTER_S
-        if late and grant.granted:
-            # Used now it might arrive in a window that is full: give it up and ask anew.
-            log.warning("Redis answered too late for the limit", account=self._account.name, calls=grant.granted)
-            await asyncio.shield(self._undo(asking[: grant.granted]))
-            calls.extendleft(reversed(asking))
-            return Grant(0, "ok")
-        await self._send_all(asking[: grant.granted], asked_at)
+        await self._send_all(asking[: grant.granted], asked_at, grant.granted_ms)
         await self._heed(grant, calls, asking[grant.granted :])
         return grant
 
@@ -336,9 +335,9 @@ class Drain:
 
     # --- on the wire ---------------------------------------------------------------------------------------------
 
-    async def _send_all(self, calls: list[ReadyCall], asked_at: float) -> None:
+    async def _send_all(self, calls: list[ReadyCall], asked_at: float, granted_ms: float) -> None:
         for call in calls:
-            call.asked_at = asked_at
+            call.asked_at, call.granted_ms = asked_at, granted_ms
             self._send(call)
         if calls:
             await asyncio.sleep(0)  # they are written now, before the next ones are built
@@ -374,11 +373,9 @@ class Drain:
                 await asyncio.sleep(_AWAY_S)
                 continue
             if grant.granted:
-                if not self._account.limits or time.monotonic() - asked_at <= JITTER_S:
-                    call.asked_at = asked_at
-                    return True
-                await asyncio.shield(self._undo([call]))
-            elif grant.why in ("wait", "slot"):
+                call.asked_at, call.granted_ms = asked_at, grant.granted_ms
+                return True
+            if grant.why in ("wait", "slot"):
                 await asyncio.sleep(min(max(grant.wait_ms / 1000, _SLOT_POLL_S), _LONGEST_WAIT_S))
             elif grant.why == "void":
                 call.number = 0

@@ -36,7 +36,7 @@ _ADD = Script(_LUA / "add.lua")
 _CLAIM = Script(_LUA / "claim.lua")
 _BEGIN = Script(_LUA / "begin.lua")
 _GIVE_UP = Script(_LUA / "giveup.lua")
-_AGAIN = Script(_LUA / "again.lua")
+_LATE = Script(_LUA / "late.lua")
 _FINISH = Script(_LUA / "finish.lua")
 _FOLD = Script(_LUA / "fold.lua")
 _RELEASE = Script(_LUA / "release.lua")
@@ -65,7 +65,7 @@ class Grant(msgspec.Struct, frozen=True):
     """What the gate said: how many of the calls may go now, and why not more.
 
     `why` is ok, wait (`wait_ms`), slot, paused, void, large (`reason`: the most recipients that may go at once) or
-    misfit (`slice_id`, `reason`).
+    misfit (`slice_id`, `reason`). `granted_ms` is Redis' clock.
     """
 
     granted: int
@@ -73,6 +73,7 @@ class Grant(msgspec.Struct, frozen=True):
     wait_ms: float = 0.0
     slice_id: str = ""
     reason: str = ""
+    granted_ms: float = 0.0
 
 
 class CallOutcome(msgspec.Struct, frozen=True):
@@ -186,22 +187,25 @@ class Outbox:
             "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
         }
         answer = await _BEGIN.arun(self.server, self.keys.state, msgspec.msgpack.encode(ask))
-        granted, why, a, b = answer[0], answer[1].decode(), answer[2].decode(), answer[3].decode()
-        if why == "wait":
-            return Grant(granted, why, wait_ms=float(a))
-        if why == "misfit":
-            return Grant(granted, why, slice_id=a, reason=b)
-        return Grant(granted, why, reason=a)
+        granted, why, a, b, now_ms = (answer[0], *(part.decode() for part in answer[1:]))
+        return Grant(
+            granted,
+            why,
+            wait_ms=float(a) if why == "wait" else 0.0,
+            slice_id=a if why == "misfit" else "",
+            reason={"misfit": b, "paused": a, "large": a}.get(why, ""),
+            granted_ms=float(now_ms),
+        )
 
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
         """Undo calls that were, or may have been, granted and were certainly not made."""
         packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
         return int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
 
-    async def count_again(self, recipients: Sequence[int], limits: Sequence[Limit]) -> int:
-        """Count calls of so many recipients once more, because they left later than their grants allowed for."""
+    async def was_late(self, granted_ms: float, recipients: int, limits: Sequence[Limit]) -> None:
+        """Count the units of a call from now on: it left later than its grant allowed for."""
         packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
-        return int(await _AGAIN.arun(self.server, self.keys.state, packed, *recipients))
+        await _LATE.arun(self.server, self.keys.state, packed, granted_ms, recipients)
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Write what became of calls."""

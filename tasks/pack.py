@@ -50,7 +50,10 @@ Content = tuple[str, str, str | None, str | None, bytes, bool]
 
 @dataclass(eq=False, slots=True)
 class ReadyCall:
-    """A call that can be made as soon as the gate lets it through. `asked_at` is when that was (`time.monotonic`)."""
+    """A call that can be made as soon as the gate lets it through.
+
+    `asked_at` is when it was asked (`time.monotonic`), `granted_ms` when it let the call through (Redis' clock).
+    """
 
     lane: str
     service: Service
@@ -61,6 +64,7 @@ class ReadyCall:
     request: Request | None = None
     request_made_at: float = 0.0
     asked_at: float = math.inf
+    granted_ms: float = 0.0
 
     @property
     def recipients(self) -> int:

@@ -7,6 +7,7 @@ slice's due time afterwards. A call that is on the wire is never cancelled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -35,7 +36,7 @@ from tasks import alerts
 from tasks.account import GRACE_S, Account
 from tasks.outbox import CallOutcome
 from tasks.pack import ReadyCall
-from tasks.throttle import JITTER_S, WRITE_WITHIN_S
+from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S
 
 TRIES = 3
 FIRST_WAIT_S = 0.2
@@ -147,19 +148,17 @@ async def _once(
 
 
 def _mind_lateness(account: Account, call: ReadyCall) -> None:
-    """A call that left later than its grant allowed for is counted again."""
-    if time.monotonic() - call.asked_at > JITTER_S:
-        task = asyncio.create_task(_count_again(account, call))
+    """A call that left later than its grant allowed for counts from when it left."""
+    if time.monotonic() - call.asked_at > ON_TIME_S:
+        task = asyncio.create_task(_tell_lateness(account, call.granted_ms, call.recipients))
         _counting.add(task)
         task.add_done_callback(_counting.discard)
 
 
-async def _count_again(account: Account, call: ReadyCall) -> None:
-    try:
-        await account.outbox.count_again([call.recipients], account.limits)
-    except _AWAY:
-        # While Redis is away nothing is granted, and windows of seconds pass.
-        log.warning("a late call was not counted again: Redis is away", account=account.name, call=call.number)
+async def _tell_lateness(account: Account, granted_ms: float, recipients: int) -> None:
+    # While Redis is away nothing is granted, and windows of seconds pass.
+    with contextlib.suppress(*_AWAY):
+        await account.outbox.was_late(granted_ms, recipients, account.limits)
 
 
 def as_call(account: Account, call: ReadyCall) -> Call:

@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 
-JITTER_S = 0.020
-"""A grant that comes later than this after it was asked for is given up: the window's reserve covers no more."""
+ON_TIME_S = 0.006
+"""The units of a call that was written later than this after its grant was asked for count from when it was written
+(late.lua), not from its grant. What is written earlier is covered by the 20 ms that every window is longer for us than
+for the vendor; the rest of them is for the network."""
 
-WRITE_WITHIN_S = 0.012
-"""A grant that was not used by then is given up too. Behind this check only the scheduler can still hold a call up:
-one that left later than the reserve is counted again (again.lua), while its first count still runs."""
+WRITE_WITHIN_S = 0.250
+"""A grant that was not used by then is given up: a late word of it might reach Redis only after its units are free
+again. A process that was stopped wakes to grants like that."""
 
 _WINDOW_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 

@@ -98,4 +98,22 @@ local function refund(limit, cost, granted)
   end
 end
 
+-- Count units that were granted at granted_ms as taken now. They may have left the window meanwhile: then they are
+-- taken anew, whatever else is in it, because the call is on the wire.
+local function count_from(limit, cost, granted_ms, now)
+  local log = key('used:' .. limit.name)
+  units_used(limit, now)
+  for index, text in ipairs(redis.call('LRANGE', log, 0, -1)) do
+    local at, count = entry(text)
+    -- Merged entries bear their latest time, so the first one that is not earlier holds the grant.
+    if at >= granted_ms and count >= cost then
+      redis.call('LSET', log, index - 1, string.format('%.3f %d', at, count - cost))
+      redis.call('RPUSH', log, string.format('%.3f %d', now, cost))
+      return
+    end
+  end
+  redis.call('RPUSH', log, string.format('%.3f %d', now, cost))
+  redis.call('HINCRBY', key('clock'), 'sum:' .. limit.name, cost)
+end
+
 local function cost_of(limit, recipients) return limit.unit == 'recipients' and recipients or 1 end

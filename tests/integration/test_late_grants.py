@@ -1,9 +1,10 @@
-"""A grant is for now: what could not be written in time gives it back, what left late is counted again."""
+"""A grant is for now: what could not be written in time gives it back, what left late counts from then."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from sendmill.messages import TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks import submit
+from tasks.outbox import Outbox
+from tasks.throttle import Limit
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 
@@ -49,17 +52,29 @@ async def test_a_grant_that_ran_out_before_the_write_is_given_back(
     assert (20, 20) == (seen["requests"], seen["calls_accepted"])
 
 
-async def test_a_call_that_left_late_is_counted_again(
+async def test_a_call_that_left_late_counts_from_when_it_left(
     simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first count would end before the vendor's window over its arrival does."""
+    """Counted from its grant, its unit would be free before the vendor's window over its arrival has passed."""
     settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(3))]
-    monkeypatch.setattr(submit, "JITTER_S", -1.0)
+    monkeypatch.setattr(submit, "ON_TIME_S", -1.0)
+    granted: list[float] = []
+    really = Outbox.was_late
+
+    async def noted(outbox: Outbox, granted_ms: float, recipients: int, limits: Sequence[Limit]) -> None:
+        granted.append(granted_ms)
+        await really(outbox, granted_ms, recipients, limits)
+
+    monkeypatch.setattr(Outbox, "was_late", noted)
     async with flow(settings) as one:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
         await one.drain("mainland")
         await asyncio.gather(*submit._counting)
-        assert 6 == await _units_counted(one)
+        assert 3 == await _units_counted(one)
+        entries = await one.runtime.server.lrange(one.runtime.keys_of("mainland").used("calls_per_s"), 0, -1)
+        counted = [(float(at), int(units)) for at, units in (each.split() for each in entries)]
+        assert 3 == sum(units for _, units in counted)
+        assert all(at > max(granted) for at, units in counted if units)
         assert {State.SUBMITTED: 3} == await one.states(job)
     assert 3 == simulator.counters("smsadmin", "demo")["calls_accepted"]

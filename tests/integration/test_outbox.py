@@ -217,15 +217,20 @@ async def test_what_was_granted_after_a_call_that_was_given_up_counts_on(outbox:
     assert [later] == await outbox.server.lrange(log, 0, -1)
 
 
-async def test_a_call_that_is_counted_again_takes_units_of_seconds_alone(outbox: Outbox) -> None:
-    """It left late by milliseconds: an hour has no use for a second count."""
+async def test_a_call_that_left_late_counts_from_then_and_once(outbox: Outbox) -> None:
+    """Its units move to now in every limit; none are taken twice."""
     await _add(outbox, 4)
     claimed = await _claim(outbox)
-    hour, second = Limit("calls_per_h", "calls", 3_600_000, 3), Limit("calls_per_s", "calls", 1_000, 3)
-    assert "ok" == await _begin(outbox, claimed, 1, 0, 0, hour=hour, second=second)
-    await outbox.count_again([1, 1], [hour, second])
-    assert "wait" == await _begin(outbox, claimed, 2, 1, 1, second=second)
-    assert "ok" == await _begin(outbox, claimed, 3, 1, 1, hour=hour)
+    hour, second = Limit("calls_per_h", "calls", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 2)
+    rows = CallRows(1, 1, [[claimed.slice_id, claimed.epoch, 0, 0]])
+    grant = await outbox.begin([rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[hour, second])
+    await outbox.was_late(grant.granted_ms, 1, [hour, second])
+    assert "ok" == await _begin(outbox, claimed, 2, 1, 1, hour=hour, second=second)
+    assert "wait" == await _begin(outbox, claimed, 3, 2, 2, hour=hour)
+    for limit in (hour, second):
+        entries = [entry.split() for entry in await outbox.server.lrange(outbox.keys.used(limit.name), 0, -1)]
+        assert 2 == sum(int(units) for _, units in entries)
+        assert all(float(at) > grant.granted_ms for at, units in entries if int(units))
 
 
 async def test_all_limits_of_a_call_are_taken_or_none(outbox: Outbox) -> None:
