@@ -223,11 +223,16 @@ class Outbox:
         return msgspec.msgpack.decode(raw, type=PastCall) if raw else None
 
     async def forget_call(self, number: int) -> None:
-        """Remove what is kept of an ended call."""
+        """Remove what is kept of an ended call, unless slices that it carried rows of are there."""
         past = await self.past_call(number)
+        carried = [self.keys.slice(rows[0]) for rows in past.rows] if past is not None else []
+        if carried and await self.server.exists(*carried):
+            return  # rows of another job, which is still kept, were in it
         if past is not None and past.vmid:
             await self.server.hdel(self.keys.ref(past.vmid), past.vmid)
         await self.server.hdel(self.keys.past(number), str(number))
+        await self.server.zrem(self.keys.unconfirmed, str(number))
+        await self.server.zrem(self.keys.ask, str(number))
 
     async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0) -> None:
         """Give slices back (id, epoch); with `wait_ms` they come out again only then."""

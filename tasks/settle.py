@@ -129,9 +129,12 @@ async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: lis
     server = runtime.server
     for slice_id in ids:
         each = await _read(runtime, keys, slice_id)
-        if each is not None:
-            for number in {each.call(offset) for offset in range(each.header.rows)} - {0}:
-                await Outbox(server, keys, runtime.process).forget_call(number)
+        calls = {each.call(offset) for offset in range(each.header.rows)} - {0} if each is not None else set()
+        # Of calls that were not taken the rows name later ones.
+        calls |= {msgspec.msgpack.decode(raw)[1] for raw in await server.lrange(keys.history(slice_id), 0, -1)}
         await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id))
         await server.zrem(keys.horizon, slice_id)
+        for number in calls:
+            await Outbox(server, keys, runtime.process).forget_call(number)
     await server.srem(keys.cancelled, job)
+    await server.hdel(keys.turn, *(f"job:{lane.value}:{job}" for lane in Lane))

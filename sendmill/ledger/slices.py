@@ -18,7 +18,8 @@ offset bytes header
 32     8     virtual start: its place in the outbox
 40     56    rows in each state, 4 bytes each, in the order of ORDER
 96     4     rows submitted through an endpoint that reports nothing: for them `submitted` is the end
-100    28    unused
+100    1     1 where a row whose answer never came is sent again (`duplicates_ok`), else 0
+101    27    unused
 128    n     state of each row, one byte each (`State.byte`)
 128+n  4n    the call that each row was last part of, 0 for none
 128+5n 4n    when each row last changed, ms since `created`
@@ -46,7 +47,7 @@ ORDER = "awqgusdnerfpck"
 LANE_BYTES = {"otp": b"o", "normal": b"n", "bulk": b"b"}
 EVENT_BYTES = {"none": b"0", "failures": b"1", "all": b"2"}
 
-_HEADER = struct.Struct("<2scc I I I Q Q d 14I I 28x")
+_HEADER = struct.Struct("<2scc I I I Q Q d 14I I B 27x")
 _ROW_ARRAYS_BYTES = 9
 
 
@@ -191,6 +192,7 @@ def encode(body: SliceBody, states: bytes, *, events: str, created_ms: int, expi
         0.0,
         *counts,
         0,
+        body.duplicates_ok,
     )
     return b"".join((header, states, bytes(8 * len(states)), msgspec.msgpack.encode(body)))
 
@@ -199,7 +201,7 @@ def decode_header(raw: bytes) -> Header:
     """Read a header (at least HEADER_BYTES of a slice)."""
     fields = _HEADER.unpack_from(raw)
     lanes = {byte: lane for lane, byte in LANE_BYTES.items()}
-    counts = {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, fields[9:-1], strict=True)}
+    counts = {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, fields[9:-2], strict=True)}
     return Header(
         lane=lanes[fields[1]],
         rows=fields[3],
@@ -208,7 +210,7 @@ def decode_header(raw: bytes) -> Header:
         created_ms=fields[6],
         expires_ms=fields[7],
         counts=counts,
-        unreported=fields[-1],
+        unreported=fields[-2],
     )
 
 

@@ -1,6 +1,6 @@
 -- include rows.lua
 -- What time alone decides: slices that waited go to their outbox, slices whose lease ran out go back, calls whose
--- answer can no longer come leave their rows unconfirmed.
+-- answer can no longer come leave their rows unconfirmed (queued where their job takes duplicates).
 -- KEYS[1] the account's state hash
 -- ARGV[1] the most entries of each kind in one run
 -- Returns {due, leases, calls, queued slices per lane: otp, normal, bulk, seats taken, ms until the next is due or -1}.
@@ -37,8 +37,10 @@ for _, text in ipairs(calls) do
       local s = slice_of(run[1])
       if s then
         for i = 2, #run, 2 do
-          move_where(s, run[i], run[i + 1], 'u', now, function(state, call) return state == 'g' and call == no end)
+          move_where(s, run[i], run[i + 1], s.duplicates_ok and 'q' or 'u', now,
+            function(state, call) return state == 'g' and call == no end)
         end
+        if s.duplicates_ok and not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
       end
     end
     redis.call('ZADD', key('unconfirmed'), math.floor(tonumber(record[2])), no)

@@ -20,7 +20,7 @@ from simulator.client import Simulator
 from tasks import drain as draining
 from tasks import submit
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
-from tasks.settle import settle
+from tasks.settle import retire, settle
 from tasks.throttle import Limit
 from tasks.wake import beat_heart, tick
 from tests.support.driving import Driven, driven
@@ -181,6 +181,57 @@ async def test_an_otp_that_is_gone_holds_up_the_others_for_seconds_at_most(redis
         assert "wait" == await begin(2, "otp", codes, 4)
         marked_until_ms = float(await outbox.server.hget(outbox.keys.clock, "otp"))
     assert marked_until_ms < time.time() * 1000 + 5_000
+
+
+async def test_a_job_that_takes_duplicates_goes_again_after_a_crash(redis_url: str, namespace: str) -> None:
+    """Its call was on the wire when its process died: the job said that twice is better than never."""
+    async with driven(redis_url, namespace) as one:
+        content = Sms("Hello", "+85298882844")
+        job = await asyncio.to_thread(one.client.send, content, account="hk", duplicates_ok=True)
+        await one.plan(job.id)
+        await one.begin("hk", await one.claim("hk"))
+        await _end_leases_and_calls(one.runtime.accounts["hk"].outbox)
+        assert State.QUEUED.byte == (await one.claim("hk")).slice.states
+
+
+async def test_a_call_of_two_jobs_is_kept_as_long_as_one_of_them(redis_url: str, namespace: str) -> None:
+    """Rows of equal text travel together; the report of the later job still finds its call when the earlier is gone."""
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        jobs = []
+        for number in ("+85298882844", "+85298882845"):
+            job = await asyncio.to_thread(one.client.send, Sms("Hello", number), account="hk")
+            await one.plan(job.id)
+            jobs.append(job.id)
+        claimed = await outbox.claim(2, LANES)
+        rows = CallRows(7, 2, [[each.slice_id, each.epoch, 0, 0] for each in claimed])
+        await outbox.begin([rows], lane="normal", service="s", slots=0, call_ms=60_000, limits=[])
+        await one.finish("hk", 7, "u")
+        later = 2**44
+        for each in claimed:
+            await one.report("hk", each, 0, "d")
+            assert await outbox.past_call(7) is not None
+            assert await retire(one.runtime, each.slice.body.job, later)
+        assert await outbox.past_call(7) is None
+        assert 0 == await outbox.server.zcard(outbox.keys.unconfirmed)
+
+
+async def test_nothing_is_left_of_a_job_that_was_retired(redis_url: str, namespace: str) -> None:
+    """One call was not taken, the next one's answer never came, and the rest was cancelled: memory stays flat."""
+    async with driven(redis_url, namespace) as one:
+        job = await asyncio.to_thread(one.client.send, Sms("Hello", ["+85298882844", "+85298882845"]), account="hk")
+        await one.plan(job.id)
+        claimed = await one.claim("hk")
+        await one.finish("hk", await one.begin("hk", claimed, 0, 0), "q", code="503")
+        await one.finish("hk", await one.begin("hk", claimed, 0, 0), "u", ask_ms=1)
+        await asyncio.to_thread(one.client.cancel, job.id)
+        await one.report("hk", claimed, 0, "d")
+        assert await retire(one.runtime, job.id, 2**44)
+        keys = one.runtime.keys_of("hk")
+        left = {key.decode() for key in await one.runtime.server.keys(f"{keys.prefix}*")}
+        kept = {keys.state, keys.turn, keys.calls, keys.clock, keys.events}
+        assert set() == left - kept - {f"{keys.prefix}inflight"}
+        assert not [field for field in await one.runtime.server.hkeys(keys.turn) if job.id.encode() in field]
 
 
 # --- mis-stated --------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ local function slice_of(id)
     created = created,
     expires = expires,
     start = start,
+    duplicates_ok = string.byte(raw, 101) == 1,
     change = {},
     told = {},
     job = string.match(id, '^[^.]+'),
