@@ -60,7 +60,6 @@ class JobMeta(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     report_events: str = "all"
 
-
     def by_redis_clock(self, ahead_ms: int) -> JobMeta:
         """The same with times as Redis' clock has them, which is ahead of the producer's by that much.
 
