@@ -395,12 +395,13 @@ class Drain:
                 self._queue(half.lane, half.service.name).appendleft(half)
             return
         else:
-            if isinstance(error, AccountBlocked | OutcomeUnknown) and not self._trouble_told:
-                await submit.report_trouble(self._account, error)
-                self._trouble_told = isinstance(error, OutcomeUnknown)
             if isinstance(error, AccountBlocked):
                 # What this account would be sent next would fare no better now.
                 self._halted = True
+            unknown = isinstance(error, OutcomeUnknown)
+            if isinstance(error, AccountBlocked) or (unknown and not self._trouble_told):
+                await submit.report_trouble(self._account, error)
+                self._trouble_told = self._trouble_told or unknown
             again = submit.state_after(error, recipients=call.recipients, duplicates_ok=call.duplicates_ok) == "q"
             self._let_go(call, requeued=again)
         aside = isinstance(error, NotSent | OutcomeUnknown) and not isinstance(error, NotInTime)

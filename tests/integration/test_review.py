@@ -14,11 +14,11 @@ from config import names
 from providers.base import Response
 from providers.http import exchange
 from sendmill.ledger.slices import SliceBody, encode, pack_u64
-from sendmill.messages import Sms
+from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks import drain as draining
-from tasks import submit
+from tasks import drains, submit
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
 from tasks.settle import retire, settle
 from tasks.throttle import Limit
@@ -369,3 +369,34 @@ async def test_a_process_that_was_frozen_does_not_send_on_a_slot_that_ran_out(
         await one.send(Sms("Hello", mainland(3)), account="mainland")
         await one.drain("mainland")
     assert [True] == [0 < left_s <= 5.0 for left_s in offered]
+
+
+async def test_an_account_that_is_refused_stops_here_where_its_suspension_cannot_be_written(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some vendors lock an account that keeps trying: Redis being away just then is no reason to go on."""
+
+    async def away(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(submit, "report_trouble", away)
+    monkeypatch.setattr(drains, "CONNECTIONS", 8)
+    simulator.add_faults({"kind": "code", "code": "1", "vendor": "smsadmin"})
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(60))]
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        await one.drain("mainland")
+        assert {State.QUEUED: 60} == await one.states(job)
+    assert simulator.counters("smsadmin", "demo")["requests"] < 60
+
+
+async def test_an_account_that_is_refused_is_suspended_after_another_trouble_too(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """One answer could not be read, the next ones refuse the account: both are told."""
+    simulator.add_faults({"kind": "html", "count": 1}, {"kind": "code", "code": "1", "vendor": "smsadmin"})
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(20))]
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        await one.drain("mainland")
+        assert b"suspended" == await one.runtime.server.hget(one.runtime.keys_of("mainland").state, "state")
