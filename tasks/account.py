@@ -9,6 +9,7 @@ from config.settings import AccountSettings
 from providers.base import Provider, Service
 from sendmill.ledger.keys import AccountKeys
 from tasks.outbox import Outbox
+from tasks.outcomes import OutcomeWriter
 from tasks.throttle import Limit
 
 _HEX = re.compile(r"[0-9a-f]{1,12}", re.ASCII)
@@ -30,6 +31,7 @@ class Account:
     settings: AccountSettings
     keys: AccountKeys
     outbox: Outbox
+    outcomes: OutcomeWriter
     limits: list[Limit]
     max_in_flight: int | None
     tag: str

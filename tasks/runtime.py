@@ -24,6 +24,7 @@ from providers.limits import effective
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.account import Account
 from tasks.outbox import Outbox
+from tasks.outcomes import OutcomeWriter
 from tasks.throttle import limits_of
 
 REDIS_TIMEOUT_S = 10.0
@@ -115,12 +116,14 @@ class Runtime:
             keys = AccountKeys(settings.namespace, name)
             await server.hsetnx(keys.state, "tag", secrets.token_hex(_TAG_BYTES))
             tag = await server.hget(keys.state, "tag")
+            outbox = Outbox(server, keys, process)
             accounts[name] = Account(
                 name=name,
                 provider=provider,
                 settings=settings.accounts[name],
                 keys=keys,
-                outbox=Outbox(server, keys, process),
+                outbox=outbox,
+                outcomes=OutcomeWriter(name, outbox),
                 limits=limits_of(values),
                 max_in_flight=values.get("max_in_flight"),
                 tag=(tag or b"").decode(),

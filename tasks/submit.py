@@ -17,7 +17,6 @@ from functools import partial
 import aiohttp
 import structlog
 import tenacity
-from redis.exceptions import RedisError
 
 from providers.base import Accepted, Call
 from providers.http import NotInTime, exchange
@@ -35,6 +34,7 @@ from sendmill.states import State
 from tasks import alerts
 from tasks.account import GRACE_S, Account
 from tasks.outbox import CallOutcome
+from tasks.outcomes import AWAY, STORE_WAIT_S
 from tasks.pack import ReadyCall
 from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S
 
@@ -52,8 +52,6 @@ COOL_MS = 1_000
 """A vendor that took nothing in all tries is left alone for this long, or as long as it asks."""
 
 LONGEST_COOL_MS = 600_000
-_STORE_WAIT_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
-_AWAY = (RedisError, OSError, TimeoutError)
 _counting: set[asyncio.Task[None]] = set()
 
 log = structlog.get_logger(__name__)
@@ -128,10 +126,10 @@ async def _once(
         )
         accepted = account.provider.submitted(typed, response)
     except NotInTime as late:
-        await _written(account, call.number, lambda: account.outbox.give_up([call.number], account.limits))
+        await _give_up(account, call.number)
         return late
     except ProviderError as error:
-        await write_outcome(account, _failed(call, error, last=last))
+        await account.outcomes.write(_failed(call, error, last=last))
         if not isinstance(error, NotSent):
             log.warning(
                 "call not accepted",
@@ -143,7 +141,7 @@ async def _once(
                 http_status=error.http_status,
             )
         return error
-    await write_outcome(account, _accepted(account, call, accepted))
+    await account.outcomes.write(_accepted(account, call, accepted))
     return None
 
 
@@ -157,7 +155,7 @@ def _mind_lateness(account: Account, call: ReadyCall) -> None:
 
 async def _tell_lateness(account: Account, granted_ms: float, recipients: int) -> None:
     # While Redis is away nothing is granted, and windows of seconds pass.
-    with contextlib.suppress(*_AWAY):
+    with contextlib.suppress(*AWAY):
         await account.outbox.was_late(granted_ms, recipients, account.limits)
 
 
@@ -234,18 +232,10 @@ def state_after(error: ProviderError | InvalidMessage, *, recipients: int, dupli
     return state.byte.decode()
 
 
-async def write_outcome(account: Account, outcome: CallOutcome) -> None:
-    """Write an outcome, however long Redis is away: it is the only witness of what the vendor said."""
-    await _written(account, outcome.no, lambda: account.outbox.finish([outcome]))
-
-
-async def _written(account: Account, call: int, write: Callable[[], Awaitable[int]]) -> None:
-    try:
-        await write()
-    except _AWAY:
-        log.warning("outcome not written yet: Redis is away", account=account.name, call=call)
-        retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(_AWAY), wait=_STORE_WAIT_S)
-        await retrying(write)
+async def _give_up(account: Account, call: int) -> None:
+    """Undo a grant that was not used, however long Redis is away."""
+    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+    await retrying(account.outbox.give_up, [call], account.limits)
 
 
 async def report_trouble(account: Account, error: ProviderError) -> None:

@@ -98,6 +98,13 @@ end
 -- Set those rows of first..last that `fits(state, call)` to `new`, run by run. Returns how many.
 local function move_where(s, first, last, new, now, fits, word)
   local states, calls = states_of(s, first, last), calls_of(s, first, last)
+  local many, alike = last - first + 1, string.sub(states, 1, 1)
+  if states == string.rep(alike, many) and calls == string.rep(string.sub(calls, 1, 4), many) then
+    -- Nearly always: all rows of a call fare alike. Looking at 20,000 of them one by one takes 4 ms.
+    if alike == new or not fits(alike, struct.unpack('<I4', calls)) then return 0 end
+    move(s, first, last, alike, new, now, word)
+    return many
+  end
   local moved, run, run_state = 0, nil, nil
   for i = 1, last - first + 2 do
     local state = string.sub(states, i, i)

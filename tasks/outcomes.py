@@ -1,0 +1,85 @@
+"""What became of calls, written together: what comes while one script is under way goes into the next.
+
+An outcome is the only witness of what the vendor said. It is written however long Redis is away, and a call is not over
+for its drain before it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+import tenacity
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from tasks.outbox import CallOutcome, Outbox
+
+WRITTEN_AT_ONCE = 64
+"""Outcomes in one script: nothing else runs in Redis meanwhile."""
+
+AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
+STORE_WAIT_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
+
+log = structlog.get_logger(__name__)
+
+
+class OutcomeWriter:
+    """Writes the outcomes of one account's calls in this process.
+
+    Args:
+        account: its name, for the log.
+        outbox: where they are written.
+    """
+
+    def __init__(self, account: str, outbox: Outbox) -> None:
+        self._account = account
+        self._outbox = outbox
+        self._waiting: deque[tuple[CallOutcome, asyncio.Future[None]]] = deque()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, outcome: CallOutcome) -> None:
+        """Write an outcome; returns when it is written.
+
+        Raises:
+            redis.RedisError: Redis answers, and refuses this outcome alone. Its rows are found by the sweep.
+        """
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append((outcome, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        await written
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                together = [self._waiting.popleft() for _ in range(min(len(self._waiting), WRITTEN_AT_ONCE))]
+                try:
+                    await self._finish([outcome for outcome, _ in together])
+                except RedisError:
+                    # One of them cannot be written: it must not take the others with it.
+                    await self._write_one_by_one(together)
+                else:
+                    for _, written in together:
+                        written.set_result(None)
+        finally:
+            self._writing = None
+
+    async def _write_one_by_one(self, together: list[tuple[CallOutcome, asyncio.Future[None]]]) -> None:
+        for outcome, written in together:
+            try:
+                await self._finish([outcome])
+            except RedisError as error:
+                written.set_exception(error)
+            else:
+                written.set_result(None)
+
+    async def _finish(self, outcomes: list[CallOutcome]) -> None:
+        try:
+            await self._outbox.finish(outcomes)
+        except AWAY:
+            log.warning("outcomes not written yet: Redis is away", account=self._account, calls=len(outcomes))
+            retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+            await retrying(self._outbox.finish, outcomes)
