@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,7 @@ def rows(
     path: str | Path,
     to_column: str,
     *,
+    fields: Collection[str] = (),
     encoding: str = AUTO,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[dict[str, str]]:
@@ -40,20 +41,20 @@ def rows(
     Args:
         path: the file.
         to_column: the column that holds the recipient.
+        fields: further columns that must be there: those that a template uses.
         encoding: `auto`, or any that Python knows.
         on_bytes: called now and then with the number of bytes read so far.
 
     Raises:
         InvalidCsv: one sentence: no such file, no header, no such column (it names those that exist), bytes that are
-        not
-            of the encoding, with the line.
+            not of the encoding, with the line.
     """
     known = detect_encoding(path) if encoding == AUTO else _checked(encoding)
     csv.field_size_limit(_LONGEST_CELL_CHARS)
     with io.TextIOWrapper(_opened(path), known, newline="") as text:
         reader = csv.reader(_lines(text, on_bytes), strict=True)
         try:
-            yield from _records(reader, to_column, path)
+            yield from _records(reader, to_column, fields, path)
         except csv.Error as error:
             raise InvalidCsv(f"{_name(path)} line {reader.line_num}: {error}") from None
         except UnicodeDecodeError:
@@ -94,14 +95,19 @@ def _is_in(encoding: str, file: BinaryIO) -> bool:
     return True
 
 
-def _records(reader: Iterator[list[str]], to_column: str, path: str | Path) -> Iterator[dict[str, str]]:
+def _records(
+    reader: Iterator[list[str]], to_column: str, fields: Collection[str], path: str | Path
+) -> Iterator[dict[str, str]]:
     header = next((cells for cells in reader if any(cells)), None)
     if header is None:
         raise InvalidCsv(f"{_name(path)} is empty: its first line must name the columns")
     columns = [cell.strip() for cell in header]
-    if to_column not in columns:
+    # A template may use `to` whatever the recipient's column is called.
+    wanted = [to_column, *(name for name in fields if name != "to")]
+    missing = next((name for name in wanted if name not in columns), None)
+    if missing is not None:
         there = ", ".join(column for column in columns if column)
-        raise InvalidCsv(f"{_name(path)} has no column {to_column!r}: it has {there}")
+        raise InvalidCsv(f"{_name(path)} has no column {missing!r}: it has {there}")
     twice = next((column for column in columns if column and columns.count(column) > 1), None)
     if twice is not None:
         raise InvalidCsv(f"{_name(path)} has two columns {twice!r}: rename one of them")

@@ -42,10 +42,9 @@ def accounts(context: click.Context, *, as_json: bool) -> None:
 
 
 def _rate(used_per_s: float | None, allowed_per_s: float | None) -> str:
-    if used_per_s is None and allowed_per_s is None:
-        return ""
-    allowed = "no limit" if allowed_per_s is None else f"{allowed_per_s:g}/s"
-    return f"{used_per_s or 0:.1f} of {allowed}"
+    if allowed_per_s is None:
+        return "no limit"
+    return f"{used_per_s or 0:.1f} of {round(allowed_per_s, 1):g}/s"
 
 
 @click.command()

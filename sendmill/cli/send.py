@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from sendmill import csvfile
 from sendmill.cli.connection import connected
 from sendmill.cli.jobs import followed, status_fields
-from sendmill.cli.output import console, json_option, number, print_json, reveal_option, safe
+from sendmill.cli.output import console, json_option, print_json, reveal_option, safe
+from sendmill.cli.refused import GOOD, see, tell_not_sent, tell_refused
 from sendmill.cli.source import Source
 from sendmill.cli.times import parse_time
 from sendmill.errors import InvalidOption
@@ -28,9 +28,6 @@ from sendmill.template import Template
 
 if TYPE_CHECKING:
     from sendmill.client import Client
-
-_REFUSALS_SHOWN = 20
-_GOOD = frozenset({State.SUBMITTED, State.DELIVERED})
 
 
 @dataclass(slots=True)
@@ -127,7 +124,7 @@ def send(
     outcome = Outcome(job.id, job.total, job.accepted, job.refused)
     if not wait:
         _tell(outcome, as_json=as_json, reveal=reveal)
-        return 0
+        return 0 if outcome.accepted else 1
     return _wait(client, outcome, as_json=as_json, reveal=reveal)
 
 
@@ -192,7 +189,9 @@ def _wait(client: Client, outcome: Outcome, *, as_json: bool, reveal: bool) -> i
                     break
     finally:
         _tell(outcome, as_json=as_json, reveal=reveal, status=now)
-    return 0 if now is not None and _GOOD.issuperset(state for state, rows in now.states.items() if rows) else 1
+    if now is not None:
+        tell_not_sent(client, now, outcome.refused, reveal=reveal)
+    return 0 if now is not None and GOOD.issuperset(state for state, rows in now.states.items() if rows) else 1
 
 
 def _settled(now: JobStatus) -> bool:
@@ -205,7 +204,7 @@ def _patience(job: str) -> AbstractContextManager[object]:
 
 
 def _tell(outcome: Outcome, *, as_json: bool, reveal: bool, status: JobStatus | None = None) -> None:
-    _tell_refused(outcome.refused, reveal=reveal)
+    tell_refused(outcome.refused, reveal=reveal)
     if as_json:
         print_json({**outcome.fields(), **(status_fields(status) if status is not None else {})})
         return
@@ -216,16 +215,6 @@ def _tell(outcome: Outcome, *, as_json: bool, reveal: bool, status: JobStatus | 
     click.echo(f"job {outcome.job}: {outcome.accepted:,} of {outcome.total:,} rows accepted")
     if status is not None:
         click.echo(", ".join(f"{state} {rows:,}" for state, rows in status.states.items() if rows))
-
-
-def _tell_refused(refused: Sequence[Refusal], *, reveal: bool) -> None:
-    """On stderr: the first rows with their reasons, then how many there are of each code."""
-    if not refused:
-        return
-    for refusal in refused[:_REFUSALS_SHOWN]:
-        shown = f" ({number(refusal.to, reveal=True)})" if reveal else ""
-        click.echo(f"row {refusal.row}{shown}: {refusal.code}: {safe(refusal.reason)}", err=True)
-    if len(refused) > _REFUSALS_SHOWN:
-        click.echo(f"… and {len(refused) - _REFUSALS_SHOWN:,} rows more", err=True)
-    codes = ", ".join(f"{code} {rows:,}" for code, rows in Counter(refusal.code for refusal in refused).most_common())
-    click.echo(f"{len(refused):,} {'row' if len(refused) == 1 else 'rows'} refused: {codes}", err=True)
+    elif outcome.accepted:
+        # Which account takes a row is decided later, and with it whether one can send its text.
+        click.echo(f"rows that no account can send are listed by: {see(outcome.job, State.FAILED)}")

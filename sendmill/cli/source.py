@@ -10,6 +10,7 @@ import click
 
 from sendmill import csvfile
 from sendmill.messages import Sms, TemplateSms
+from sendmill.template import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,8 @@ class Source:
         """The job's content; of a file, to be read once."""
         if self.file is None:
             return Sms(self.text or "", self.to[0] if len(self.to) == 1 else self.to)
-        rows = csvfile.rows(self.file, self.to_column, encoding=self.encoding, on_bytes=on_bytes)
+        fields = () if self.template is None else Template(self.template).fields
+        rows = csvfile.rows(self.file, self.to_column, fields=fields, encoding=self.encoding, on_bytes=on_bytes)
         if self.template is not None:
             return TemplateSms(self.template, rows)
         return Sms(self.text or "", (row["to"] for row in rows))

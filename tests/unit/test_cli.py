@@ -121,9 +121,27 @@ def test_send_hands_a_text_to_its_numbers(desk: Desk) -> None:
 
 
 def test_send_says_the_job_to_a_person(desk: Desk) -> None:
-    """One line on stdout."""
+    """On stdout, with how to see the rows that no account can send: which account takes a row is decided later."""
     result = run(desk, "send", "--text", "hi", GOOD, OTHER)
-    assert ("job fake1: 2 of 2 rows accepted\n", "", 0) == (result.stdout, result.stderr, result.exit_code)
+    first, second = result.stdout.splitlines()
+    assert ("job fake1: 2 of 2 rows accepted", "", 0) == (first, result.stderr, result.exit_code)
+    assert second.endswith(": sendmill status fake1 --messages --state failed")
+
+
+def test_send_fails_where_every_row_is_refused(desk: Desk) -> None:
+    """The job is kept with its reasons, but nothing goes: the exit code is 1."""
+    result = run(desk, "send", "--text", "hi", "12", "13")
+    assert ("job fake1: 0 of 2 rows accepted\n", 1) == (result.stdout, result.exit_code)
+    assert "2 rows refused: invalid_number 2" == result.stderr.splitlines()[-1]
+
+
+def test_a_template_needs_its_columns(desk: Desk, tmp_path: Path) -> None:
+    """One line for the file, and no job, instead of a refusal for every row."""
+    people = tmp_path / "people.csv"
+    people.write_text(f"to,name\n{GOOD},Ann\n", encoding="utf-8")
+    result = run(desk, "send", "--file", str(people), "--template", "{name}, {to}, {order}")
+    assert ("sendmill: people.csv has no column 'order': it has to, name\n", 1) == (result.stderr, result.exit_code)
+    assert [] == desk.sent
 
 
 def test_send_fills_a_template_from_a_file(desk: Desk, tmp_path: Path) -> None:
@@ -207,6 +225,47 @@ def test_wait_ends_when_every_row_is_submitted_or_final(
     assert exit_code == result.exit_code
     assert 2 == sum(told["states"].values())
     assert {"job", "total", "accepted", "refused", "states", "segments", "done"} == told.keys()
+
+
+def test_wait_tells_each_row_that_did_not_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `send` refused and what was refused behind it stand on stderr, each row once, with its reason."""
+    send = desk.send
+
+    def send_and_refuse(*arguments: Any, **options: Any) -> Any:
+        job = send(*arguments, **options)
+        desk.report(f"{job.id}-1", "failed", code="not_encodable", detail="character 1 is not in GBK")
+        desk.report(f"{job.id}-3", "rejected", code="4")
+        desk.report(f"{job.id}-4", "delivered")
+        return job
+
+    monkeypatch.setattr(desk, "send", send_and_refuse)
+    result = run(desk, "send", "--text", "hi", GOOD, "12", OTHER, "+6591234567", GOOD, "--wait", "--account", "cn")
+    assert [
+        "row 2: invalid_number: 12**** has no country code: write it with a plus sign (+852…) or name a region",
+        "row 5: duplicate_row: +852****44 has this text in an earlier row",
+        "2 rows refused: invalid_number 1, duplicate_row 1",
+        "row 3: cn rejected: 4",
+        "row 1: cn failed: not_encodable: character 1 is not in GBK",
+    ] == result.stderr.splitlines()
+    assert 1 == result.exit_code
+
+
+def test_wait_tells_the_first_of_many_rows_that_did_not_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the others how many they are, and the command that lists them."""
+    send = desk.send
+
+    def send_and_refuse(*arguments: Any, **options: Any) -> Any:
+        job = send(*arguments, **options)
+        for row in range(1, 26):
+            desk.report(f"{job.id}-{row}", "failed", code="not_encodable")
+        return job
+
+    monkeypatch.setattr(desk, "send", send_and_refuse)
+    result = run(desk, "send", "--text", "hi", *(f"+86138{row:08}" for row in range(25)), "--wait", "--reveal")
+    *rows, last = result.stderr.splitlines()
+    assert 20 == len(rows)
+    assert "row 1 (+8613800000000): fake failed: not_encodable" == rows[0]
+    assert "… and 5 rows more that are failed: sendmill status fake1 --messages --state failed" == last
 
 
 @pytest.mark.parametrize(
@@ -487,7 +546,7 @@ def test_accounts_show_state_backlog_and_rate(desk: Desk) -> None:
     header, hk, cn = run(desk, "accounts").stdout.splitlines()
     assert ["ACCOUNT", "PROVIDER", "STATE", "OTP", "NORMAL", "BULK"] == header.split()[:6]
     assert "hk accessyou active 1 0 120,000 1 4.5 of 5/s – –" == " ".join(hk.split())
-    assert "cn smsadmin suspended: NoBalance 0 0 0 0 – – 2 余额不足" == " ".join(cn.split())
+    assert "cn smsadmin suspended: NoBalance 0 0 0 0 no limit – 2 余额不足" == " ".join(cn.split())
     told = objects(run(desk, "accounts", "--json"))
     assert ({"otp": 1, "bulk": 120_000}, 4.5) == (told[0]["backlog"], told[0]["rate_used"])
 
