@@ -17,14 +17,13 @@ import aiohttp
 import structlog
 from redis.exceptions import RedisError
 
-from providers.base import Call
 from providers.http import NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, RecipientRefused
 from sendmill.states import State
-from tasks import submit
+from tasks import gate, submit
 from tasks.account import Account
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
-from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS, CallRows, Folding, Grant
+from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS, Folding, Grant
 from tasks.pack import Lease, Packer, ReadyCall
 from tasks.throttle import largest_call
 
@@ -46,17 +45,12 @@ _SLOT_POLL_S = 0.02
 _LOOK_AGAIN_S = 0.05
 """While calls are open, an outbox that was empty is looked at again after this, or at once when poked."""
 
-_REBUILD_S = 30.0
-"""A request that was built longer ago is built anew: dynamic passwords hash the time."""
-
 _LONGEST_WAIT_S = 1.0
 """Whatever the gate says, it is asked again after this: limits change, and a drain has an end."""
 
 _AWAY_S = 0.5
 _LONGEST_PUT_ASIDE_MS = 300_000
 _FIRST_PUT_ASIDE_MS = 2_000
-
-_undoing: set[asyncio.Task[None]] = set()
 
 log = structlog.get_logger(__name__)
 
@@ -191,12 +185,12 @@ class Drain:
         """Start what may go now; returns seconds after which to look again."""
         wait_s = _LOOK_AGAIN_S if self._open else _LONGEST_WAIT_S
         for lane in LANES:
-            for (each, service), calls in list(self._ready.items()):
+            for (each, _), calls in list(self._ready.items()):
                 while each == lane and calls and not self._halted:
                     room = self._room(calls[0])
                     if room <= 0:
                         break  # a call that ends pokes us
-                    grant = await self._ask(calls, lane, service, room)
+                    grant = await self._ask(calls, room)
                     if grant.why == "wait":
                         wait_s = min(wait_s, grant.wait_ms / 1000)
                         break
@@ -214,7 +208,7 @@ class Drain:
             room = min(room, slots - self._open_by_service.get(call.service.name, 0))
         return min(room, _AT_ONCE_LIMITED if self._account.limits else _AT_ONCE)
 
-    async def _ask(self, calls: deque[ReadyCall], lane: str, service: str, room: int) -> Grant:
+    async def _ask(self, calls: deque[ReadyCall], room: int) -> Grant:
         asking: list[ReadyCall] = []
         while calls and len(asking) < room:
             call = calls.popleft()
@@ -230,13 +224,12 @@ class Drain:
                 asking.append(call)
         if not asking:
             return Grant(0, "ok")
-        asked_at = time.monotonic()
         try:
-            grant = await self._begin(asking, lane, service)
+            grant = await gate.ask(self._account, asking)
         except (RedisError, OSError):
             calls.extendleft(reversed(asking))
             raise
-        await self._send_all(asking[: grant.granted], asked_at, grant.granted_ms)
+        await self._send_all(asking[: grant.granted])
         await self._heed(grant, calls, asking[grant.granted :])
         return grant
 
@@ -257,56 +250,12 @@ class Drain:
 
     async def _build(self, call: ReadyCall) -> bool:
         """Number the call and build its request; False where the vendor cannot be asked for this at all."""
-        if not call.number:
-            call.number = await self._outbox.next_call_number()
-            call.request = None
-        if call.request is None or time.time() - call.request_made_at > _REBUILD_S:
-            call.request_made_at = time.time()
-            typed: Call = submit.as_call(self._account, call)
-            try:
-                call.request = self._account.provider.submit_request(typed)
-            except InvalidMessage as error:
-                await self._refuse(call, error)
-                return False
-        return True
-
-    async def _begin(self, asking: list[ReadyCall], lane: str, service: str) -> Grant:
-        rows = [CallRows(call.number, call.recipients, call.rows_by_slice()) for call in asking]
-        slots = self._account.slots(asking[0].service)
         try:
-            return await self._outbox.begin(
-                rows,
-                lane=lane,
-                service=service,
-                slots=slots,
-                call_ms=self._account.call_ms,
-                limits=self._account.limits,
-            )
-        except (RedisError, OSError):
-            # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
-            await asyncio.shield(self._undo(asking))
-            raise
-        except asyncio.CancelledError:
-            self._undo(asking)
-            raise
-
-    def _undo(self, calls: list[ReadyCall]) -> asyncio.Task[None]:
-        """Undo a grant in a task of its own: it outlives a drain whose time is up, however long Redis is away."""
-        undoing = asyncio.create_task(self._give_up([call.number for call in calls]))
-        _undoing.add(undoing)
-        undoing.add_done_callback(_undoing.discard)
-        for call in calls:
-            call.number = 0
-        return undoing
-
-    async def _give_up(self, numbers: list[int]) -> None:
-        while True:
-            try:
-                await self._outbox.give_up(numbers, self._account.limits)
-            except (RedisError, OSError):
-                await asyncio.sleep(_AWAY_S)
-            else:
-                return
+            await gate.build(self._account, call)
+        except InvalidMessage as error:
+            await self._refuse(call, error)
+            return False
+        return True
 
     async def _drop(self, slice_id: str, reason: str) -> None:
         """A slice is not as we know it: its rows that were not started are let go."""
@@ -335,9 +284,8 @@ class Drain:
 
     # --- on the wire ---------------------------------------------------------------------------------------------
 
-    async def _send_all(self, calls: list[ReadyCall], asked_at: float, granted_ms: float) -> None:
+    async def _send_all(self, calls: list[ReadyCall]) -> None:
         for call in calls:
-            call.asked_at, call.granted_ms = asked_at, granted_ms
             self._send(call)
         if calls:
             await asyncio.sleep(0)  # they are written now, before the next ones are built
@@ -367,13 +315,11 @@ class Drain:
             try:
                 if not await self._build(call):
                     return False
-                asked_at = time.monotonic()
-                grant = await self._begin([call], call.lane, call.service.name)
+                grant = await gate.ask(self._account, [call])
             except (RedisError, OSError):
                 await asyncio.sleep(_AWAY_S)
                 continue
             if grant.granted:
-                call.asked_at, call.granted_ms = asked_at, grant.granted_ms
                 return True
             if grant.why in ("wait", "slot"):
                 await asyncio.sleep(min(max(grant.wait_ms / 1000, _SLOT_POLL_S), _LONGEST_WAIT_S))

@@ -11,14 +11,13 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 
 import aiohttp
 import structlog
 import tenacity
 
-from providers.base import Accepted, Call
+from providers.base import Accepted
 from providers.http import NotInTime, exchange
 from sendmill.errors import (
     AccountBlocked,
@@ -33,8 +32,9 @@ from sendmill.errors import (
 from sendmill.states import State
 from tasks import alerts
 from tasks.account import GRACE_S, Account
+from tasks.gate import as_call, give_up
 from tasks.outbox import CallOutcome
-from tasks.outcomes import AWAY, STORE_WAIT_S
+from tasks.outcomes import AWAY
 from tasks.pack import ReadyCall
 from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S
 
@@ -126,7 +126,7 @@ async def _once(
         )
         accepted = account.provider.submitted(typed, response)
     except NotInTime as late:
-        await _give_up(account, call.number)
+        await give_up(account, [call.number])
         return late
     except ProviderError as error:
         await account.outcomes.write(_failed(call, error, last=last))
@@ -157,17 +157,6 @@ async def _tell_lateness(account: Account, granted_ms: float, recipients: int) -
     # While Redis is away nothing is granted, and windows of seconds pass.
     with contextlib.suppress(*AWAY):
         await account.outbox.was_late(granted_ms, recipients, account.limits)
-
-
-def as_call(account: Account, call: ReadyCall) -> Call:
-    """The call as a provider sees it."""
-    return Call(
-        service=call.service,
-        message=call.message,
-        numbers=call.numbers(),
-        reference=account.reference(call.number),
-        made_at=datetime.fromtimestamp(call.request_made_at, UTC),
-    )
 
 
 def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutcome:
@@ -230,12 +219,6 @@ def state_after(error: ProviderError | InvalidMessage, *, recipients: int, dupli
         case _:
             state = State.UNCONFIRMED
     return state.byte.decode()
-
-
-async def _give_up(account: Account, call: int) -> None:
-    """Undo a grant that was not used, however long Redis is away."""
-    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
-    await retrying(account.outbox.give_up, [call], account.limits)
 
 
 async def report_trouble(account: Account, error: ProviderError) -> None:

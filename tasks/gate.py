@@ -1,0 +1,97 @@
+"""The gate before the wire, as a drain uses it: number calls, build their requests, ask whether they may go now.
+
+What the gate decides stands in begin.lua. Here is what has to happen around it so that no grant is ever used twice or
+left behind: a request is built before it is asked for, and a grant that may have happened unseen is undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import tenacity
+
+from providers.base import Call
+from tasks.account import Account
+from tasks.outbox import CallRows, Grant
+from tasks.outcomes import AWAY, STORE_WAIT_S
+from tasks.pack import ReadyCall
+
+_REBUILD_S = 30.0
+"""A request that was built longer ago is built anew: dynamic passwords hash the time."""
+
+_undoing: set[asyncio.Task[None]] = set()
+"""Tasks that nobody waits for are kept from the garbage collector here."""
+
+
+def as_call(account: Account, call: ReadyCall) -> Call:
+    """The call as a provider sees it."""
+    return Call(
+        service=call.service,
+        message=call.message,
+        numbers=call.numbers(),
+        reference=account.reference(call.number),
+        made_at=datetime.fromtimestamp(call.request_made_at, UTC),
+    )
+
+
+async def build(account: Account, call: ReadyCall) -> None:
+    """Give a call a number and its request, where it has none or an old one.
+
+    Raises:
+        InvalidMessage: the vendor cannot be asked for this at all.
+        redis.RedisError: no number could be had.
+    """
+    if not call.number:
+        call.number = await account.outbox.next_call_number()
+        call.request = None
+    if call.request is None or time.time() - call.request_made_at > _REBUILD_S:
+        call.request_made_at = time.time()
+        call.request = account.provider.submit_request(as_call(account, call))
+
+
+async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:
+    """Ask to put built calls of one lane and service on the wire now. Those granted know when they were.
+
+    Raises:
+        redis.RedisError: Redis is away. None of the calls may go; what it granted unseen is undone.
+    """
+    rows = [CallRows(call.number, call.recipients, call.rows_by_slice()) for call in calls]
+    asked_at = time.monotonic()
+    try:
+        grant = await account.outbox.begin(
+            rows,
+            lane=calls[0].lane,
+            service=calls[0].service.name,
+            slots=account.slots(calls[0].service),
+            call_ms=account.call_ms,
+            limits=account.limits,
+        )
+    except AWAY:
+        # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
+        await asyncio.shield(_undo(account, calls))
+        raise
+    except asyncio.CancelledError:
+        _undo(account, calls)
+        raise
+    for call in calls[: grant.granted]:
+        call.asked_at, call.granted_ms = asked_at, grant.granted_ms
+    return grant
+
+
+def _undo(account: Account, calls: Sequence[ReadyCall]) -> asyncio.Task[None]:
+    """Undo a grant in a task of its own: it outlives a drain whose time is up, however long Redis is away."""
+    undoing = asyncio.create_task(give_up(account, [call.number for call in calls]))
+    _undoing.add(undoing)
+    undoing.add_done_callback(_undoing.discard)
+    for call in calls:
+        call.number = 0
+    return undoing
+
+
+async def give_up(account: Account, numbers: Sequence[int]) -> None:
+    """Undo calls that were, or may have been, granted and were certainly not made, however long Redis is away."""
+    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+    await retrying(account.outbox.give_up, numbers, account.limits)
