@@ -1,0 +1,359 @@
+"""The outbox's scripts in any order: what must hold after every step, whoever is slow, dies or comes late."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.slices import Slice, SliceBody, decode, encode, pack_u64
+from sendmill.states import FINAL, LATE_TRUTH, State
+from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
+from tasks.runtime import connect
+
+LANES = ("otp", "normal", "bulk")
+SERVICE = "sms"
+SLOTS = 3
+ONCE = "once"
+AGAIN = "again"
+JOBS = (ONCE, AGAIN)
+"""The second one takes duplicates."""
+
+OUTCOMES = ("s", "q", "u", "r", "f")
+REPORTS = ("s", "d", "n", "e", "r", "f", "k")
+HELD_BY = 2
+"""Processes that share the account."""
+
+AT_REST = frozenset({State.SUBMITTED, *FINAL})
+"""From here no row ever goes on the wire again."""
+
+Row = tuple[str, int]
+
+
+@dataclass
+class Made:
+    """A call that the gate granted, as its owner and the vendor know it."""
+
+    number: int
+    owner: int
+    rows: list[Row]
+    outcome: str = ""
+    """What became of it, "" while nobody knows; `void` where it was given up before it left."""
+
+    apart: list[tuple[str, int, str, str, str]] = field(default_factory=list)
+
+    @property
+    def may_be_out(self) -> bool:
+        """True where the vendor may have its rows."""
+        return self.outcome not in {"q", "void"}
+
+
+class Ledger:
+    """An account's keys, read as they lie there."""
+
+    def __init__(self, server: Any, keys: AccountKeys) -> None:
+        self.server = server
+        self.keys = keys
+
+    async def read(self, slice_ids: list[str]) -> None:
+        """Read everything in one trip."""
+        keys = self.keys
+        async with self.server.pipeline(transaction=True) as pipe:
+            for slice_id in slice_ids:
+                pipe.get(keys.slice(slice_id))
+            for zset in (*map(keys.out, LANES), keys.wait, keys.inflight, keys.open, keys.slots(SERVICE)):
+                pipe.zrange(zset, 0, -1)
+            pipe.zrange(keys.unconfirmed, 0, -1)
+            pipe.smembers(keys.cancelled)
+            pipe.hget(keys.state, "state")
+            answers = await pipe.execute()
+        blobs, rest = answers[: len(slice_ids)], answers[len(slice_ids) :]
+        self.slices: dict[str, Slice] = {key: decode(blob) for key, blob in zip(slice_ids, blobs, strict=True)}
+        named = [{member.decode() for member in members} for members in rest[:9]]
+        self.out = dict(zip(LANES, named[:3], strict=True))
+        self.wait, self.inflight, self.open, self.slots, self.unconfirmed, self.cancelled = named[3:]
+        self.stands_still = rest[9] not in {None, b"active"}
+
+    def rows(self) -> Iterator[tuple[Row, State, int]]:
+        """Each row with its state and the call that it names."""
+        for slice_id, each in self.slices.items():
+            for offset in range(each.header.rows):
+                yield (slice_id, offset), each.state(offset), each.call(offset)
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Two processes, some slices, and everything that can happen to them."""
+
+    server: ClassVar[Any]
+    runner: ClassVar[asyncio.Runner]
+    example: ClassVar[int] = 0
+    namespace: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        cls = type(self)
+        cls.example += 1
+        keys = AccountKeys(f"{self.namespace}-{cls.example}", "hk")
+        self.boxes = [Outbox(self.server, keys, f"process{number}") for number in range(HELD_BY)]
+        self.keys = keys
+        self.ledger = Ledger(self.server, keys)
+        self.slice_ids: list[str] = []
+        self.leases: list[tuple[int, Claimed]] = []
+        self.made: list[Made] = []
+        self.before: dict[Row, State] = {}
+
+    def run(self, step: Coroutine[Any, Any, Any]) -> Any:
+        """Do something in Redis."""
+        return self.runner.run(step)
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    @initialize(rows=st.integers(1, 4), job=st.sampled_from(JOBS))
+    def begin_with_a_slice(self, rows: int, job: str) -> None:
+        """Nothing can happen to an empty account."""
+        self._add(rows, job, "normal", 0)
+
+    @precondition(lambda self: len(self.slice_ids) < 4)
+    @rule(
+        rows=st.integers(1, 4),
+        job=st.sampled_from(JOBS),
+        lane=st.sampled_from(LANES),
+        due_ms=st.sampled_from([0, 2**45]),
+    )
+    def add(self, rows: int, job: str, lane: str, due_ms: int) -> None:
+        """Planning brings a slice."""
+        self._add(rows, job, lane, due_ms)
+
+    def _add(self, rows: int, job: str, lane: str, due_ms: int) -> None:
+        slice_id = f"{job}.{len(self.slice_ids)}.0"
+        now_ms = int(time.time() * 1000)
+        body = SliceBody(
+            job=job, lane=lane, text="Hello", numbers=pack_u64(range(rows)), first_row=1, duplicates_ok=job == AGAIN
+        )
+        blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 3_600_000)
+        self.slice_ids.append(slice_id)
+        self.run(self.boxes[0].add(job, [(slice_id, blob, {})], due_ms=due_ms, horizon_ms=2**45))
+
+    @rule(owner=st.integers(0, HELD_BY - 1), rows=st.integers(1, 6))
+    def claim(self, owner: int, rows: int) -> None:
+        """A drain leases what waits."""
+        for claimed in self.run(self.boxes[owner].claim(rows, LANES)):
+            self.leases.append((owner, claimed))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), slots=st.sampled_from([0, SLOTS]))
+    def begin(self, data: st.DataObject, slots: int) -> None:
+        """An owner, who may have lost the lease, asks for a call with rows that it believes to be queued."""
+        owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
+        queued = [offset for offset, byte in enumerate(claimed.slice.states) if byte == State.QUEUED.byte[0]]
+        first = data.draw(st.sampled_from(queued))
+        last = first
+        while last + 1 in queued and data.draw(st.booleans()):
+            last += 1
+        number = self.run(self.boxes[owner].next_call_number())
+        rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
+        grant = self.run(
+            self.boxes[owner].begin([rows], lane="normal", service=SERVICE, slots=slots, call_ms=3_600_000, limits=[])
+        )
+        if not grant.granted:
+            return
+        granted = [(claimed.slice_id, offset) for offset in range(first, last + 1)]
+        for row in granted if not claimed.slice_id.startswith(AGAIN) else []:
+            assert [] == [call.number for call in self.made if row in call.rows and call.may_be_out]
+        self.made.append(Made(number, owner, granted))
+
+    @precondition(lambda self: self.made)
+    @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES), times=st.sampled_from([1, 1, 2]))
+    def finish(self, data: st.DataObject, outcome: str, times: int) -> None:
+        """An outcome is written: in time, after the sweep, or once more."""
+        call = data.draw(st.sampled_from(self.made[-5:]))
+        if call.outcome == "void":
+            return
+        if not call.outcome:
+            call.outcome = outcome
+            if outcome == "s" and data.draw(st.booleans()):
+                slice_id, offset = data.draw(st.sampled_from(call.rows))
+                call.apart = [(slice_id, offset, data.draw(st.sampled_from("sr")), f"v{call.number}", "")]
+        back_ms = 0 if times == 1 else 3_600_000
+        end = CallOutcome(
+            call.number, call.outcome, code=call.outcome, detail="x", back_ms=back_ms, unreported=True, apart=call.apart
+        )
+        for _ in range(times):
+            self.run(self.boxes[call.owner].finish([end]))
+
+    @precondition(lambda self: any(call.outcome in {"", "void"} for call in self.made))
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        """An owner did not make a call after all."""
+        call = data.draw(st.sampled_from([call for call in self.made if call.outcome in {"", "void"}]))
+        call.outcome = "void"
+        self.run(self.boxes[call.owner].give_up([call.number], []))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), wait_ms=st.sampled_from([0, 3_600_000]))
+    def release(self, data: st.DataObject, wait_ms: int) -> None:
+        """An owner gives a slice back, which may have gone to another one."""
+        owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
+        self.run(self.boxes[owner].release([(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        """Only the latest epoch of a slice is renewed."""
+        owner, claimed = data.draw(st.sampled_from(self.leases))
+        latest = max(each.epoch for _, each in self.leases if each.slice_id == claimed.slice_id)
+        lost = self.run(self.boxes[owner].renew([(claimed.slice_id, claimed.epoch)]))
+        assert claimed.epoch == latest or lost == {claimed.slice_id}
+
+    @rule(data=st.data(), what=st.sampled_from(["inflight", "open", "wait"]), sweep=st.booleans())
+    def pass_time(self, data: st.DataObject, what: str, sweep: bool) -> None:  # noqa: FBT001
+        """A lease, a call or a wait comes to its end; the sweep comes at once or later."""
+        there = sorted(getattr(self.ledger, what, ()))
+        if there:
+            self.run(self._end(what, data.draw(st.sampled_from(there))))
+        if sweep or not there:
+            self.run(self.boxes[0].sweep())
+
+    async def _end(self, what: str, member: str) -> None:
+        await self.server.zadd(getattr(self.keys, what), {member: 1}, xx=True)
+        if what == "open":
+            await self.server.zadd(self.keys.slots(SERVICE), {member: 1}, xx=True)
+
+    @rule(data=st.data(), fate=st.sampled_from(["cancelled", "expired", "unknown"]))
+    def close(self, data: st.DataObject, fate: str) -> None:
+        """A person cancels, an account stands still, or a horizon passes."""
+        slice_id = data.draw(st.sampled_from(self.slice_ids))
+        start, to, code = {"cancelled": ("q", "c", ""), "expired": ("q", "e", "x"), "unknown": ("us", "k", "y")}[fate]
+        self.run(self.boxes[0].close([slice_id], from_states=start, to=to, code=code, detail=code))
+
+    @rule(job=st.sampled_from(JOBS))
+    def cancel(self, job: str) -> None:
+        """The account is told; its rows are closed by another step, or by nobody."""
+        self.run(self.server.sadd(self.keys.cancelled, job))
+
+    @rule(state=st.sampled_from(["active", "active", "paused"]))
+    def stop_or_go(self, state: str) -> None:
+        """A person pauses the account or lets it go on."""
+        self.run(self.server.hset(self.keys.state, "state", state))
+
+    @precondition(lambda self: any(call.may_be_out for call in self.made))
+    @rule(data=st.data(), states=st.lists(st.sampled_from(REPORTS), min_size=1, max_size=3))
+    def fold(self, data: st.DataObject, states: list[str]) -> None:
+        """Reports on a row of a call: early, late, several, contradicting each other."""
+        call = data.draw(st.sampled_from([call for call in self.made if call.may_be_out][-5:]))
+        slice_id, offset = data.draw(st.sampled_from(call.rows))
+        self.run(self.boxes[0].fold([Folding(slice_id, offset, call.number, state) for state in states]))
+
+    # --- what holds after each -----------------------------------------------------------------------------------
+
+    @invariant()
+    def all_is_well(self) -> None:
+        """Everything that is promised, from one look at the account."""
+        self.run(self.ledger.read(self.slice_ids))
+        self._counters_are_right()
+        self._no_slice_is_lost_or_in_two_hands()
+        self._rows_move_as_they_may()
+        self._open_calls_are_known()
+
+    def _counters_are_right(self) -> None:
+        for each in self.ledger.slices.values():
+            counted = {state: each.states.count(state.byte) for state in State}
+            assert counted == {state: each.header.counts[state] for state in State}
+
+    def _no_slice_is_lost_or_in_two_hands(self) -> None:
+        ledger = self.ledger
+        for slice_id, each in ledger.slices.items():
+            out = [lane for lane in LANES if slice_id in ledger.out[lane]]
+            leased = slice_id in ledger.inflight
+            assert out in ([], [each.body.lane])
+            assert not (out and leased)
+            assert not each.header.counts[State.QUEUED] or out or leased or slice_id in ledger.wait
+
+    def _rows_move_as_they_may(self) -> None:
+        for row, state, _ in self.ledger.rows():
+            before = self.before.get(row, State.QUEUED)
+            if before in FINAL - LATE_TRUTH:
+                assert before == state
+            if before in AT_REST:
+                assert state in AT_REST
+            if before in LATE_TRUTH:
+                assert state in FINAL
+            self.before[row] = state
+
+    def _open_calls_are_known(self) -> None:
+        ledger = self.ledger
+        records = [key.decode() for key in self.run(self._open_records())]
+        assert {self.keys.call(int(number)) for number in ledger.open} == set(records)
+        assert ledger.slots <= ledger.open
+        carried = {row: call.number for call in self.made if str(call.number) in ledger.open for row in call.rows}
+        for row, state, call_number in ledger.rows():
+            if state is State.SUBMITTING:
+                assert carried.get(row) == call_number
+            if state is State.UNCONFIRMED:
+                assert str(call_number) in ledger.unconfirmed
+
+    async def _open_records(self) -> list[bytes]:
+        numbers = [self.keys.call(call.number) for call in self.made]
+        async with self.server.pipeline(transaction=False) as pipe:
+            for number in numbers:
+                pipe.hexists(number, "rows")
+            there = await pipe.execute()
+        return [number.encode() for number, is_there in zip(numbers, there, strict=True) if is_there]
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """All owners are dead and time has passed: nothing is on the wire, and what is queued can be claimed."""
+        if not self.slice_ids:
+            return
+        self.run(self._let_time_pass())
+        self.all_is_well()
+        ledger = self.ledger
+        assert set() == ledger.open | ledger.slots | ledger.inflight | ledger.wait
+        states = {row: state for row, state, _ in ledger.rows()}
+        assert State.SUBMITTING not in states.values()
+        claimed = self.run(self.boxes[0].claim(1000, LANES))
+        waiting = {row[0] for row, state in states.items() if state is State.QUEUED}
+        assert waiting == {each.slice_id for each in claimed}
+
+    async def _let_time_pass(self) -> None:
+        for _ in range(2):  # what a sweep of calls queues again may wait once more
+            await self.ledger.read(self.slice_ids)
+            for what in ("inflight", "open", "wait"):
+                for member in getattr(self.ledger, what):
+                    await self._end(what, member)
+            await self.boxes[0].sweep()
+
+
+def test_whatever_happens_in_whatever_order_every_row_is_accounted_for(redis_url: str, namespace: str) -> None:
+    """Counters, places, states, open calls and slots, after each step of every walk and at its end."""
+    bounds = settings(
+        max_examples=150,
+        stateful_step_count=30,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    with asyncio.Runner() as runner:
+        server = connect(redis_url)
+        walks = type("Walks", (OutboxMachine,), {"server": server, "runner": runner, "namespace": namespace})
+        try:
+            run_state_machine_as_test(walks, settings=bounds)
+        finally:
+            runner.run(server.aclose())
