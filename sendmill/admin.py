@@ -27,6 +27,8 @@ _WINDOW_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 class _Rate(NamedTuple):
+    limit: str
+    window_s: int
     share: float
     used_per_s: float
     allowed_per_s: float
@@ -139,6 +141,8 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         in_flight=in_flight,
         rate_used=rate.used_per_s if rate else None,
         rate_allowed=rate.allowed_per_s if rate else None,
+        rate_limit=rate.limit if rate else None,
+        rate_window_s=rate.window_s if rate else None,
         last_error=state.get("last_error"),
         balance=balance or None,
     )
@@ -157,7 +161,7 @@ def _binding_rate(
             at_ms, count = entry.split()
             if float(at_ms) > now_ms - window_s * 1000:
                 used += int(count)
-        rates.append(_Rate(used / allowed, used / window_s, allowed / window_s))
+        rates.append(_Rate(name, window_s, used / allowed, used / window_s, allowed / window_s))
     return max(rates, key=lambda rate: (rate.share, -rate.allowed_per_s), default=None)
 
 

@@ -112,6 +112,8 @@ class AccountInfo:
     """An account as its workers publish it. `backlog` counts rows by lane.
 
     `rate_used` and `rate_allowed` are per second, of the limit that binds first; None where the vendor publishes none.
+    `rate_limit` is that limit's name, such as `recipients_per_h`, and `rate_window_s` the seconds that it counts over:
+    `rate_used` is the average of the last so many.
     """
 
     name: str
@@ -122,6 +124,8 @@ class AccountInfo:
     in_flight: int = 0
     rate_used: float | None = None
     rate_allowed: float | None = None
+    rate_limit: str | None = None
+    rate_window_s: int | None = None
     last_error: str | None = None
     balance: str | None = None
 

@@ -7,7 +7,7 @@ import click
 from sendmill.cli.connection import connected
 from sendmill.cli.output import fields_of, json_option, print_json, print_table
 from sendmill.errors import InvalidOption, SendmillError
-from sendmill.messages import Balance
+from sendmill.messages import AccountInfo, Balance
 from sendmill.options import Lane
 
 
@@ -31,7 +31,7 @@ def accounts(context: click.Context, *, as_json: bool) -> None:
                 f"{account.state}: {account.state_reason}" if account.state_reason else account.state,
                 *(account.backlog.get(lane.value, 0) for lane in Lane),
                 account.in_flight,
-                _rate(account.rate_used, account.rate_allowed),
+                _rate(account),
                 account.balance,
                 account.last_error,
             ]
@@ -41,10 +41,14 @@ def accounts(context: click.Context, *, as_json: bool) -> None:
     )
 
 
-def _rate(used_per_s: float | None, allowed_per_s: float | None) -> str:
-    if allowed_per_s is None:
+def _rate(account: AccountInfo) -> str:
+    """Used and allowed as the limit is written: in its unit, over its window."""
+    if account.rate_limit is None or account.rate_window_s is None or account.rate_allowed is None:
         return "no limit"
-    return f"{used_per_s or 0:.1f} of {round(allowed_per_s, 1):g}/s"
+    used = round((account.rate_used or 0) * account.rate_window_s)
+    allowed = round(account.rate_allowed * account.rate_window_s)
+    unit, _, window = account.rate_limit.partition("_per_")
+    return f"{used:,} of {allowed:,} {unit}/{window}"
 
 
 @click.command()

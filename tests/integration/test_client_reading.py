@@ -392,6 +392,7 @@ async def test_accounts_tell_the_rate_of_the_limit_that_binds(ledger: Driven) ->
     await server.rpush(keys.used("recipients_per_h"), f"{now_ms - 5_000:.3f} 3600")
     account = _account(ledger.client, "hk")
     assert (25.0, 50.0) == (account.rate_used, account.rate_allowed)
+    assert ("calls_per_s", 1) == (account.rate_limit, account.rate_window_s)
     ledger.client.limit("hk", "calls_per_s", 40)
     assert 40.0 == _account(ledger.client, "hk").rate_allowed
 

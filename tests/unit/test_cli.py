@@ -45,6 +45,8 @@ class Desk(FakeClient):
                 in_flight=1,
                 rate_used=4.5,
                 rate_allowed=5,
+                rate_limit="recipients_per_h",
+                rate_window_s=3600,
             ),
             AccountInfo("cn", "smsadmin", "suspended", state_reason="NoBalance", last_error="2 余额不足"),
         ]
@@ -545,7 +547,7 @@ def test_accounts_show_state_backlog_and_rate(desk: Desk) -> None:
     """A line each."""
     header, hk, cn = run(desk, "accounts").stdout.splitlines()
     assert ["ACCOUNT", "PROVIDER", "STATE", "OTP", "NORMAL", "BULK"] == header.split()[:6]
-    assert "hk accessyou active 1 0 120,000 1 4.5 of 5/s – –" == " ".join(hk.split())
+    assert "hk accessyou active 1 0 120,000 1 16,200 of 18,000 recipients/h – –" == " ".join(hk.split())
     assert "cn smsadmin suspended: NoBalance 0 0 0 0 no limit – 2 余额不足" == " ".join(cn.split())
     told = objects(run(desk, "accounts", "--json"))
     assert ({"otp": 1, "bulk": 120_000}, 4.5) == (told[0]["backlog"], told[0]["rate_used"])
