@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Literal
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 from rich.text import Text
 
@@ -25,12 +25,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 reveal_option = click.option("--reveal", is_flag=True, help="Show whole phone numbers.")
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, at_least_chars: int = 0) -> Console:
     """A console for now: made late, so that it sees the streams and the size of the terminal as they are."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH_CHARS, highlight=False, soft_wrap=False
-    )
+    width = None if stream.isatty() else _PIPED_WIDTH_CHARS
+    made = Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+    # Both together, as otherwise rich holds that a terminal of the type `dumb` has 80 columns.
+    made.size = ConsoleDimensions(max(made.width, at_least_chars), made.height)
+    return made
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -52,24 +54,24 @@ def fields_of(value: Any, *, renamed: Mapping[str, str] | None = None) -> dict[s
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """A table, or one line where there is nothing to show. Columns whose name ends in `#` stand on the right.
 
+    Nothing is cut: half a message id is of no use. Lines that are longer than the terminal run over its edge.
+
     It is printed in pieces, so that a job of a million messages needs no more memory than one of a thousand; a later
     piece keeps the widths of the earlier ones.
     """
     source = iter(rows)
     widths = [0] * len(columns)
-    screen = console()
     first = True
     while piece := [[cell(value) for value in row] for row in islice(source, _TABLE_PIECE_ROWS)]:
         longest = [max(row[place].cell_len for row in piece) for place in range(len(columns))]
         widths = list(map(max, widths, longest, (len(column.removesuffix("#")) for column in columns)))
-        fits = sum(widths) + len(widths) * _COLUMN_GAP_CHARS <= screen.width
         table = Table(box=None, pad_edge=False, header_style="bold", show_header=first)
         for column, width in zip(columns, widths, strict=True):
             side: Literal["left", "right"] = "right" if column.endswith("#") else "left"
-            table.add_column(column.removesuffix("#"), justify=side, min_width=width if fits else None)
+            table.add_column(column.removesuffix("#"), justify=side, min_width=width, no_wrap=True)
         for row in piece:
             table.add_row(*row)
-        screen.print(table)
+        console(at_least_chars=sum(widths) + len(widths) * _COLUMN_GAP_CHARS).print(table)
         first = False
     if first:
         click.echo(empty)

@@ -17,6 +17,7 @@ from rich.console import Console
 from sendmill.cli import cli
 from sendmill.cli import jobs as jobs_module
 from sendmill.cli import send as send_module
+from sendmill.cli.output import print_table
 from sendmill.errors import BadCredentials, StoreError
 from sendmill.messages import AccountInfo, AlertEvent, Balance, JobStatus, ReplyEvent, Sms
 from sendmill.testing import FakeClient
@@ -381,6 +382,17 @@ def test_a_long_table_keeps_its_columns(desk: Desk) -> None:
     header, *rows = run(desk, "status", job.id, "--messages").stdout.splitlines()
     assert 2500 == len(rows)
     assert {header.index("STATE")} == {row.index("submitted") for row in rows}
+
+
+def test_a_table_cuts_nothing_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message id is there to be copied: lines run over the edge instead."""
+    screen = StringIO()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(["MESSAGE", "DETAIL"], [["1m80gshgqp5t6wjehr-1", "x" * 300]], empty="")
+    assert f"1m80gshgqp5t6wjehr-1  {'x' * 300}" == screen.getvalue().splitlines()[1].rstrip()
 
 
 def test_watch_ends_when_the_job_is_done(desk: Desk) -> None:
