@@ -23,7 +23,7 @@ from sendmill.states import State
 from tasks import gate, submit
 from tasks.account import Account
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
-from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS, Folding, Grant
+from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS, Grant
 from tasks.pack import Lease, Packer, ReadyCall
 from tasks.throttle import largest_call
 
@@ -277,8 +277,7 @@ class Drain:
         self._pack(full_only=False)
 
     async def _refuse(self, call: ReadyCall, error: InvalidMessage) -> None:
-        closing = [Folding(lease.slice_id, offset, 0, "f", error.code, str(error)) for lease, offset in call.rows()]
-        await self._outbox.fold(closing)
+        await self._outbox.refuse(call.rows_by_slice(), error.code, str(error))
         self._let_go(call, requeued=False)
         await self._release_done(aside=False)
 

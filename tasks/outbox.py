@@ -38,6 +38,7 @@ _BEGIN = Script(_LUA / "begin.lua")
 _GIVE_UP = Script(_LUA / "giveup.lua")
 _LATE = Script(_LUA / "late.lua")
 _FINISH = Script(_LUA / "finish.lua")
+_REFUSE = Script(_LUA / "refuse.lua")
 _FOLD = Script(_LUA / "fold.lua")
 _RELEASE = Script(_LUA / "release.lua")
 _RENEW = Script(_LUA / "renew.lua")
@@ -96,7 +97,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
 class PastCall(msgspec.Struct, array_like=True, frozen=True):
     """An ended call: the state it left its rows in, when it began, the vendor's id, code and answer, its rows.
 
-    `rows` has [slice id, first, last, first, last, …] for each slice.
+    `rows` has [slice id, first, last, first, last, …] for each slice. `unreported`: its endpoint reports nothing.
     """
 
     state: str
@@ -105,6 +106,7 @@ class PastCall(msgspec.Struct, array_like=True, frozen=True):
     code: str
     answer: str
     rows: list[list[Any]]
+    unreported: bool = False
 
 
 class Folding(msgspec.Struct, array_like=True, frozen=True):
@@ -217,6 +219,10 @@ class Outbox:
             return []
         return [int(n) for n in await _FOLD.arun(self.server, self.keys.state, msgspec.msgpack.encode(reports))]
 
+    async def refuse(self, rows: Sequence[Sequence[Any]], code: str, detail: str) -> int:
+        """Fail rows that are still queued under our lease: (slice id, epoch, first, last, …) each; returns how many."""
+        return int(await _REFUSE.arun(self.server, self.keys.state, code, detail, msgspec.msgpack.encode(rows)))
+
     async def past_call(self, number: int) -> PastCall | None:
         """An ended call, None where it is not kept."""
         raw = await self.server.hget(self.keys.past(number), str(number))
@@ -248,16 +254,25 @@ class Outbox:
         return {lost.decode() for lost in await _RENEW.arun(self.server, self.keys.state, LEASE_MS, *flat)}
 
     async def close(
-        self, slice_ids: Sequence[str], *, from_states: str, to: str, code: str, detail: str, past_expiry: bool = False
+        self,
+        slice_ids: Sequence[str],
+        *,
+        from_states: str,
+        to: str,
+        code: str,
+        detail: str,
+        past_expiry: bool = False,
+        reported: bool = False,
     ) -> int:
         """Move all rows of slices that are in one of some states to another.
 
         With `past_expiry` only those of slices past their expiry, some thousand at once: again until it returns 0.
+        With `reported` submitted rows only where their endpoint reports what becomes of them.
         """
         if not slice_ids:
             return 0
         script = ledger_script("close")
-        only = "1" if past_expiry else "0"
+        only = "1" if past_expiry else "r" if reported else "0"
         return int(await script.arun(self.server, self.keys.state, from_states, to, code, detail, only, *slice_ids))
 
     async def sweep(self, most: int = 1000) -> Swept:

@@ -13,7 +13,7 @@ import structlog
 
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
-from sendmill.ledger.slices import HEADER_BYTES, Slice, decode, decode_header
+from sendmill.ledger.slices import Slice, decode
 from sendmill.options import Lane
 from tasks.account import Account
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, Outbox
@@ -61,11 +61,11 @@ async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> in
     ripe = [raw.decode() for raw in await runtime.server.zrangebyscore(keys.horizon, 0, now_ms, start=0, num=AT_ONCE)]
     given_up = 0
     for slice_id in ripe:
-        raw = await runtime.server.getrange(keys.slice(slice_id), 0, HEADER_BYTES - 1)
         # Where the vendor reports nothing, `submitted` is the end.
-        states = "us" if len(raw) == HEADER_BYTES and not decode_header(raw).unreported else "u"
         detail = "no report came within the horizon"
-        given_up += await account.outbox.close([slice_id], from_states=states, to="k", code="no_report", detail=detail)
+        given_up += await account.outbox.close(
+            [slice_id], from_states="us", to="k", code="no_report", detail=detail, reported=True
+        )
     if ripe:
         await runtime.server.zrem(keys.horizon, *ripe)
     if given_up:

@@ -38,7 +38,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   end
   if rows then
     redis.call('HSET', past, no,
-      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows }))
+      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported }))
     for _, ref in ipairs(call.refs) do
       redis.call('HSET', key(ref[1]), ref[2], no)
     end

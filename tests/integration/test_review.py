@@ -13,14 +13,14 @@ import pytest
 from config import names
 from providers.base import Response
 from providers.http import exchange
-from sendmill.ledger.slices import SliceBody, encode, pack_u64
+from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks import drain as draining
 from tasks import drains, submit
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
-from tasks.settle import retire, settle
+from tasks.settle import give_up_reports, retire, settle
 from tasks.throttle import Limit
 from tasks.wake import beat_heart, tick
 from tests.support.driving import Driven, driven
@@ -334,6 +334,36 @@ async def test_calls_whose_grant_was_not_heard_go_again_in_the_same_drain(
         await one.drain("mainland")
         assert {State.SUBMITTED: 3} == await one.states(job)
     assert 1 == len(list(simulator.journal()))
+
+
+async def test_at_the_horizon_only_rows_that_a_report_was_to_follow_are_unknown(redis_url: str, namespace: str) -> None:
+    """One slice went through a service that reports and one that does not: afterwards nothing of it stays open."""
+    async with driven(redis_url, namespace) as one:
+        account = one.runtime.accounts["hk"]
+        job = await asyncio.to_thread(one.client.send, Sms("Hello", ["+85298882844", "+85298882845"]), account="hk")
+        await one.plan(job.id)
+        claimed = await one.claim("hk")
+        await one.finish("hk", await one.begin("hk", claimed, 0, 0))
+        await one.finish("hk", await one.begin("hk", claimed, 1, 1), unreported=True)
+        assert 1 == await give_up_reports(one.runtime, account, 2**44)
+        status = await asyncio.to_thread(one.client.status, job.id)
+    assert ({State.SUBMITTED: 1, State.UNKNOWN: 1}, True) == (status.states, status.done)
+
+
+async def test_a_drain_refuses_only_rows_that_it_still_leases(redis_url: str, namespace: str) -> None:
+    """It stalled over a message that no request can be made of; another process has the rows on the wire by then."""
+    async with driven(redis_url, namespace) as one:
+        outbox = one.runtime.accounts["hk"].outbox
+        await _add(outbox, "job1.0.0", 2, "normal")
+        stalled = await _claim(outbox)
+        await _end_leases_and_calls(outbox)
+        assert 0 == await outbox.refuse([[stalled.slice_id, stalled.epoch, 0, 1]], "bad", "no request")
+        other = await _claim(outbox)
+        await one.begin("hk", other, 0, 0)
+        assert 0 == await outbox.refuse([[stalled.slice_id, stalled.epoch, 0, 1]], "bad", "no request")
+        assert 1 == await outbox.refuse([[other.slice_id, other.epoch, 0, 1]], "bad", "no request")
+        assert b"gf" == decode(await outbox.server.get(outbox.keys.slice(other.slice_id))).states
+        assert "bad" == (await _detail(one, other, 1))["code"]
 
 
 # --- over a limit ------------------------------------------------------------------------------------------------
