@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from sendmill.cli.connection import connected
-from sendmill.cli.output import fields_of, json_option, print_json, print_table
+from sendmill.cli.output import fields_of, json_option, print_json, print_table, safe
 from sendmill.errors import InvalidOption, SendmillError
 from sendmill.messages import AccountInfo, Balance
 from sendmill.options import Lane
+
+if TYPE_CHECKING:
+    from sendmill.client import Client
+
+_LOOK_EVERY_S = 2.0
 
 
 @click.command()
@@ -28,7 +36,7 @@ def accounts(context: click.Context, *, as_json: bool) -> None:
             [
                 account.name,
                 account.provider,
-                f"{account.state}: {account.state_reason}" if account.state_reason else account.state,
+                _state(account),
                 *(account.backlog.get(lane.value, 0) for lane in Lane),
                 account.in_flight,
                 _rate(account),
@@ -49,6 +57,31 @@ def _rate(account: AccountInfo) -> str:
     allowed = round(account.rate_allowed * account.rate_window_s)
     unit, _, window = account.rate_limit.partition("_per_")
     return f"{used:,} of {allowed:,} {unit}/{window}"
+
+
+class Standing:
+    """Tells somebody who waits, on stderr and once each, about accounts that stand while messages lie there."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._told: set[str] = set()
+        self._next_look_at = time.monotonic() + _LOOK_EVERY_S
+
+    def look(self) -> None:
+        """Look, if it is time for it. Raises StoreError where Redis is away."""
+        if time.monotonic() < self._next_look_at:
+            return
+        self._next_look_at = time.monotonic() + _LOOK_EVERY_S
+        for account in self._client.accounts():
+            if account.state == "active" or not any(account.backlog.values()) or account.name in self._told:
+                continue
+            self._told.add(account.name)
+            standing = f"{account.name} is {_state(account)}"
+            click.echo(f"sendmill: {standing}: its messages wait until sendmill resume {account.name}", err=True)
+
+
+def _state(account: AccountInfo) -> str:
+    return safe(f"{account.state}: {account.state_reason}" if account.state_reason else account.state)
 
 
 @click.command()

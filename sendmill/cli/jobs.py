@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -128,8 +129,11 @@ def _watch(client: Client, job: str, *, as_json: bool) -> None:
         print_status(now, as_json=as_json)
 
 
-def followed(client: Client, job: str) -> Iterator[JobStatus]:
-    """The job's counts now and whenever they have changed, until it is done. Waits where Redis goes away meanwhile."""
+def followed(client: Client, job: str, meanwhile: Callable[[], None] = lambda: None) -> Iterator[JobStatus]:
+    """The job's counts now and whenever they have changed, until it is done. Waits where Redis goes away meanwhile.
+
+    `meanwhile` is called at every look that finds the job open; a StoreError of its own is waited for too.
+    """
     last: JobStatus | None = None
     away = False
     while True:
@@ -148,6 +152,8 @@ def followed(client: Client, job: str) -> Iterator[JobStatus]:
                 last = now
             if now.done:
                 return
+            with suppress(StoreError):
+                meanwhile()
         time.sleep(_WATCH_S)
 
 

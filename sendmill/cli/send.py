@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from sendmill import csvfile
+from sendmill.cli.accounts import Standing
 from sendmill.cli.connection import connected
 from sendmill.cli.jobs import followed, status_fields
 from sendmill.cli.output import console, json_option, print_json, reveal_option, safe
@@ -179,19 +181,26 @@ def _progress(source: Source) -> Iterator[Callable[[int], None] | None]:
 
 
 def _wait(client: Client, outcome: Outcome, *, as_json: bool, reveal: bool) -> int:
-    """Stay until every row is submitted or final, then tell once, also where the wait is broken off."""
+    """Stay until every row is submitted or final. The job is told first: who breaks the wait off must know it."""
     assert outcome.job is not None
+    tell_refused(outcome.refused, reveal=reveal)
+    if not as_json:
+        _tell_accepted(outcome)
     now: JobStatus | None = None
     try:
         with _patience(outcome.job):
-            for now in followed(client, outcome.job):
+            for now in followed(client, outcome.job, Standing(client).look):
                 if _settled(now):
                     break
     finally:
-        _tell(outcome, as_json=as_json, reveal=reveal, status=now)
-    if now is not None:
-        tell_not_sent(client, now, outcome.refused, reveal=reveal)
-    return 0 if now is not None and GOOD.issuperset(state for state, rows in now.states.items() if rows) else 1
+        if as_json:
+            print_json({**outcome.fields(), **(status_fields(now) if now is not None else {})})
+        elif now is not None:
+            click.echo(", ".join(f"{state} {rows:,}" for state, rows in now.states.items() if rows))
+    if now is None:
+        return 1
+    tell_not_sent(client, now, outcome.refused, reveal=reveal)
+    return 0 if GOOD.issuperset(state for state, rows in now.states.items() if rows) else 1
 
 
 def _settled(now: JobStatus) -> bool:
@@ -203,18 +212,20 @@ def _patience(job: str) -> AbstractContextManager[object]:
     return screen.status(f"job {job}: waiting until every row is submitted") if screen.is_terminal else nullcontext()
 
 
-def _tell(outcome: Outcome, *, as_json: bool, reveal: bool, status: JobStatus | None = None) -> None:
+def _tell(outcome: Outcome, *, as_json: bool, reveal: bool) -> None:
     tell_refused(outcome.refused, reveal=reveal)
     if as_json:
-        print_json({**outcome.fields(), **(status_fields(status) if status is not None else {})})
-        return
-    if outcome.job is None:
+        print_json(outcome.fields())
+    elif outcome.job is None:
         segments = "" if outcome.segments is None else f", segments: {outcome.segments:,}"
         click.echo(f"nothing was sent: {outcome.total:,} rows, {outcome.accepted:,} would go{segments}")
-        return
+    else:
+        _tell_accepted(outcome)
+        if outcome.accepted:
+            # Which account takes a row is decided later, and with it whether one can send its text.
+            click.echo(f"rows that no account can send are listed by: {see(outcome.job, State.FAILED)}")
+
+
+def _tell_accepted(outcome: Outcome) -> None:
     click.echo(f"job {outcome.job}: {outcome.accepted:,} of {outcome.total:,} rows accepted")
-    if status is not None:
-        click.echo(", ".join(f"{state} {rows:,}" for state, rows in status.states.items() if rows))
-    elif outcome.accepted:
-        # Which account takes a row is decided later, and with it whether one can send its text.
-        click.echo(f"rows that no account can send are listed by: {see(outcome.job, State.FAILED)}")
+    sys.stdout.flush()

@@ -19,6 +19,7 @@ SINGAPORE = "+6591234567"
 TOO_LONG = "x" * 5000
 DONE_S = 30.0
 COMMAND_S = 60.0
+SENDMILL = [sys.executable, "-c", "from sendmill.cli import main; main()"]
 
 
 class Said(NamedTuple):
@@ -45,7 +46,7 @@ def system() -> Iterator[System]:
 def run(system: System, *arguments: str) -> Said:
     """A command in a process of its own, with the variables that `make up` prints."""
     done = subprocess.run(
-        [sys.executable, "-c", "from sendmill.cli import main; main()", *arguments],
+        [*SENDMILL, *arguments],
         cwd=ROOT,
         env=system.environment(),
         capture_output=True,
@@ -176,6 +177,27 @@ def test_the_other_rows_of_a_file_go_on(system: System, tmp_path: Path) -> None:
         "row 3: failed: text_too_long: 5004 characters; xioo takes 500",
     ] == said.err
     assert 2 == told["states"]["failed"]
+
+
+def test_a_wait_says_that_an_account_stands(system: System) -> None:
+    """The job's id first, then why nothing moves; the wait goes on, and ends when the account is let go."""
+    assert 0 == run(system, "pause", "world").exit_code
+    with subprocess.Popen(
+        [*SENDMILL, "send", "--text", "waits", SINGAPORE, "--wait"],
+        cwd=ROOT,
+        env={**system.environment(), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stderr is not None
+        assert waiting.stdout.readline().endswith(": 1 of 1 rows accepted\n")
+        assert "sendmill: world is paused: by a person: its messages wait until sendmill resume world\n" == (
+            waiting.stderr.readline()
+        )
+        assert 0 == run(system, "resume", "world").exit_code
+        assert 0 == waiting.wait(COMMAND_S)
 
 
 def test_a_paused_account_keeps_its_messages(system: System) -> None:

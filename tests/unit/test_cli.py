@@ -14,12 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from sendmill.cli import accounts as accounts_module
 from sendmill.cli import cli
 from sendmill.cli import jobs as jobs_module
 from sendmill.cli import send as send_module
 from sendmill.cli.output import print_table
 from sendmill.errors import BadCredentials, StoreError
 from sendmill.messages import AccountInfo, AlertEvent, Balance, JobStatus, ReplyEvent, Sms
+from sendmill.states import State
 from sendmill.testing import FakeClient
 
 GOOD = "+85298882844"
@@ -269,6 +271,21 @@ def test_wait_tells_the_first_of_many_rows_that_did_not_go(desk: Desk, monkeypat
     assert 20 == len(rows)
     assert "row 1 (+8613800000000): fake failed: not_encodable" == rows[0]
     assert "… and 5 rows more that are failed: sendmill status fake1 --messages --state failed" == last
+
+
+def test_wait_says_once_which_accounts_stand(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are not active while messages lie there: otherwise nobody learns why nothing moves."""
+    waiting = JobStatus("fake1", 1, {State.QUEUED: 1}, 0, done=False)
+    done = JobStatus("fake1", 1, {State.DELIVERED: 1}, 1, done=True)
+    answers = [waiting, waiting, waiting, done]
+    stands = AccountInfo("cn", "smsadmin", "suspended", state_reason="NoBalance", backlog={"otp": 1})
+    monkeypatch.setattr(desk, "status", lambda _: answers.pop(0))
+    monkeypatch.setattr(desk, "accounts", lambda: [AccountInfo("hk", "accessyou", "active"), stands])
+    monkeypatch.setattr(jobs_module, "_WATCH_S", 0)
+    monkeypatch.setattr(accounts_module, "_LOOK_EVERY_S", 0)
+    result = run(desk, "send", "--text", "hi", OTHER, "--wait")
+    assert "sendmill: cn is suspended: NoBalance: its messages wait until sendmill resume cn\n" == result.stderr
+    assert ("job fake1: 1 of 1 rows accepted\ndelivered 1\n", 0) == (result.stdout, result.exit_code)
 
 
 @pytest.mark.parametrize(
