@@ -127,7 +127,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """Nothing can happen to an empty account."""
         self._add(rows, job, "normal", 0)
 
-    @precondition(lambda self: len(self.slice_ids) < 4)
+    @precondition(lambda self: len(self.slice_ids) < 8)
     @rule(
         rows=st.integers(1, 4),
         job=st.sampled_from(JOBS),
@@ -223,14 +223,6 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
-    def refuse(self, data: st.DataObject) -> None:
-        """An owner, who may have lost the lease, finds that no request can be made of a row."""
-        owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
-        offset = data.draw(st.integers(0, claimed.slice.header.rows - 1))
-        self.run(self.boxes[owner].refuse([[claimed.slice_id, claimed.epoch, offset, offset]], "bad", "x"))
-
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         """Only the latest epoch of a slice is renewed."""
         owner, claimed = data.draw(st.sampled_from(self.leases))
@@ -252,7 +244,10 @@ class OutboxMachine(RuleBasedStateMachine):
         if what == "open":
             await self.server.zadd(self.keys.slots(SERVICE), {member: 1}, xx=True)
 
-    @rule(data=st.data(), what=st.sampled_from(["go", "go", "pause", "cancel", "cancelled", "expired", "unknown"]))
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["go", "go", "pause", "cancel", "cancelled", "expired", "unknown", "refuse"]),
+    )
     def decide(self, data: st.DataObject, what: str) -> None:
         """A person or the time decides: one rule, so that most of a walk is work. A cancellation may stop half-way."""
         slice_id = data.draw(st.sampled_from(self.slice_ids))
@@ -260,6 +255,11 @@ class OutboxMachine(RuleBasedStateMachine):
             self.run(self.server.hset(self.keys.state, "state", "active" if what == "go" else "paused"))
         elif what == "cancel":
             self.run(self.server.sadd(self.keys.cancelled, slice_id.split(".")[0]))
+        elif what == "refuse":
+            # An owner, who may have lost the lease, finds that no request can be made of its rows.
+            for owner, claimed in self.leases[-2:]:
+                rows = [claimed.slice_id, claimed.epoch, 0, claimed.slice.header.rows - 1]
+                self.run(self.boxes[owner].refuse([rows], "bad", "x"))
         else:
             start, to, code = {"cancelled": ("q", "c", ""), "expired": ("q", "e", "x"), "unknown": ("us", "k", "y")}[
                 what
@@ -319,6 +319,8 @@ class OutboxMachine(RuleBasedStateMachine):
         for row, state, call_number in ledger.rows():
             if state is State.SUBMITTING:
                 assert carried.get(row) == call_number
+            if state is State.QUEUED:
+                assert row not in carried
             if state is State.UNCONFIRMED:
                 assert str(call_number) in ledger.unconfirmed
 
@@ -358,7 +360,7 @@ class OutboxMachine(RuleBasedStateMachine):
 def test_whatever_happens_in_whatever_order_every_row_is_accounted_for(redis_url: str, namespace: str) -> None:
     """Counters, places, states, open calls and slots, after each step of every walk and at its end."""
     bounds = settings(
-        max_examples=150,
+        max_examples=300,
         stateful_step_count=40,
         derandomize=True,
         database=None,
