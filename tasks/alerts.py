@@ -3,7 +3,8 @@
 Codes: `account_blocked` (credentials, balance, frozen, address: the account stands still), `unreadable_answer` (a
 vendor answered something that its document does not know), `unmapped_state` (a report with a word that is in no table),
 `unreadable_report` (a poll or push that cannot be read: it lies raw in `bad`), `reports_failing` (the vendor refuses to
-be asked for reports, or cannot be reached; over with the next answer).
+be asked for reports, or cannot be reached; over with the next answer), `clock_step` (the clock of Redis went back:
+opened and ended by sweep.lua).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ UNREADABLE_ANSWER = "unreadable_answer"
 UNMAPPED_STATE = "unmapped_state"
 UNREADABLE_REPORT = "unreadable_report"
 REPORTS_FAILING = "reports_failing"
+CLOCK_STEP = "clock_step"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
 

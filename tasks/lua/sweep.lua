@@ -8,6 +8,14 @@
 local now = clock_ms()
 local most = tonumber(ARGV[1])
 
+-- The account's clock never runs backwards, so after a step back of the server's it stands, and with it limits, leases
+-- and waits. Somebody must know why nothing moves.
+local STEP_MS = 1000
+local t = redis.call('TIME')
+local ahead_ms = now - (t[1] * 1000 + t[2] / 1000)
+local step = string.format('the clock of Redis went back by %d s: nothing is sent until it has caught up', ahead_ms / 1000)
+set_alert('clock_step', ahead_ms > STEP_MS and step or '', ahead_ms > STEP_MS, now)
+
 local function ripe(name) return redis.call('ZRANGEBYSCORE', key(name), '-inf', now, 'LIMIT', 0, most) end
 
 local due = ripe('wait')

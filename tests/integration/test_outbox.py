@@ -307,3 +307,15 @@ async def test_finals_stay_and_expired_and_unknown_yield_to_the_truth(outbox: Ou
     await outbox.fold([Folding(SLICE, 0, 1, "d"), Folding(SLICE, 1, 1, "k"), Folding(SLICE, 2, 1, "e")])
     assert [0, 1, 1] == await outbox.fold([Folding(SLICE, n, 1, "n") for n in (0, 1, 2)])
     assert {State.DELIVERED: 1, State.UNDELIVERED: 2} == await _states(outbox)
+
+
+async def test_a_clock_that_went_back_is_told_once_and_when_it_is_over(outbox: Outbox) -> None:
+    """The account's clock stands meanwhile: whoever wonders why nothing is sent finds the reason."""
+    ahead_ms = (time.time() + 3600) * 1000
+    await outbox.server.hset(outbox.keys.clock, "last", ahead_ms)
+    await outbox.sweep()
+    await outbox.sweep()
+    await outbox.server.hdel(outbox.keys.clock, "last")
+    await outbox.sweep()
+    told = [fields for _, fields in await outbox.server.xrange(outbox.keys.events)]
+    assert [(b"clock_step", b"1"), (b"clock_step", b"0")] == [(each[b"code"], each[b"open"]) for each in told]

@@ -11,7 +11,4 @@ if ARGV[1] == 'paused' then
   return 0
 end
 redis.call('HDEL', KEYS[1], 'why')
-if redis.call('HDEL', key('alerts'), 'account_blocked') == 0 then return 0 end
-redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'alert', 'code', 'account_blocked',
-  'detail', 'resumed by a person', 'open', '0', 'at', now)
-return 1
+return set_alert('account_blocked', 'resumed by a person', false, now) and 1 or 0

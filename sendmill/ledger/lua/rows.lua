@@ -22,6 +22,20 @@ local function clock_ms()
   return now
 end
 
+-- Open an alert of the account, or end it: consumers hear it once when it opens and once when it is over. Returns
+-- whether anything changed.
+local function set_alert(code, detail, open, now)
+  if open then
+    local alert = cjson.encode({ detail = detail, opened_ms = math.floor(now) })
+    if redis.call('HSETNX', key('alerts'), code, alert) == 0 then return false end
+  elseif redis.call('HDEL', key('alerts'), code) == 0 then
+    return false
+  end
+  redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'alert', 'code', code, 'detail', detail,
+    'open', open and '1' or '0', 'at', math.floor(now))
+  return true
+end
+
 local loaded = {}
 
 -- The header of a slice, or nil where it is gone.
