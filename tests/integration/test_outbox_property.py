@@ -193,17 +193,22 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         if not grant.granted:
             return
+        assert claimed.epoch == self._latest_epoch(claimed.slice_id)
         granted = [(claimed.slice_id, offset) for offset in range(first, last + 1)]
         for row in granted if not claimed.slice_id.startswith(AGAIN) else []:
             assert [] == [call.number for call in self.made if row in call.rows and call.may_be_out]
         self.made.append(Made(number, owner, granted))
+
+    def _latest_epoch(self, slice_id: str) -> int:
+        return max(each.epoch for _, each in self.leases if each.slice_id == slice_id)
 
     def finish(self, data: st.DataObject) -> None:
         """An outcome is written: in time, after the sweep, or once more."""
         if not self.made:
             return
         outcome, times = data.draw(st.sampled_from(OUTCOMES)), data.draw(st.sampled_from([1, 1, 2]))
-        call = data.draw(st.sampled_from(self.made[-5:]))
+        unknown = [call for call in self.made if not call.outcome]
+        call = data.draw(st.sampled_from([*self.made[-2:], *unknown[-4:]]))
         if call.outcome == "void":
             return
         if not call.outcome:
@@ -234,23 +239,24 @@ class OutboxMachine(RuleBasedStateMachine):
         wait_ms = data.draw(st.sampled_from([0, 3_600_000]))
         owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
         self.run(self.boxes[owner].release([(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms))
+        if claimed.epoch < self._latest_epoch(claimed.slice_id) and claimed.slice_id in self.ledger.inflight:
+            assert self.run(self.server.zscore(self.keys.inflight, claimed.slice_id)) is not None
 
     def renew(self, data: st.DataObject) -> None:
         """Only the latest epoch of a slice is renewed."""
         if not self.leases:
             return
         owner, claimed = data.draw(st.sampled_from(self.leases))
-        latest = max(each.epoch for _, each in self.leases if each.slice_id == claimed.slice_id)
+        latest = self._latest_epoch(claimed.slice_id)
         lost = self.run(self.boxes[owner].renew([(claimed.slice_id, claimed.epoch)]))
         assert claimed.epoch == latest or lost == {claimed.slice_id}
 
     def pass_time(self, data: st.DataObject) -> None:
         """A lease, a call or a wait comes to its end; the sweep comes at once or later."""
-        what, sweep = data.draw(st.sampled_from(["inflight", "open", "wait"])), data.draw(st.booleans())
-        there = sorted(getattr(self.ledger, what, ()))
+        there = [(what, each) for what in ("inflight", "open", "wait") for each in sorted(getattr(self.ledger, what))]
         if there:
-            self.run(self._end(what, data.draw(st.sampled_from(there))))
-        if sweep or not there:
+            self.run(self._end(*data.draw(st.sampled_from(there))))
+        if data.draw(st.sampled_from([True, True, False])):
             self.run(self.boxes[0].sweep())
 
     async def _end(self, what: str, member: str) -> None:
@@ -319,6 +325,8 @@ class OutboxMachine(RuleBasedStateMachine):
                 assert before == state
             if before in AT_REST:
                 assert state in AT_REST
+            if before is State.EXPIRED:
+                assert state is not State.UNKNOWN
             if before in LATE_TRUTH:
                 assert state in FINAL
             self.before[row] = state
