@@ -11,16 +11,19 @@ from collections import deque
 
 import structlog
 import tenacity
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from tasks.outbox import CallOutcome, Outbox
 
 WRITTEN_AT_ONCE = 64
 """Outcomes in one script: nothing else runs in Redis meanwhile."""
 
-AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
+AWAY = (RedisError, OSError)
+"""What Redis did not do, for whatever reason: away, full, loading, or a fault of a script."""
+
+_MAY_PASS = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+"""Refusals of a server that is full or in trouble, as redis-py quotes them or has types for them."""
+
 STORE_WAIT_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
 
 log = structlog.get_logger(__name__)
@@ -79,7 +82,16 @@ class OutcomeWriter:
     async def _finish(self, outcomes: list[CallOutcome]) -> None:
         try:
             await self._outbox.finish(outcomes)
-        except AWAY:
+        except AWAY as error:
+            if not _may_pass(error):
+                raise
             log.warning("outcomes not written yet: Redis is away", account=self._account, calls=len(outcomes))
-            retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+            retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception(_may_pass), wait=STORE_WAIT_S)
             await retrying(self._outbox.finish, outcomes)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same may be written later. A full Redis is waited for like one that is away."""
+    if isinstance(error, ResponseError):
+        return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_MAY_PASS)
+    return isinstance(error, AWAY)

@@ -37,7 +37,6 @@ class WorkerProcess:
         self._opening: asyncio.Lock | None = None
         self._runtime: Runtime | None = None
         self._stopping = threading.Event()
-        self._heart: asyncio.Future[None] | None = None
         self.drains: Drains | None = None
 
     def run(self, step: Step, *, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from tasks.outbox import CallOutcome, Outbox
 from tasks.outcomes import OutcomeWriter
@@ -17,17 +17,18 @@ from tasks.outcomes import OutcomeWriter
 class _Outbox:
     """Takes outcomes as Redis would: away at first, and refusing one call for good."""
 
-    def __init__(self, *, away: int = 0, refused: int | None = None) -> None:
+    def __init__(self, *, away: int = 0, refused: int | None = None, trouble: RedisError | None = None) -> None:
         self.scripts: list[list[int]] = []
         self._away = away
         self._refused = refused
+        self._trouble = trouble or RedisConnectionError("away")
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Note what one script would write."""
         await asyncio.sleep(0)
         if self._away:
             self._away -= 1
-            raise RedisConnectionError("away")
+            raise self._trouble
         if self._refused in [outcome.no for outcome in outcomes]:
             raise ResponseError("cannot be written")
         self.scripts.append([outcome.no for outcome in outcomes])
@@ -83,4 +84,12 @@ async def test_who_waits_hears_of_the_write_and_not_before() -> None:
     with pytest.raises(asyncio.InvalidStateError):
         waiting.result()
     await waiting
+    assert [[1]] == outbox.scripts
+
+
+@pytest.mark.parametrize("trouble", [OutOfMemoryError("command not allowed"), ResponseError("MISCONF no disk")])
+async def test_outcomes_wait_for_a_redis_that_takes_no_writes(trouble: ResponseError) -> None:
+    """What the vendor said is not given up because Redis is full or its disk is."""
+    outbox = _Outbox(away=2, trouble=trouble)
+    await _writer(outbox).write(CallOutcome(1, "s"))
     assert [[1]] == outbox.scripts
