@@ -209,7 +209,6 @@ class Provider(ABC):
 
     def __init__(self, name: str, settings: AccountSettings) -> None:
         self.account = name
-        self._common = settings
 
     # --- before a message is taken -------------------------------------------------------------------------------
 

@@ -98,17 +98,6 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
             return offset if 0 <= offset < self.count else None
         return _find(self.rows, row.to_bytes(4, "little"))
 
-    def offsets_of_number(self, number: int) -> list[int]:
-        """Where a recipient stands in this slice."""
-        packed = number.to_bytes(8, "little")
-        found: list[int] = []
-        at = self.numbers.find(packed)
-        while at >= 0:
-            if at % 8 == 0:
-                found.append(at // 8)
-            at = self.numbers.find(packed, at + 1)
-        return found
-
 
 def _find(packed: bytes, item: bytes) -> int | None:
     size = len(item)
