@@ -6,7 +6,10 @@ Only workers read it. Vendors' own fields are models that the providers bring, s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from datetime import time
+from decimal import Decimal
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -17,12 +20,16 @@ from pydantic import (
     SecretStr,
     SerializeAsAny,
     StringConstraints,
+    model_validator,
 )
+
+from sendmill.options import DEFAULT_ROUTE
+from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE: Final = "sendmill"
-DEFAULT_ROUTE: Final = "default"
 
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
 RedisUrl = Annotated[str, StringConstraints(pattern=r"^(redis|rediss|unix)://")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
 
@@ -59,6 +66,51 @@ class Limits(Strict):
     max_in_flight: int | None = Field(default=None, gt=0)
 
 
+Lanes = Sequence[Literal["otp", "normal", "bulk"]]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("this is no time zone: write one such as Asia/Shanghai") from None
+    return name
+
+
+class QuietHours(Strict):
+    """`[accounts.x.quiet_hours]`: from `start` to `end`, which may be the next morning, rows of these lanes wait.
+
+    Mainland China allows no marketing at night; which hours are meant is the operator's to say.
+    """
+
+    start: time
+    end: time
+    zone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    lanes: Lanes = ("bulk",)
+
+    @model_validator(mode="after")
+    def _some_time_left(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("start and end are the same: nothing could ever be sent")
+        return self
+
+
+class NumberCap(Strict):
+    """`[[accounts.x.number_caps]]`: at most so many messages to one number in any window of so many seconds.
+
+    What is over it waits for its turn, until it expires, or with `over = "suppress"` is never sent.
+    """
+
+    messages: int = Field(gt=0, le=1000)
+    per_s: int = Field(gt=0, le=31 * 86_400)
+    lanes: Lanes = ("normal", "bulk")
+    over: Literal["wait", "suppress"] = "wait"
+
+
+Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+Prefix = Annotated[str, StringConstraints(pattern=r"^(\+[0-9]{0,15})?$")]
+
+
 class AccountSettings(Strict):
     """What every account has, whatever its vendor. Each provider adds its own fields in a subclass."""
 
@@ -70,13 +122,22 @@ class AccountSettings(Strict):
     linger_ms: int = Field(default=0, ge=0)
     treat_as_not_sent: Sequence[str] = ()
     """Vendor codes that only say "failed": those listed here are taken as certainly not sent."""
+    schedule: Literal["sendmill", "vendor"] = "sendmill"
+    """Who waits for a message's `at`: our clock, or the vendor's where it keeps times."""
+    check_words: bool = False
+    """Ask the vendor for sensitive words before a bulk job, where it tells."""
+    quiet_hours: QuietHours | None = None
+    number_caps: Sequence[NumberCap] = ()
+    price_per_segment: Mapping[Prefix, Price] = Field(default_factory=dict)
+    """By the longest prefix of the number; "" is for all others. Without a price a segment costs nothing known."""
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "CNY"
 
 
 class Route(Strict):
     """`[[routes]]`: which accounts take numbers that begin with `prefix`, in order of preference."""
 
     name: str = Field(default=DEFAULT_ROUTE, min_length=1)
-    prefix: str = Field(default="", pattern=r"^(\+[0-9]{0,15})?$")
+    prefix: Prefix = ""
     """E.164 with the plus sign; empty takes every number."""
     accounts: Sequence[AccountName] = Field(min_length=1)
 
@@ -96,6 +157,12 @@ class Site(Strict):
     """How long a report is waited for before a message becomes `unknown`."""
     alert_url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = Field(default=None, repr=False)
     """Receives JSON once when an alert opens and once when it is resolved."""
+    optout_words: Sequence[Word] = OPT_OUT_WORDS
+    """A reply that is one of these, and nothing else: its number gets no normal or bulk message from any account."""
+    optin_words: Sequence[Word] = OPT_IN_WORDS
+    """A reply that is one of these takes that back."""
+    public_url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
+    """The push server as vendors reach it: from there they fetch files that `sendmill upload` was given."""
 
 
 class Settings(Site):

@@ -11,10 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from config.settings import AccountSettings
 from sendmill.errors import PushRefused, UnsupportedFeature
+from sendmill.features import PHRASES, Feature
+from sendmill.messages import Kind
 from sendmill.segments import Segments, count_segments
 from sendmill.states import State
 
@@ -24,12 +26,27 @@ class Message:
     """What all recipients of one call share.
 
     `text` has every value put in and does not yet hold the signature; `options` are the `vendor={…}` of `send`.
+    `send_at` (aware) is when the vendor is to send it; None is at once.
+
+    `kind` is SMS, VENDOR_TEMPLATE (`template_id`, and `values` by the vendor's names; no text), MMS (`subject`, `text`,
+    which may be empty, `image`) or VOICE (`audio`; no text). Image and audio are names at the vendor, or None for no
+    image; `check` may meet them as http(s) addresses still. For a call in which each recipient has values of his own,
+    kind is TEMPLATE: `text` is the template with its `{name}` places and `fields` are these names; the values stand in
+    the call.
     """
 
     text: str
     signature: str | None = None
     sender: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = Kind.SMS
+    subject: str = ""
+    image: str | None = None
+    audio: str = ""
+    template_id: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    send_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +55,14 @@ class Service:
 
     `max_numbers` is the most recipients in a call. `max_in_flight` is the most calls that may be open at once, over
     all machines; None where the vendor says nothing. `reports` is False where the vendor says nothing later about the
-    messages of this endpoint: then `submitted` is their end.
+    messages of this endpoint: then `submitted` is their end. `by_mail` ones are reached by SMTP.
     """
 
     name: str
     max_numbers: int
     max_in_flight: int | None = None
     reports: bool = True
+    by_mail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,8 @@ class Call:
     """One request to come: up to `service.max_numbers` recipients of one message.
 
     `reference` is ours: at most 32 of `[0-9a-z]`, never used twice. `made_at` is aware; dynamic passwords hash it.
+    `values` are there where the message's kind is TEMPLATE: for each recipient his values, in the order of
+    `message.fields`.
     """
 
     service: Service
@@ -59,6 +79,7 @@ class Call:
     numbers: Sequence[str]
     reference: str
     made_at: datetime
+    values: Sequence[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +90,20 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message that goes by SMTP instead of HTTP (`providers.mail` delivers it). `raw` is the mail as it is sent."""
+
+    host: str
+    port: int
+    encryption: Literal["none", "starttls", "tls"]
+    user: str | None
+    pwd: str | None = field(repr=False)
+    sender: str
+    recipient: str = field(repr=False)
+    raw: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +207,18 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that the vendor is to fetch and keep: an image for MMS or a recording for voice messages.
+
+    `name` is what messages will call it, as `upload_name` gave it; `url` is where the vendor fetches it.
+    """
+
+    kind: Kind
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedLimit:
     """A number from the vendor's document: `name` as in `[accounts.x.limits]`, its value, and where it stands.
 
@@ -198,6 +245,18 @@ class Provider(ABC):
     limits: ClassVar[Sequence[PublishedLimit]] = ()
     """Every limit of calls or recipients in time that the vendor publishes."""
 
+    features: ClassVar[frozenset[Feature]] = frozenset({Feature.SMS})
+    """What the vendor's document offers and this provider speaks."""
+
+    options: ClassVar[frozenset[str]] = frozenset()
+    """The names that `vendor={…}` of `send` may hold."""
+
+    counting: ClassVar[str] = "gsm"
+    """How the vendor bills a text: a name in `sendmill.segments.COUNTERS`."""
+
+    media_kept_s: ClassVar[int] = 0
+    """How long the vendor keeps an uploaded file; 0 is for good."""
+
     reports: bool = True
     """False where the vendor, or this account of it, never says what became of a message: `submitted` is the end."""
 
@@ -209,6 +268,10 @@ class Provider(ABC):
 
     def __init__(self, name: str, settings: AccountSettings) -> None:
         self.account = name
+
+    def offers(self) -> frozenset[Feature]:
+        """Those of `features` that this account is configured for."""
+        return self.features
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
@@ -224,6 +287,18 @@ class Provider(ABC):
         """The most recipients that any endpoint of this account takes of this message in one call."""
         del message
         return max(service.max_numbers for service in self.services())
+
+    def personal_service(self, message: Message) -> Service | None:
+        """The endpoint that takes rows of one template with values of their own in one call; None where there is none.
+
+        `message.kind` is TEMPLATE. Rows that it cannot carry, and a row alone, go filled, as any text does.
+        """
+        del message
+        return None
+
+    def fits_personal(self, message: Message, number: str, values: tuple[str, ...]) -> bool:
+        """Whether that endpoint can carry a row as it is: nothing in it that the vendor takes for a separator."""
+        return False
 
     @abstractmethod
     def check(self, message: Message) -> None:
@@ -251,6 +326,10 @@ class Provider(ABC):
     def submit_request(self, call: Call) -> Request:
         """The request for this call. Pure: the same call gives the same bytes."""
 
+    def mail_request(self, call: Call) -> Mail:
+        """The same for a service that is reached by mail."""
+        raise self._cannot(Feature.EMAIL)
+
     @abstractmethod
     def submitted(self, call: Call, response: Response) -> Accepted:
         """Read the answer to a submit.
@@ -269,6 +348,42 @@ class Provider(ABC):
     @abstractmethod
     def balance(self, response: Response) -> Balance:
         """Read the answer to it; raises like `submitted`."""
+
+    def words_request(self, text: str) -> Request:
+        """The request that asks for sensitive words in a text."""
+        raise self._cannot(Feature.CHECK_WORDS)
+
+    def words(self, response: Response) -> Sequence[str]:
+        """Read the answer to it: the words that were found, none where the text is clean. Raises like `submitted`."""
+        raise self._cannot(Feature.CHECK_WORDS)
+
+    def upload_name(self, kind: Kind, url: str) -> str:
+        """A name for a file at an address, by the vendor's rules; the same address gets the same name.
+
+        Raises:
+            InvalidOption: the vendor cannot fetch from there (port, scheme, type).
+        """
+        raise self._cannot(Feature.UPLOAD_IMAGE if kind is Kind.MMS else Feature.UPLOAD_AUDIO)
+
+    def upload_request(self, upload: Upload) -> Request:
+        """The request that has the vendor fetch a file."""
+        raise self._cannot(Feature.UPLOAD_IMAGE if upload.kind is Kind.MMS else Feature.UPLOAD_AUDIO)
+
+    def uploaded(self, upload: Upload, response: Response) -> None:
+        """Read the answer to it. Raises like `submitted`; to repeat an upload does no harm."""
+        raise self._cannot(Feature.UPLOAD_IMAGE if upload.kind is Kind.MMS else Feature.UPLOAD_AUDIO)
+
+    def sender_request(self, sender: str) -> Request:
+        """The request that registers a sender ID.
+
+        Raises:
+            SenderNotAllowed: it breaks the vendor's rules.
+        """
+        raise self._cannot(Feature.ADD_SENDER)
+
+    def sender_added(self, response: Response) -> str:
+        """Read the answer to it: one sentence for the person who asked. Raises like `submitted`."""
+        raise self._cannot(Feature.ADD_SENDER)
 
     def poll_request(self, poll: Poll) -> Request:
         """The request of one of `polls`."""
@@ -319,3 +434,6 @@ class Provider(ABC):
     @abstractmethod
     def secrets(self) -> Sequence[str]:
         """Every secret of this account, so that logs and stored answers can be cleaned of them."""
+
+    def _cannot(self, feature: Feature) -> UnsupportedFeature:
+        return UnsupportedFeature(f"{self.account} ({self.name}) cannot {PHRASES[feature]}", feature=feature.value)

@@ -39,11 +39,14 @@ from sendmill.messages import (
     JobStatus,
     JobSummary,
     MessageInfo,
+    Mms,
     Refusal,
     ReplyEvent,
     ReportEvent,
     Sms,
     TemplateSms,
+    VendorTemplateSms,
+    Voice,
 )
 from sendmill.states import State
 
@@ -71,6 +74,7 @@ __all__ = [
     "JobSummary",
     "KeyConflict",
     "MessageInfo",
+    "Mms",
     "NoSuchJob",
     "NotEncodable",
     "ProviderError",
@@ -86,6 +90,8 @@ __all__ = [
     "TextTooLong",
     "UnknownAccount",
     "UnsupportedFeature",
+    "VendorTemplateSms",
+    "Voice",
 ]
 
 _LAZY = {"Client": "sendmill.client", "AsyncClient": "sendmill.async_client"}

@@ -24,13 +24,13 @@ from sendmill.messages import (
     AnyEvent,
     Balance,
     CancelResult,
+    Content,
     Job,
     JobStatus,
     JobSummary,
     MessageInfo,
     ReplyEvent,
 )
-from sendmill.prepare import Content
 from sendmill.states import State
 
 _Item = TypeVar("_Item")

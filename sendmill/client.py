@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from sendmill.admin import ask_balance, read_accounts, set_active, set_limit
+from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import ConfigError, InvalidOption
 from sendmill.events import EventReader
 from sendmill.ledger.cancelling import cancel_job
@@ -25,19 +26,18 @@ from sendmill.messages import (
     AccountInfo,
     Balance,
     CancelResult,
+    Content,
     Job,
     JobStatus,
     JobSummary,
     MessageInfo,
     Refusal,
     ReplyEvent,
-    TemplateSms,
 )
 from sendmill.options import Durability, SendOptions
-from sendmill.prepare import Content, prepare_batches
+from sendmill.prepare import prepare_batches
 from sendmill.publisher import Publisher
 from sendmill.states import State
-from sendmill.template import Template
 
 REDIS_URL = "SENDMILL_REDIS_URL"
 BROKER_URL = "SENDMILL_BROKER_URL"
@@ -79,13 +79,15 @@ class Client:
         """Hand a job over. When this returns, Redis has all of it.
 
         Args:
-            content: an Sms or a TemplateSms; iterables of recipients are streamed, memory does not grow with them.
+            content: an Sms, TemplateSms, VendorTemplateSms, Mms or Voice; iterables of recipients are streamed, memory
+                does not grow with them.
             on_progress: called with the rows read so far, once for every 1,000 or fewer.
             options: lane, account or route, sender, signature, at, expires_in, key, ref, region, dedupe,
                 duplicates_ok, durability, vendor, report_events: see `sendmill.options.SendOptions`.
 
         Raises:
             InvalidMessage: the text, an option, or a sole recipient cannot be used; nothing was stored.
+            UnsupportedFeature: the named account cannot do what the content or an option asks for.
             UnknownAccount: no worker knows the account or route.
             KeyConflict: the key names a job with other content.
             StoreError: Redis is away or full. With a key, repeat it: there is one job in the end. Without one, the
@@ -93,15 +95,26 @@ class Client:
         """
         now_ms = int(time.time() * 1000)
         chosen = SendOptions.validated(**options)
-        batches = prepare_batches(content, chosen)
+        prepared = prepare_batches(content, chosen)
         self._names.check(account=chosen.account, route=chosen.route)
+        if chosen.account is not None:
+            self._names.check_features(chosen.account, features_of(content, chosen), chosen.vendor)
         if chosen.durability is Durability.FSYNC:
             self._check_fsync()
-        meta = _meta(content, chosen, now_ms)
+        meta = _meta(content, chosen, prepared.fields, now_ms)
+        plan_at_ms = meta.at_ms or 0
+        if plan_at_ms and self._names.vendor_keeps_time(account=chosen.account, route=chosen.route):
+            plan_at_ms = 0
         uploaded = upload(
-            self._ledger.server, self._ledger.jobs, meta, batches, key=chosen.key, on_progress=on_progress
+            self._ledger.server,
+            self._ledger.jobs,
+            meta,
+            prepared.batches,
+            key=chosen.key,
+            plan_at_ms=plan_at_ms,
+            on_progress=on_progress,
         )
-        if uploaded.known is None and (meta.at_ms or 0) <= time.time() * 1000:
+        if uploaded.known is None and plan_at_ms <= time.time() * 1000:
             self._publisher.plan(uploaded.job)
         return _job(uploaded)
 
@@ -274,21 +287,20 @@ def _state(state: State | str | None) -> State | None:
         raise InvalidOption(f"there is no state {str(state)[:40]!r}: there are {', '.join(State)}") from None
 
 
-def _meta(content: Content, options: SendOptions, now_ms: int) -> JobMeta:
+def _meta(content: Content, options: SendOptions, fields: tuple[str, ...] | None, now_ms: int) -> JobMeta:
     try:
         msgspec.msgpack.encode(options.vendor)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidOption(f"vendor has a value that cannot be stored: {error}") from None
     at_ms = int(options.at.timestamp() * 1000) if options.at is not None else None
-    fields = Template(content.text).fields if isinstance(content, TemplateSms) else None
     return JobMeta(
         job=new_job_id(now_ms / 1000),
-        kind="template" if isinstance(content, TemplateSms) else "sms",
-        text=content.text,
+        kind=kind_of(content).value,
+        text=text_of(content),
         lane=options.lane.value,
         created_ms=now_ms,
         expires_ms=(at_ms or now_ms) + int(options.expires_in_s * 1000),
-        fields=tuple(fields) if fields is not None else None,
+        fields=fields,
         at_ms=at_ms,
         account=options.account,
         route=options.route,
@@ -298,6 +310,7 @@ def _meta(content: Content, options: SendOptions, now_ms: int) -> JobMeta:
         duplicates_ok=options.duplicates_ok,
         options=dict(options.vendor),
         report_events=options.report_events.value if options.report_events is not None else "",
+        parts=parts_of(content),
     )
 
 

@@ -71,9 +71,16 @@ class InvalidTemplate(InvalidMessage):
 
 
 class UnsupportedFeature(InvalidMessage):
-    """The account's vendor cannot do what the message asks for."""
+    """The account's vendor cannot do what the message asks for.
+
+    `feature` names what is asked for, as in `sendmill.features`, or `vendor:<name>` for a parameter.
+    """
 
     code = "unsupported_feature"
+
+    def __init__(self, message: str, *, feature: str | None = None) -> None:
+        super().__init__(message)
+        self.feature = feature
 
 
 class SenderNotAllowed(InvalidMessage):

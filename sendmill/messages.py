@@ -9,11 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from sendmill.states import State
 
 # --- handed over -------------------------------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """What a job sends."""
+
+    SMS = "sms"
+    TEMPLATE = "template"
+    VENDOR_TEMPLATE = "vendor_template"
+    MMS = "mms"
+    VOICE = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,48 @@ class TemplateSms:
 
     text: str = field(repr=False)
     rows: Iterable[Mapping[str, object]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VendorTemplateSms:
+    """A template that is kept at the vendor, by the id that the vendor gave it; filled there from each row.
+
+    A row is a mapping with `to` and the template's variables by the vendor's own names (AccessYou: `a` to `f`). The
+    first row says which there are; streamed.
+    """
+
+    template_id: str
+    rows: Iterable[Mapping[str, object]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mms:
+    """A picture with a subject and a text, to one number or to each of any iterable of numbers, which is streamed.
+
+    `image` is the http(s) address of a picture, which the vendor fetches once, or the name that `sendmill upload` gave;
+    None sends no picture.
+    """
+
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    image: str | None
+    to: str | Iterable[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A recording that is played to one number, or to each of any iterable of numbers, which is streamed.
+
+    `audio` is the http(s) address of a WAV file, which the vendor fetches once, or the name that `sendmill upload`
+    gave.
+    """
+
+    audio: str
+    to: str | Iterable[str] = field(repr=False)
+
+
+Content = Sms | TemplateSms | VendorTemplateSms | Mms | Voice
+"""What `send` takes."""
 
 
 # --- got back by send --------------------------------------------------------------------------------------------
@@ -60,7 +114,7 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """How many rows of a job are in which state. `segments` counts those of rows that an account took, as
-    its vendor bills.
+    its vendor bills; `cost` is what they come to by currency, where accounts name their prices.
 
     `done` says that every row is final (or `submitted`, where the account has no reports).
     """
@@ -70,6 +124,7 @@ class JobStatus:
     states: Mapping[State, int]
     segments: int
     done: bool
+    cost: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

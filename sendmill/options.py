@@ -22,6 +22,9 @@ KEY_CHARS = 200
 REF_CHARS = 200
 NAME_CHARS = 64
 
+DEFAULT_ROUTE = "default"
+"""The route of a job that names neither an account nor a route."""
+
 
 class Lane(StrEnum):
     """Who goes first when an account is at its limit."""

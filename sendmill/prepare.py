@@ -13,11 +13,11 @@ from typing import NamedTuple, TypeVar
 
 from sendmill.dedupe import SeenRows
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
-from sendmill.messages import Sms, TemplateSms
+from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.numbers import mask, normalise, pack
 from sendmill.options import SendOptions
 from sendmill.states import State
-from sendmill.template import Template
+from sendmill.template import Template, row_values
 
 _Value = TypeVar("_Value")
 
@@ -25,6 +25,9 @@ BATCH_ROWS = 1000
 
 SHOWN_CHARS = 64
 """How much of a recipient that is no number is kept for the refusal."""
+
+LONGEST_NAME_CHARS = 1000
+"""Of a template's id, and of an image's or a recording's name or address."""
 
 DUPLICATE_ROW = "duplicate_row"
 
@@ -70,15 +73,22 @@ class PreparedBatch(NamedTuple):
     refused: Sequence[RefusedRow]
 
 
-Content = Sms | TemplateSms
+class Prepared(NamedTuple):
+    """A job that is being read: `fields` are the names of each row's values, None where all rows share one content.
+
+    `batches` is an iterator: it is read once.
+    """
+
+    fields: tuple[str, ...] | None
+    batches: Iterator[PreparedBatch]
 
 
 def prepare(content: Content, options: SendOptions) -> Iterator[PreparedRow | RefusedRow]:
     """Read a job row by row, in order. Like `prepare_batches`, a row at a time."""
-    return chain.from_iterable(map(_in_order, prepare_batches(content, options)))
+    return chain.from_iterable(map(_in_order, prepare_batches(content, options).batches))
 
 
-def prepare_batches(content: Content, options: SendOptions) -> Iterator[PreparedBatch]:
+def prepare_batches(content: Content, options: SendOptions) -> Prepared:
     """Read a job in batches of up to 1,000 rows, in order: what an upload needs, without an object for each row.
 
     What concerns the whole job is checked at once: the text or template, that there is a recipient at all, and the
@@ -92,22 +102,73 @@ def prepare_batches(content: Content, options: SendOptions) -> Iterator[Prepared
         InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's error.
             While rows are read: InvalidOption, where the job is too long to remove duplicates.
     """
-    if isinstance(content, Sms):
-        check_text(content.text)
-        recipients = (content.to,) if isinstance(content.to, str) else content.to
-        batches = _sms_batches(_streamed(recipients, "to"), options)
-    elif isinstance(content, TemplateSms):
-        check_text(content.text)
-        batches = _template_batches(Template(content.text), _streamed(content.rows, "rows"), options)
-    else:
-        raise InvalidMessage(f"a job's content is an Sms or a TemplateSms, not {type(content).__name__}")
+    _check_kind(content)
+    fields: tuple[str, ...] | None = None
+    match content:
+        case Sms() | Mms() | Voice():
+            _check_parts(content)
+            recipients = (content.to,) if isinstance(content.to, str) else content.to
+            batches = _sms_batches(_streamed(recipients, "to"), options)
+        case TemplateSms():
+            check_text(content.text)
+            template = Template(content.text)
+            fields = template.fields
+            batches = _template_batches(_Filled(template), _streamed(content.rows, "rows"), options)
+        case _:
+            _check_name("template_id", content.template_id)
+            rows = _streamed(content.rows, "rows")
+            first_row = next(rows, None)
+            fields = variables_of(first_row)
+            rows = rows if first_row is None else chain((first_row,), rows)
+            batches = _template_batches(_AtVendor(fields), rows, options)
     first = next(batches, None)
     if first is None:
         raise InvalidMessage("the job has no recipients")
     if first.rows_read == 1 and first.refused:
         sole = first.refused[0]
         raise _ERROR_BY_CODE[sole.code](sole.reason)
-    return chain((first,), batches)
+    return Prepared(fields, chain((first,), batches))
+
+
+def _check_kind(content: object) -> None:
+    if not isinstance(content, Content):
+        takes = ", ".join(kind.__name__ for kind in (Sms, TemplateSms, VendorTemplateSms, Mms, Voice))
+        raise InvalidMessage(f"a job's content is one of {takes}, not {type(content).__name__}")
+
+
+def variables_of(row: object) -> tuple[str, ...]:
+    """The variables of a vendor's template, as its first row has them.
+
+    Raises:
+        InvalidTemplate: a name that is no text.
+    """
+    names = [name for name in row if name != "to"] if isinstance(row, Mapping) else []
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= SHOWN_CHARS:
+            raise InvalidTemplate(f"a template's variable must have a printable name, not {str(name)[:SHOWN_CHARS]!r}")
+    return tuple(names)
+
+
+def _check_parts(content: Sms | Mms | Voice) -> None:
+    match content:
+        case Sms():
+            check_text(content.text)
+        case Mms():
+            check_text(content.subject)
+            if content.text:
+                check_text(content.text)
+            if content.image is not None:
+                _check_name("image", content.image)
+        case Voice():
+            _check_name("audio", content.audio)
+
+
+def _check_name(part: str, value: object) -> None:
+    """A name or an address: short, printable, without spaces."""
+    if not isinstance(value, str):
+        raise InvalidMessage(f"{part} must be a str, not {type(value).__name__}")
+    if not 0 < len(value) <= LONGEST_NAME_CHARS or not value.isprintable() or any(map(str.isspace, value)):
+        raise InvalidMessage(f"{part} must be a name or an address of 1 to {LONGEST_NAME_CHARS} characters, no spaces")
 
 
 def check_text(text: object) -> None:
@@ -122,6 +183,11 @@ def check_text(text: object) -> None:
         raise InvalidMessage(f"the text must be a str, not {type(text).__name__}")
     if not text or text.isspace():
         raise EmptyText("the text is empty")
+    check_encodable(text)
+
+
+def check_encodable(text: str) -> None:
+    """Raises NotEncodable where a text has half of a surrogate pair, which no encoding has."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -177,7 +243,41 @@ def _valid_numbers(
     return valid_rows, numbers, refused
 
 
-def _template_batches(template: Template, given: Iterator[object], options: SendOptions) -> Iterator[PreparedBatch]:
+class _Filled:
+    """Rows of a template that is filled here."""
+
+    def __init__(self, template: Template) -> None:
+        self.fields = template.fields
+        self._template = template
+
+    def read(self, row: Mapping[str, object]) -> tuple[tuple[str, ...], str]:
+        """A row's values, and its text. Raises InvalidMessage."""
+        values = self._template.values(row)
+        text = self._template.fill(values)
+        check_text(text)
+        return values, text
+
+
+class _AtVendor:
+    """Rows of a template that is filled at the vendor: here its text is known by the values alone."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self.fields = fields
+
+    def read(self, row: Mapping[str, object]) -> tuple[tuple[str, ...], str]:
+        """A row's values, and what makes its text differ from others. Raises InvalidMessage."""
+        values = row_values(self.fields, row)
+        if len(row) != len(self.fields) + 1:
+            extra = next(name for name in row if name != "to" and name not in self.fields)
+            raise InvalidTemplate(f"the row has a value for {str(extra)[:SHOWN_CHARS]!r}, which the first row has not")
+        joined = "\0".join(values)
+        check_encodable(joined)
+        return values, joined
+
+
+def _template_batches(
+    template: _Filled | _AtVendor, given: Iterator[object], options: SendOptions
+) -> Iterator[PreparedBatch]:
     seen = SeenRows(by_text=bool(template.fields)) if options.dedupe else None
     first_row = 1
     while batch := list(islice(given, BATCH_ROWS)):
@@ -207,15 +307,13 @@ def _template_batches(template: Template, given: Iterator[object], options: Send
         first_row += len(batch)
 
 
-def _template_row(template: Template, row: object, region: str | None) -> tuple[int, tuple[str, ...], str]:
+def _template_row(template: _Filled | _AtVendor, row: object, region: str | None) -> tuple[int, tuple[str, ...], str]:
     if not isinstance(row, Mapping):
         raise InvalidMessage(f"the row must be a mapping, not {type(row).__name__}")
     if "to" not in row:
         raise InvalidNumber("the row has no value for to, the recipient")
     number = _number(row["to"], region)
-    values = template.values(row)
-    text = template.fill(values)
-    check_text(text)
+    values, text = template.read(row)
     return number, values, text
 
 

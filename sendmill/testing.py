@@ -22,10 +22,12 @@ from typing import Any
 
 import pytest
 
+from sendmill.contents import kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.messages import (
     AnyEvent,
     CancelResult,
+    Content,
     Job,
     JobStatus,
     JobSummary,
@@ -33,7 +35,6 @@ from sendmill.messages import (
     Refusal,
     ReplyEvent,
     ReportEvent,
-    Sms,
     TemplateSms,
 )
 from sendmill.numbers import normalise, unpack
@@ -94,7 +95,7 @@ class FakeClient:
 
     def send(
         self,
-        content: Sms | TemplateSms,
+        content: Content,
         *,
         on_progress: Callable[[int], None] | None = None,
         **options: Any,
@@ -105,7 +106,7 @@ class FakeClient:
         rows = list(prepare(content, checked))
         if on_progress is not None:
             on_progress(len(rows))
-        fingerprint = (type(content), content.text, checked, tuple(rows))
+        fingerprint = (kind_of(content), text_of(content), parts_of(content), checked, tuple(rows))
         if checked.key is not None and checked.key in self._job_by_key:
             known = self._jobs[self._job_by_key[checked.key]]
             if known.fingerprint != fingerprint:
@@ -256,7 +257,7 @@ class FakeClient:
 
     def _keep(
         self,
-        content: Sms | TemplateSms,
+        content: Content,
         options: SendOptions,
         rows: list[PreparedRow | RefusedRow],
         now: datetime,
@@ -276,7 +277,7 @@ class FakeClient:
                     message_id, row.to, row.state, code=row.code, detail=row.reason, updated_at=now
                 )
                 continue
-            text = content.text if template is None else template.fill(row.values or ())
+            text = text_of(content) if template is None else template.fill(row.values or ())
             state = State.SCHEDULED if waits else State.SUBMITTED
             fake.messages[message_id] = MessageInfo(
                 message_id,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from config.settings import AccountSettings
 from providers.base import Provider, Service
+from sendmill.features import Feature
 from sendmill.ledger.keys import AccountKeys
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
@@ -53,6 +55,20 @@ class Account:
         return min(chosen, default=0)
 
     @property
+    def vendor_keeps_time(self) -> bool:
+        """Whether messages go to the vendor before their time, which it keeps."""
+        return self.settings.schedule == "vendor" and Feature.SCHEDULE in self.provider.offers()
+
+    @property
     def call_ms(self) -> int:
         """After this a call's answer can no longer come."""
         return int((self.settings.timeout_s + GRACE_S) * 1000)
+
+
+def features_told(account: Account) -> dict[str, Any]:
+    """What an account can do, as workers publish it and `refuse_missing` reads it."""
+    return {
+        "provider": account.provider.name,
+        "features": sorted(account.provider.offers()),
+        "options": sorted(account.provider.options),
+    }

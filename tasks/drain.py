@@ -18,7 +18,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from providers.http import NotInTime
-from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, RecipientRefused
+from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError
 from sendmill.states import State
 from tasks import gate, submit
 from tasks.account import Account
@@ -335,7 +335,7 @@ class Drain:
                 self._all_well = True
                 await resolve_alert(self._outbox.server, self._account.keys, UNREADABLE_ANSWER)
             self._let_go(call, requeued=False)
-        elif isinstance(error, RecipientRefused) and call.recipients > 1:
+        elif submit.worth_halving(call, error):
             for half in call.halves(self._account.provider):
                 self._queue(half.lane, half.service.name).appendleft(half)
             return
@@ -347,7 +347,7 @@ class Drain:
             if isinstance(error, AccountBlocked) or (unknown and not self._trouble_told):
                 await submit.report_trouble(self._account, error)
                 self._trouble_told = self._trouble_told or unknown
-            again = submit.state_after(error, recipients=call.recipients, duplicates_ok=call.duplicates_ok) == "q"
+            again = submit.state_after(error, duplicates_ok=call.duplicates_ok) == "q"
             self._let_go(call, requeued=again)
         aside = isinstance(error, NotSent | OutcomeUnknown) and not isinstance(error, NotInTime)
         await self._release_done(aside=aside)

@@ -34,6 +34,7 @@ def as_call(account: Account, call: ReadyCall) -> Call:
         numbers=call.numbers(),
         reference=account.reference(call.number),
         made_at=datetime.fromtimestamp(call.request_made_at, UTC),
+        values=call.values(),
     )
 
 
@@ -49,7 +50,9 @@ async def build(account: Account, call: ReadyCall) -> None:
         call.request = None
     if call.request is None or time.time() - call.request_made_at > _REBUILD_S:
         call.request_made_at = time.time()
-        call.request = account.provider.submit_request(as_call(account, call))
+        typed = as_call(account, call)
+        provider = account.provider
+        call.request = provider.mail_request(typed) if call.service.by_mail else provider.submit_request(typed)
 
 
 async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:

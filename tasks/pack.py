@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 
-from providers.base import Message, Provider, Request, Service
+from providers.base import Mail, Message, Provider, Request, Service
 from sendmill.ledger.slices import Slice, SliceBody
+from sendmill.messages import Kind
 from sendmill.states import State
 from sendmill.template import Template
+from tasks.contents import message_of, personal_message
 
 
 @dataclass(eq=False, slots=True)
@@ -44,8 +46,12 @@ class Lease:
 Run = tuple[Lease, int, int]
 """Rows first..last of a lease."""
 
-Content = tuple[str, str, str | None, str | None, bytes, bool]
-"""What rows of one call must share: lane, text, signature, sender, options, duplicates_ok."""
+Shape = tuple[str, str, str | None, str | None, bytes, bool, int | None]
+"""What all rows of a slice share: lane, kind, signature, sender, options and parts, duplicates_ok, time to send at."""
+
+Content = tuple[Shape, str | tuple[str, ...], bool]
+"""What rows of one call must share: the shape, the text (or the values of a vendor's template), and whether it is a
+template that each row fills with values of its own."""
 
 
 @dataclass(eq=False, slots=True)
@@ -61,10 +67,15 @@ class ReadyCall:
     runs: list[Run]
     duplicates_ok: bool
     number: int = 0
-    request: Request | None = None
+    request: Request | Mail | None = None
     request_made_at: float = 0.0
     asked_at: float = math.inf
     granted_ms: float = 0.0
+
+    @property
+    def personal(self) -> bool:
+        """Whether each recipient has values of his own."""
+        return self.message.kind is Kind.TEMPLATE
 
     @property
     def recipients(self) -> int:
@@ -74,6 +85,12 @@ class ReadyCall:
     def numbers(self) -> list[str]:
         """The recipients in row order, E.164."""
         return [lease.body.number(offset) for lease, offset in self.rows()]
+
+    def values(self) -> list[tuple[str, ...]]:
+        """Each recipient's own values, where they differ."""
+        if not self.personal:
+            return []
+        return [(lease.body.values or ())[offset] for lease, offset in self.rows()]
 
     def rows(self) -> Iterator[tuple[Lease, int]]:
         """Each row."""
@@ -93,8 +110,7 @@ class ReadyCall:
         flat = [(lease, offset, offset) for lease, offset in self.rows()]
         middle = len(flat) // 2
         for part in (flat[:middle], flat[middle:]):
-            service = provider.service_for(self.message, len(part))
-            yield ReadyCall(self.lane, service, self.message, _joined(part), self.duplicates_ok)
+            yield _ready(provider, self.lane, self.message, _joined(part), self.duplicates_ok)
 
 
 @dataclass(eq=False, slots=True)
@@ -129,25 +145,39 @@ class Packer:
         """Take rows in, behind those of equal content."""
         for lease, first, last in runs:
             body = lease.body
+            shape = _shape(body)
             if body.fields is None or body.values is None:
-                self._append(body.text, lease, first, last)
+                self._append((shape, body.text, False), (), (lease, first, last))
+                continue
+            if body.kind == Kind.VENDOR_TEMPLATE:
+                for offset in range(first, last + 1):
+                    self._append((shape, body.values[offset], False), body.values[offset], (lease, offset, offset))
                 continue
             template = Template(body.text)
+            whole = personal_message(body)
+            personal = whole is not None and self._provider.personal_service(whole) is not None
             for offset in range(first, last + 1):
-                self._append(template.fill(body.values[offset]), lease, offset, offset)
+                values = body.values[offset]
+                if personal and whole and self._provider.fits_personal(whole, body.number(offset), values):
+                    self._append((shape, body.text, True), (), (lease, offset, offset))
+                else:
+                    self._append((shape, template.fill(values), False), (), (lease, offset, offset))
 
-    def _append(self, text: str, lease: Lease, first: int, last: int) -> None:
+    def _append(self, content: Content, values: tuple[str, ...], run: Run) -> None:
+        lease, first, last = run
         body = lease.body
-        options = msgspec.msgpack.encode(body.options, order="deterministic") if body.options else b""
-        content = (body.lane, text, body.signature, body.sender, options, body.duplicates_ok)
+        _, text, personal = content
         groups = self._groups.setdefault(body.lane, {})
         group = groups.get(content)
         if group is None:
-            message = Message(text, body.signature, body.sender, body.options)
+            message = personal_message(body) if personal else None
+            message = message or message_of(body, text if isinstance(text, str) else "", values)
             group = groups[content] = _Group(message, body.duplicates_ok, self._most(message))
+        if group.runs and group.runs[-1][0] is lease and group.runs[-1][2] == first - 1:
+            first = group.runs.pop()[1]
         group.runs.append((lease, first, last))
-        group.rows += last - first + 1
-        self.rows += last - first + 1
+        group.rows += run[2] - run[1] + 1
+        self.rows += run[2] - run[1] + 1
         if group.rows >= group.most:
             self._full.setdefault(body.lane, {})[content] = None
 
@@ -175,7 +205,8 @@ class Packer:
         return None
 
     def _most(self, message: Message) -> int:
-        most = self._provider.largest_call(message)
+        personal = self._provider.personal_service(message) if message.kind is Kind.TEMPLATE else None
+        most = self._provider.largest_call(message) if personal is None else personal.max_numbers
         return most if self._largest is None else min(most, self._largest)
 
     def _cut(self, content: Content, group: _Group) -> ReadyCall | None:
@@ -199,8 +230,7 @@ class Packer:
         self._forget(group, count)
         if not taken:
             return None
-        service = self._provider.service_for(group.message, count)
-        return ReadyCall(content[0], service, group.message, taken, group.duplicates_ok)
+        return _ready(self._provider, content[0][0], group.message, taken, group.duplicates_ok)
 
     def _forget(self, group: _Group, rows: int) -> None:
         group.rows -= rows
@@ -225,6 +255,25 @@ class Packer:
         self._groups.clear()
         self._full.clear()
         self.rows = 0
+
+
+def _shape(body: SliceBody) -> Shape:
+    more = (body.options, body.parts)
+    packed = msgspec.msgpack.encode(more, order="deterministic") if body.options or body.parts else b""
+    return (body.lane, body.kind, body.signature, body.sender, packed, body.duplicates_ok, body.send_at_ms)
+
+
+def _ready(provider: Provider, lane: str, message: Message, runs: list[Run], duplicates_ok: bool) -> ReadyCall:  # noqa: FBT001 - as in a slice
+    """A call of rows of one content. A template's row that goes alone is a text like any other."""
+    recipients = sum(last - first + 1 for _, first, last in runs)
+    service = None
+    if message.kind is Kind.TEMPLATE:
+        [(lease, offset, _), *_] = runs
+        if recipients > 1:
+            service = provider.personal_service(message)
+        if service is None:
+            message = message_of(lease.body, Template(message.text).fill((lease.body.values or ())[offset]))
+    return ReadyCall(lane, service or provider.service_for(message, recipients), message, runs, duplicates_ok)
 
 
 def _runs_of_new_numbers(lease: Lease, first: int, last: int, seen: set[bytes], twice: list[Run]) -> Iterator[Run]:

@@ -8,30 +8,27 @@ repeated by the tick, because the job stays in `due` until its last chunk is pla
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 import msgspec
-import structlog
 
-from providers.base import Message
-from sendmill.errors import InvalidMessage, UnknownAccount
+from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk, decode_meta
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
+from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
-from sendmill.template import Template
-from tasks.account import Account
+from tasks.cut import Cut, cut_of, divide
+from tasks.optouts import opted_out
 from tasks.outbox import Outbox
+from tasks.preparing import AGAIN_MS, NotYetError, prepare
 from tasks.routes import Routes
-from tasks.runtime import Runtime
+from tasks.runtime import Runtime, redis_now_ms
 from tasks.wake import wake
-
-SINGLES_ROWS = 100
-"""Rows in a slice whose rows go one a call: small, so that several processes share a job."""
 
 SLICES_AT_ONCE = 50
 Details = dict[int, dict[str, str]]
@@ -44,35 +41,29 @@ _ADD_BYTES = 2_000_000
 _CUT = Script(Path(__file__).parent / "lua" / "cut.lua")
 _PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
 
-log = structlog.get_logger(__name__)
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """How a chunk's accepted rows are divided: for each slice its account, and the places of its rows in the chunk.
-
-    `places` are 4 bytes each, or empty for all rows from `first` on. `refused` are rows that no account takes: place,
-    code, reason.
-    """
-
-    slices: list[tuple[str, int, int, bytes]]
-    refused: list[tuple[int, str, str]]
-    segments: int
-
 
 async def plan(runtime: Runtime, job: str) -> None:
     """Plan what is not planned yet of a job, and wake the accounts that got rows. Safe to run twice, also at once."""
     jobs, server = runtime.jobs, runtime.server
-    raw, chunks, planned, ahead_ms = await server.hmget(jobs.job(job), "meta", "chunks", "planned", "ahead_ms")
+    fields = ("meta", "chunks", "planned", "ahead_ms", "cancelled")
+    raw, chunks, planned, ahead_ms, cancelled = await server.hmget(jobs.job(job), fields)
     if raw is None:
         await server.zrem(jobs.due, job)
         return
     meta = decode_meta(raw).by_redis_clock(int(ahead_ms or 0))
+    if cancelled is None and not await _may_be_planned(runtime, meta):
+        return
+    prepared: dict[str, dict[str, str] | InvalidMessage] = {}
     for number in range(int(planned), int(chunks)):
         raw_chunk = await server.get(jobs.chunk(job, number))
         if raw_chunk is None:
             continue  # another plan of this job was faster
         chunk = decode_chunk(raw_chunk)
-        cut = await _stored_cut(runtime, meta, number, chunk)
+        try:
+            cut = await _stored_cut(runtime, meta, number, chunk, prepared)
+        except NotYetError:
+            await server.zadd(jobs.due, {job: await redis_now_ms(server) + AGAIN_MS})
+            return
         if cut is None:
             continue
         woken = await _add(runtime, meta, number, chunk, cut)
@@ -83,105 +74,42 @@ async def plan(runtime: Runtime, job: str) -> None:
     await _stop_if_cancelled(runtime, job)
 
 
+async def _may_be_planned(runtime: Runtime, meta: JobMeta) -> bool:
+    """A job whose time is to come is planned before only where the vendors of its accounts keep the time."""
+    if meta.at_ms is None or meta.at_ms <= await redis_now_ms(runtime.server):
+        return True
+    routes = Routes(runtime.settings.routes)
+    names = {meta.account} if meta.account is not None else routes.accounts_of(meta.route)
+    if names and all(name in runtime.accounts and runtime.accounts[name].vendor_keeps_time for name in names):
+        return True
+    await runtime.server.zadd(runtime.jobs.due, {meta.job: meta.at_ms})
+    return False
+
+
 # --- cutting -----------------------------------------------------------------------------------------------------
 
 
-async def _stored_cut(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk) -> Cut | None:
-    """How the chunk is cut, None where it is planned already."""
+async def _stored_cut(
+    runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, prepared: dict[str, dict[str, str] | InvalidMessage]
+) -> Cut | None:
+    """How the chunk is cut, None where it is planned already. `prepared` remembers what vendors said of the content."""
     jobs, server = runtime.jobs, runtime.server
     stored = await server.hget(jobs.cut(meta.job), str(number))
     if stored is None:
-        cut = cut_chunk(runtime.accounts, Routes(runtime.settings.routes), meta, chunk)
+        gone = await opted_out(runtime, chunk.numbers) if meta.lane in SUPPRESSED_LANES else frozenset()
+        division = divide(runtime.accounts, Routes(runtime.settings.routes), meta, chunk, gone)
+        for name in list(division.chosen):
+            if name not in prepared:
+                try:
+                    prepared[name] = await prepare(runtime, runtime.accounts[name], meta)
+                except InvalidMessage as error:
+                    prepared[name] = error
+            if isinstance(refusal := prepared[name], InvalidMessage):
+                division.refuse(name, refusal.code, str(refusal))
+        parts = {name: each for name, each in prepared.items() if isinstance(each, dict) and each != meta.parts}
+        cut = cut_of(runtime.accounts, meta, division, parts)
         stored = await _CUT.arun(server, jobs.due, meta.job, number, msgspec.msgpack.encode(cut))
     return msgspec.msgpack.decode(stored, type=Cut) if stored is not None else None
-
-
-def cut_chunk(accounts: Mapping[str, Account], routes: Routes, meta: JobMeta, chunk: Chunk) -> Cut:
-    """Divide a chunk's rows among accounts.
-
-    Each row goes to the first account of its route whose vendor takes its number and its text. A row that none takes is
-    refused with the reason of the last one asked.
-    """
-    chosen: dict[str, list[int]] = defaultdict(list)
-    refused: list[tuple[int, str, str]] = []
-    segments = 0
-    chooser = _Chooser(accounts, routes, meta)
-    template = Template(meta.text) if meta.fields is not None else None
-    for place, number in enumerate(chunk.numbers):
-        text = meta.text if template is None or chunk.values is None else template.fill(chunk.values[place])
-        try:
-            account, parts = chooser.choose(unpack(number), text)
-        except InvalidMessage as error:
-            refused.append((place, error.code, str(error)))
-        else:
-            chosen[account].append(place)
-            segments += parts
-    slices = []
-    for name, places in chosen.items():
-        account_rows = _slice_rows(accounts[name], meta)
-        for start in range(0, len(places), account_rows):
-            part = places[start : start + account_rows]
-            contiguous = part[-1] - part[0] + 1 == len(part)
-            slices.append((name, part[0], len(part), b"" if contiguous else pack_u32(part)))
-    return Cut(slices, refused, segments)
-
-
-def _slice_rows(account: Account, meta: JobMeta) -> int:
-    """Rows in a slice: whole calls of the largest size, or a small number where each row is a call."""
-    if meta.fields is not None:
-        return SINGLES_ROWS
-    largest = account.provider.largest_call(_message(account, meta, meta.text))
-    return largest * max(1, SINGLES_ROWS // largest)
-
-
-class _Chooser:
-    """Finds a row's account; what is the same for many rows is asked of a provider once."""
-
-    def __init__(self, accounts: Mapping[str, Account], routes: Routes, meta: JobMeta) -> None:
-        self._accounts = accounts
-        self._routes = routes
-        self._meta = meta
-        self._checked: dict[tuple[str, str], int | InvalidMessage] = {}
-
-    def choose(self, number: str, text: str) -> tuple[str, int]:
-        """The account for a row and the segments that it will cost there. Raises InvalidMessage."""
-        error: InvalidMessage | None = None
-        for name in self._candidates(number):
-            account = self._accounts.get(name)
-            if account is None:
-                error = UnknownAccount(f"no account {name} is configured: `sendmill accounts` lists them")
-                continue
-            try:
-                account.provider.check_number(number)
-                return name, self._segments(account, text)
-            except InvalidMessage as refusal:
-                error = refusal
-        raise error or UnknownAccount("no route takes this number: add one with a shorter prefix")
-
-    def _candidates(self, number: str) -> Sequence[str]:
-        if self._meta.account is not None:
-            return (self._meta.account,)
-        return self._routes.accounts_for(self._meta.route, number)
-
-    def _segments(self, account: Account, text: str) -> int:
-        # One text for all rows is looked up; texts of a template are checked one by one and not kept.
-        known = self._checked.get((account.name, text)) if self._meta.fields is None else None
-        if known is None:
-            message = _message(account, self._meta, text)
-            try:
-                account.provider.check(message)
-                known = account.provider.segments(message).segments
-            except InvalidMessage as error:
-                known = error
-            if self._meta.fields is None:
-                self._checked[account.name, text] = known
-        if isinstance(known, InvalidMessage):
-            raise known
-        return known
-
-
-def _message(account: Account, meta: JobMeta, text: str) -> Message:
-    return Message(text, meta.signature or account.settings.signature, meta.sender, meta.options)
 
 
 # --- adding ------------------------------------------------------------------------------------------------------
@@ -191,10 +119,11 @@ async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: 
     """Add a chunk's slices to their accounts; returns the accounts that got any."""
     horizon_ms = meta.expires_ms + runtime.settings.report_horizon_h * 3_600_000
     by_account: dict[str, list[NewSlice]] = defaultdict(list)
+    opted = frozenset(cut.opted_out)
     for index, (account, first, rows, places) in enumerate(cut.slices):
-        by_account[account].append(
-            (_slice_id(meta, number, index), _blob(runtime, meta, chunk, account, _places(first, rows, places)), {})
-        )
+        where = _places(first, rows, places)
+        blob, details = _slice(runtime, meta, chunk, account, where, opted, cut.parts.get(account, meta.parts))
+        by_account[account].append((_slice_id(meta, number, index), blob, details))
     for name, slices in by_account.items():
         outbox = runtime.accounts[name].outbox if name in runtime.accounts else _outbox(runtime, name)
         for batch in _batches(slices):
@@ -236,7 +165,16 @@ def _places(first: int, rows: int, places: bytes) -> Sequence[int]:
     return memoryview(places).cast("I") if places else range(first, first + rows)
 
 
-def _blob(runtime: Runtime, meta: JobMeta, chunk: Chunk, account: str, where: Sequence[int]) -> bytes:
+def _slice(  # noqa: PLR0917 - all of it is needed, in one place
+    runtime: Runtime,
+    meta: JobMeta,
+    chunk: Chunk,
+    account: str,
+    where: Sequence[int],
+    opted: frozenset[int],
+    parts: dict[str, str],
+) -> tuple[bytes, Details]:
+    """A slice as it is added, and what there is to tell of its rows."""
     numbers = [chunk.numbers[place] for place in where]
     row_numbers = [chunk.rows[place] for place in where]
     known = runtime.accounts.get(account)
@@ -255,9 +193,18 @@ def _blob(runtime: Runtime, meta: JobMeta, chunk: Chunk, account: str, where: Se
         options=meta.options,
         duplicates_ok=meta.duplicates_ok,
         ref=meta.ref,
+        kind=meta.kind,
+        parts=parts,
+        send_at_ms=meta.at_ms if known is not None and known.vendor_keeps_time else None,
     )
-    states = State.QUEUED.byte * len(numbers)
-    return encode(body, states, events=meta.report_events, created_ms=meta.created_ms, expires_ms=meta.expires_ms)
+    out = [offset for offset, place in enumerate(where) if place in opted] if opted else []
+    states = bytearray(State.QUEUED.byte * len(numbers))
+    for offset in out:
+        states[offset : offset + 1] = State.SUPPRESSED.byte
+    blob = encode(
+        body, bytes(states), events=meta.report_events, created_ms=meta.created_ms, expires_ms=meta.expires_ms
+    )
+    return blob, {offset: {"code": OPTED_OUT, "detail": OPTED_OUT_DETAIL} for offset in out}
 
 
 def _packed_rows(rows: Sequence[int]) -> bytes:
@@ -303,7 +250,8 @@ async def _planned(runtime: Runtime, meta: JobMeta, number: int, cut: Cut, *, re
     if refused:
         # Of its rows only those that `send` had accepted: what is left of the job to plan is reckoned from that.
         entries.append(msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, len(cut.slices)), len(cut.refused))))
-    await _PLANNED.arun(runtime.server, jobs.due, meta.job, number, cut.segments, *entries)
+    cost = msgspec.msgpack.encode(cut.cost)
+    await _PLANNED.arun(runtime.server, jobs.due, meta.job, number, cut.segments, cost, *entries)
 
 
 async def _stop_if_cancelled(runtime: Runtime, job: str) -> None:

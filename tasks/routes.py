@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.settings import DEFAULT_ROUTE, Route
+from config.settings import Route
+from sendmill.options import DEFAULT_ROUTE
 
 _LONGEST_PREFIX_CHARS = 16
 
@@ -25,3 +26,8 @@ class Routes:
             if accounts is not None:
                 return accounts
         return ()
+
+    def accounts_of(self, name: str | None) -> set[str]:
+        """Every account that some number may reach by a route."""
+        table = self._tables.get(name or DEFAULT_ROUTE, {})
+        return {account for accounts in table.values() for account in accounts}

@@ -22,7 +22,7 @@ from providers.base import Provider
 from providers.http import new_session
 from providers.limits import effective
 from sendmill.ledger.keys import AccountKeys, JobKeys
-from tasks.account import Account
+from tasks.account import Account, features_told
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
 from tasks.throttle import limits_of
@@ -170,10 +170,16 @@ class Runtime:
 
 
 def _published(account: Account) -> dict[str, Any]:
+    provider, settings = account.provider, account.settings
     return {
-        "provider": account.provider.name,
+        **features_told(account),
         "limits": {limit.name: limit.most for limit in account.limits},
         "max_in_flight": account.max_in_flight,
-        "reports": account.provider.reports,
-        "services": {service.name: service.max_numbers for service in account.provider.services()},
+        "reports": provider.reports,
+        "services": {service.name: service.max_numbers for service in provider.services()},
+        "schedule": "vendor" if account.vendor_keeps_time else "sendmill",
+        "counting": provider.counting,
+        "signature": settings.signature,
+        "prices": {prefix: str(price) for prefix, price in settings.price_per_segment.items()},
+        "currency": settings.currency,
     }

@@ -17,10 +17,12 @@ import aiohttp
 import structlog
 import tenacity
 
-from providers.base import Accepted
+from providers.base import Accepted, Mail
 from providers.http import NotInTime, exchange
+from providers.mail import deliver
 from sendmill.errors import (
     AccountBlocked,
+    ContentRefused,
     InvalidMessage,
     NotSent,
     OutcomeUnknown,
@@ -116,14 +118,16 @@ async def _once(
     typed = as_call(account, call)
     limited = bool(account.limits)
     try:
-        response = await exchange(
-            session,
-            request,
-            timeout_s=account.settings.timeout_s,
-            # Without limits in time the slot and the expiry that were checked hold for now only all the same.
-            write_until=call.asked_at + (WRITE_WITHIN_S if limited else GRACE_S),
-            on_written=partial(_mind_lateness, account, call) if limited else None,
-        )
+        # Without limits in time the slot and the expiry that were checked hold for now only all the same.
+        write_until = call.asked_at + (WRITE_WITHIN_S if limited else GRACE_S)
+        on_written = partial(_mind_lateness, account, call) if limited else None
+        timeout_s = account.settings.timeout_s
+        if isinstance(request, Mail):
+            response = await deliver(request, timeout_s=timeout_s, write_until=write_until, on_written=on_written)
+        else:
+            response = await exchange(
+                session, request, timeout_s=timeout_s, write_until=write_until, on_written=on_written
+            )
         accepted = account.provider.submitted(typed, response)
     except NotInTime as late:
         await give_up(account, [call.number])
@@ -185,7 +189,11 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
 
 
 def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome:
-    state = state_after(error, recipients=call.recipients, duplicates_ok=call.duplicates_ok)
+    state = (
+        State.QUEUED.byte.decode()
+        if worth_halving(call, error)
+        else state_after(error, duplicates_ok=call.duplicates_ok)
+    )
     detail = str(error)
     cool_ms = 0
     if isinstance(error, NotSent):
@@ -200,18 +208,23 @@ def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome
     )
 
 
-def state_after(error: ProviderError | InvalidMessage, *, recipients: int, duplicates_ok: bool) -> str:
-    """The state byte of a call's rows after an error.
+def worth_halving(call: ReadyCall, error: ProviderError | None) -> bool:
+    """Whether a refusal may mean a part of the rows: then they go again in halves until the one stands alone.
 
-    A refused recipient among many does not condemn the others: they are queued again and sent in halves.
+    A refused recipient among many does not condemn the others, nor does one row's content where each has its own.
     """
+    if call.recipients == 1:
+        return False
+    return isinstance(error, RecipientRefused) or (call.personal and isinstance(error, ContentRefused))
+
+
+def state_after(error: ProviderError | InvalidMessage, *, duplicates_ok: bool) -> str:
+    """The state byte of a call's rows after an error that concerns them all."""
     match error:
         case NotSent() | AccountBlocked():
             state = State.QUEUED
         case OutcomeUnknown():
             state = State.QUEUED if duplicates_ok else State.UNCONFIRMED
-        case RecipientRefused() if recipients > 1:
-            state = State.QUEUED
         case RequestRefused() | InvalidMessage():
             state = State.FAILED
         case Refused():

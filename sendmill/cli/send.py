@@ -20,6 +20,7 @@ from sendmill.cli.output import console, json_option, print_json, reveal_option,
 from sendmill.cli.refused import GOOD, see, tell_not_sent, tell_refused
 from sendmill.cli.source import Source
 from sendmill.cli.times import parse_time
+from sendmill.contents import text_of
 from sendmill.errors import InvalidOption
 from sendmill.messages import JobStatus, Refusal, TemplateSms
 from sendmill.options import Durability, Lane, ReportEvents, SendOptions
@@ -142,7 +143,7 @@ def _dry_run(source: Source, options: SendOptions) -> Outcome:
     content = source.content()
     signature = options.signature or ""
     template = Template(content.text) if isinstance(content, TemplateSms) else None
-    each = count_segments(signature + content.text).segments if template is None else 0
+    each = count_segments(signature + text_of(content)).segments if template is None else 0
     outcome = Outcome(None, segments=0)
     refused: list[Refusal] = []
     segments = 0

@@ -40,6 +40,7 @@ _RANDOM_CHARS = 9
 class JobMeta(msgspec.Struct, frozen=True):
     """What was asked for, as the producer gave it. Times are ms since the epoch.
 
+    `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
     `report_events` is "" until the upload ends, where the number of rows is to decide.
     """
 
@@ -59,6 +60,7 @@ class JobMeta(msgspec.Struct, frozen=True):
     duplicates_ok: bool = False
     options: dict[str, Any] = {}
     report_events: str = "all"
+    parts: dict[str, str] = {}
 
     def by_redis_clock(self, ahead_ms: int) -> JobMeta:
         """The same with times as Redis' clock has them, which is ahead of the producer's by that much.
@@ -119,9 +121,12 @@ def upload(
     batches: Iterable[PreparedBatch],
     *,
     key: str | None,
+    plan_at_ms: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Uploaded:
     """Store a job's rows and make it exist. Memory is that of one chunk, and of the refused rows.
+
+    It is planned at once, or at `plan_at_ms`.
 
     Raises:
         KeyConflict: the key names a job with other content.
@@ -135,7 +140,7 @@ def upload(
         read += batch.rows_read
         if on_progress is not None:
             on_progress(read)
-    return writer.commit(key)
+    return writer.commit(key, plan_at_ms)
 
 
 class _Writer:
@@ -199,7 +204,7 @@ class _Writer:
         pipe.execute()
         self._kept_at = time.monotonic()
 
-    def commit(self, key: str | None) -> Uploaded:
+    def commit(self, key: str | None, plan_at_ms: int) -> Uploaded:
         only = b""
         if self._numbers or self._out or not self._chunks:
             raw = self._pack()
@@ -218,7 +223,7 @@ class _Writer:
                 self._keys.due,
                 meta.job,
                 msgspec.msgpack.encode(meta),
-                meta.at_ms or 0,
+                plan_at_ms,
                 int(time.time() * 1000),
                 total,
                 self._accepted,

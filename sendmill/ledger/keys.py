@@ -187,6 +187,10 @@ class AccountKeys:
         """Exists while the vendor's interval since the last poll of an address runs."""
         return f"{self.prefix}polled:{name}"
 
+    def media(self, digest: str) -> str:
+        """What a file is called at the vendor; lives as long as the vendor keeps the file."""
+        return f"{self.prefix}media:{digest}"
+
     def lock(self, name: str) -> str:
         """Held by the one process that does `name` now."""
         return f"{self.prefix}lock:{name}"

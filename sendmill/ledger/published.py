@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from sendmill.errors import UnknownAccount
+from sendmill.features import Feature, refuse_missing
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.options import DEFAULT_ROUTE
 
 KEPT_S = 5.0
 """How long names are believed before they are read again."""
 
 
 def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Account → what its workers published: provider, limits, max_in_flight, reports, services.
+    """Account → what its workers published: provider, limits, max_in_flight, reports, services, features,
+    options, schedule, counting, prices, currency, signature.
 
     Raises:
         StoreError: Redis is away.
@@ -26,11 +30,12 @@ def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
 
 
 class KnownNames:
-    """Which accounts and routes there are, read at most every few seconds."""
+    """Which accounts and routes there are and what they can do, read at most every few seconds."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._names: Mapping[str, frozenset[str]] = {}
+        self._accounts: dict[str, dict[str, Any]] = {}
+        self._routes: list[dict[str, Any]] = []
         self._read_at = float("-inf")
 
     def check(self, *, account: str | None, route: str | None) -> None:
@@ -41,12 +46,40 @@ class KnownNames:
             StoreError: Redis is away.
         """
         for kind, name in (("account", account), ("route", route)):
-            if name is None or (self._fresh() and name in self._names[kind]):
+            if name is None or (self._fresh() and name in self._names(kind)):
                 continue
             self._read()
-            if self._names["account"] and name not in self._names[kind]:
-                there = ", ".join(sorted(self._names[kind])) or "none"
+            if self._accounts and name not in self._names(kind):
+                there = ", ".join(sorted(self._names(kind))) or "none"
                 raise UnknownAccount(f"no {kind} {name} is configured: there are {there}")
+
+    def check_features(self, account: str, needs: Iterable[Feature], options: Iterable[str]) -> None:
+        """Refuse what a named account cannot do.
+
+        Raises:
+            UnsupportedFeature: naming the feature, and the accounts that can.
+            StoreError: Redis is away.
+        """
+        options = sorted(options)
+        if not self._fresh():
+            self._read()
+        refuse_missing(account, needs, options, self._accounts)
+
+    def vendor_keeps_time(self, *, account: str | None, route: str | None) -> bool:
+        """Whether whatever account takes a job hands its time over to the vendor, so that it can be planned at once.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        if not self._fresh():
+            self._read()
+        name = route or DEFAULT_ROUTE
+        routes = [at["accounts"] for at in self._routes if at["name"] == name]
+        candidates = {account} if account else set(chain.from_iterable(routes))
+        return bool(candidates) and all(self._accounts.get(each, {}).get("schedule") == "vendor" for each in candidates)
+
+    def _names(self, kind: str) -> frozenset[str]:
+        return frozenset(self._accounts if kind == "account" else (route["name"] for route in self._routes))
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._read_at < KEPT_S
@@ -54,11 +87,9 @@ class KnownNames:
     def _read(self) -> None:
         with store_errors():
             pipe = self._ledger.server.pipeline(transaction=False)
-            pipe.hkeys(self._ledger.jobs.accounts)
+            pipe.hgetall(self._ledger.jobs.accounts)
             pipe.get(self._ledger.jobs.routes)
             accounts, routes = pipe.execute()
-        self._names = {
-            "account": frozenset(name.decode() for name in accounts),
-            "route": frozenset(route["name"] for route in json.loads(routes or b"[]")),
-        }
+        self._accounts = {name.decode(): json.loads(entry) for name, entry in accounts.items()}
+        self._routes = json.loads(routes or b"[]")
         self._read_at = time.monotonic()

@@ -57,6 +57,8 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     `text` is the text or the template; `fields` are the template's names, in the order of each row's `values`.
     `numbers` are the recipients, 8 bytes each; `rows` their row numbers in the job, 4 bytes each, or empty where they
     follow one another from `first_row` on. `texts` are the recipients as they were given, where they are no numbers.
+    `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
+    `send_at_ms` is when the vendor is to send it, where the vendor keeps the time.
     """
 
     job: str
@@ -73,6 +75,9 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     duplicates_ok: bool = False
     ref: str | None = None
     texts: list[str] | None = None
+    kind: str = "sms"
+    parts: dict[str, str] = {}
+    send_at_ms: int | None = None
 
     @property
     def count(self) -> int:

@@ -20,18 +20,8 @@ for i = 4, #ARGV, 3 do
       end
     end
     local queued = count_of(s, 'q')
-    if queued > 0 and cancelled then
-      move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
-    elseif queued > 0 then
-      -- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
-      local turn, last = key('turn'), 'job:' .. s.lane .. ':' .. ARGV[1]
-      local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. s.lane) or '0')
-      s.start = math.max(lane_now, tonumber(redis.call('HGET', turn, last) or '0'))
-      redis.call('HSET', turn, last, string.format('%.3f', s.start + queued))
-      redis.call('SETRANGE', s.key, 32, struct.pack('<d', s.start))
-      put_back(s, tonumber(ARGV[2]), now)
-    else
-      -- Rows that were refused before they came here: their consumers hear it now.
+    if queued < s.n then
+      -- Rows that were refused or suppressed before they came here: their consumers hear it now.
       local states = states_of(s, 0, s.n - 1)
       for offset = 0, s.n - 1 do
         local state = string.sub(states, offset + 1, offset + 1)
@@ -42,6 +32,17 @@ for i = 4, #ARGV, 3 do
             { offset, offset, 'a', state, word.code or '', word.detail or '', '', 0, math.floor(now) }
         end
       end
+    end
+    if queued > 0 and cancelled then
+      move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
+    elseif queued > 0 then
+      -- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
+      local turn, last = key('turn'), 'job:' .. s.lane .. ':' .. ARGV[1]
+      local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. s.lane) or '0')
+      s.start = math.max(lane_now, tonumber(redis.call('HGET', turn, last) or '0'))
+      redis.call('HSET', turn, last, string.format('%.3f', s.start + queued))
+      redis.call('SETRANGE', s.key, 32, struct.pack('<d', s.start))
+      put_back(s, tonumber(ARGV[2]), now)
     end
     redis.call('ZADD', key('horizon'), ARGV[3], id)
   end

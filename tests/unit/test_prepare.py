@@ -165,7 +165,7 @@ def test_batches_and_rows_say_the_same(numbers: list[Any], dedupe: bool) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BATCH_ROWS", 4)
         rows = list(prepare(Sms("hi", numbers), options))
-        batches = list(prepare_batches(Sms("hi", numbers), options))
+        batches = list(prepare_batches(Sms("hi", numbers), options).batches)
         by_template = list(prepare(TemplateSms("{x}", [{"to": number, "x": "hi"} for number in numbers]), options))
     assert list(range(1, len(numbers) + 1)) == [row.row for row in rows]
     assert len(numbers) == sum(batch.rows_read for batch in batches)

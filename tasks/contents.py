@@ -1,0 +1,65 @@
+"""A row's content as a provider sees it, from what the ledger holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from providers.base import Message
+from sendmill.ledger.jobs import JobMeta
+from sendmill.ledger.slices import SliceBody
+from sendmill.messages import Kind
+
+Held = JobMeta | SliceBody
+"""What has a content: a job's record, or a slice's body."""
+
+
+def message_of(
+    held: Held,
+    text: str,
+    values: tuple[str, ...] = (),
+    *,
+    signature: str | None = None,
+    send_at_ms: int | None = None,
+) -> Message:
+    """The message of one row, or of all where they share one content.
+
+    Args:
+        held: a job's record or a slice's body.
+        text: the row's text, its values filled in.
+        values: of a vendor's template, in the order of the held fields.
+        signature: the account's own, where the job names none.
+        send_at_ms: when the vendor is to send it; a slice's body says so itself.
+    """
+    parts: Mapping[str, str] = held.parts
+    kind = Kind.SMS if held.kind == Kind.TEMPLATE else Kind(held.kind)
+    at_ms = getattr(held, "send_at_ms", None) or send_at_ms
+    return Message(
+        text=text,
+        signature=held.signature or signature,
+        sender=held.sender,
+        options=held.options,
+        kind=kind,
+        subject=parts.get("subject", ""),
+        image=parts.get("image"),
+        audio=parts.get("audio", ""),
+        template_id=parts.get("template_id", ""),
+        values=dict(zip(held.fields or (), values, strict=True)) if kind is Kind.VENDOR_TEMPLATE else {},
+        send_at=datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
+    )
+
+
+def personal_message(held: Held) -> Message | None:
+    """The template as a message whose recipients have values of their own; None where the content is none."""
+    if held.kind != Kind.TEMPLATE or not held.fields:
+        return None
+    at_ms = getattr(held, "send_at_ms", None)
+    return Message(
+        text=held.text,
+        signature=held.signature,
+        sender=held.sender,
+        options=held.options,
+        kind=Kind.TEMPLATE,
+        fields=held.fields,
+        send_at=datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
+    )

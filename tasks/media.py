@@ -1,0 +1,59 @@
+"""Pictures and recordings that a vendor has to fetch before messages may name them.
+
+A job names one by its address; the vendor is asked to fetch it once for each account and address, when the job is
+planned, and what it is called there is kept as long as the vendor keeps the file. To ask twice does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import structlog
+
+from providers.base import Upload
+from providers.http import exchange
+from sendmill.messages import Kind
+from tasks.account import Account
+from tasks.runtime import Runtime
+
+MARGIN_S = 86_400
+"""A file is fetched anew this long before the vendor forgets it: messages that name it may wait."""
+
+_KEPT_FOR_GOOD_S = 30 * 86_400
+_DIGEST_BYTES = 16
+
+log = structlog.get_logger(__name__)
+
+
+def is_address(name: str) -> bool:
+    """Whether a picture or recording is named by where it is, and not by what the vendor calls it."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+async def name_at_vendor(runtime: Runtime, account: Account, kind: Kind, url: str) -> str:
+    """What a file is called at an account's vendor, which fetches it now unless it has it.
+
+    Raises:
+        InvalidMessage: the vendor cannot fetch it from there.
+        ProviderError: what the vendor answered instead.
+        redis.RedisError: Redis is away.
+    """
+    digest = hashlib.blake2b(url.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    key = account.keys.media(f"{kind}:{digest}")
+    known = await runtime.server.get(key)
+    if known is not None:
+        return str(known.decode())
+    return await upload(runtime, account, kind, url)
+
+
+async def upload(runtime: Runtime, account: Account, kind: Kind, url: str) -> str:
+    """Have the vendor fetch a file, whether it has it or not; returns what it is called there. Raises as above."""
+    provider = account.provider
+    wanted = Upload(kind, provider.upload_name(kind, url), url)
+    response = await exchange(runtime.session, provider.upload_request(wanted), timeout_s=account.settings.timeout_s)
+    provider.uploaded(wanted, response)
+    digest = hashlib.blake2b(url.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    kept_s = max(MARGIN_S, (provider.media_kept_s or _KEPT_FOR_GOOD_S) - MARGIN_S)
+    await runtime.server.set(account.keys.media(f"{kind}:{digest}"), wanted.name, ex=kept_s)
+    log.info("a file was uploaded", account=account.name, kind=kind.value)
+    return wanted.name
