@@ -15,6 +15,7 @@ import msgspec
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import Slice, decode
+from sendmill.states import State
 from tasks.throttle import Limit
 
 LEASE_MS = 15_000
@@ -219,9 +220,12 @@ class Outbox:
             return []
         return [int(n) for n in await _FOLD.arun(self.server, self.keys.state, msgspec.msgpack.encode(reports))]
 
-    async def refuse(self, rows: Sequence[Sequence[Any]], code: str, detail: str) -> int:
-        """Fail rows that are still queued under our lease: (slice id, epoch, first, last, …) each; returns how many."""
-        return int(await _REFUSE.arun(self.server, self.keys.state, code, detail, msgspec.msgpack.encode(rows)))
+    async def refuse(
+        self, rows: Sequence[Sequence[Any]], code: str, detail: str, *, state: State = State.FAILED
+    ) -> int:
+        """End rows that are still queued under our lease: (slice id, epoch, first, last, …) each; returns how many."""
+        packed = msgspec.msgpack.encode(rows)
+        return int(await _REFUSE.arun(self.server, self.keys.state, state.byte, code, detail, packed))
 
     async def past_call(self, number: int) -> PastCall | None:
         """An ended call, None where it is not kept."""
