@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sendmill.broker import PLAN_TASK
+from sendmill.broker import PLAN_NOW_TASK, PLAN_TASK
 
 PLAN: Final = PLAN_TASK
+PLAN_NOW: Final = PLAN_NOW_TASK
 DRAIN: Final = "sendmill.drain"
 TICK: Final = "sendmill.tick"
 POLL: Final = "sendmill.poll"

@@ -12,10 +12,10 @@ from typing import Final
 from kombu import Exchange, Queue
 
 from config import names
-from sendmill.broker import PLAN_QUEUE
+from sendmill.broker import PLAN_QUEUE, SEND_QUEUE
 
-SEND: Final = "send"
-"""Calls that submit messages to vendors."""
+SEND: Final = SEND_QUEUE
+"""Calls that submit messages to vendors, and the planning of small otp jobs."""
 
 PLAN: Final = PLAN_QUEUE
 """Cutting jobs, the clock's tick, sweeps, what the command line asks for."""
@@ -30,6 +30,7 @@ ALL: Final = (SEND, *WORK)
 
 QUEUE_OF: Final[Mapping[str, str]] = {
     names.DRAIN: SEND,
+    names.PLAN_NOW: SEND,
     names.PLAN: PLAN,
     names.TICK: PLAN,
     names.SETTLE: PLAN,

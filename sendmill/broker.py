@@ -1,4 +1,4 @@
-"""How producers and workers meet on Celery's broker: its URL, its keys, the one task and queue that producers name.
+"""How producers and workers meet on Celery's broker: its URL, its keys, the tasks and queues that producers name.
 
 A Celery message only says where to look; a broker that is away costs a tick of the clock and never a message.
 """
@@ -13,6 +13,16 @@ PLAN_TASK = "sendmill.plan"
 
 PLAN_QUEUE = "plan"
 """Where it waits. Queues need no namespace in their names: `key_prefix` stands before every key of the broker."""
+
+
+PLAN_NOW_TASK = "sendmill.plan_now"
+"""The same for a small otp job, which must not wait behind the planning of long ones."""
+
+SEND_QUEUE = "send"
+"""Where that waits: the processes that send plan it themselves, because it takes them a millisecond."""
+
+PLANNED_NOW_ROWS = 100
+"""The most rows of an otp job that is planned there."""
 
 
 def key_prefix(namespace: str) -> str:

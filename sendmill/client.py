@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from sendmill.admin import ask_balance, read_accounts, set_active, set_limit
+from sendmill.broker import PLANNED_NOW_ROWS
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import ConfigError, InvalidOption
 from sendmill.events import EventReader
@@ -34,7 +35,7 @@ from sendmill.messages import (
     Refusal,
     ReplyEvent,
 )
-from sendmill.options import Durability, SendOptions
+from sendmill.options import Durability, Lane, SendOptions
 from sendmill.prepare import prepare_batches
 from sendmill.publisher import Publisher
 from sendmill.states import State
@@ -115,7 +116,8 @@ class Client:
             on_progress=on_progress,
         )
         if uploaded.known is None and plan_at_ms <= time.time() * 1000:
-            self._publisher.plan(uploaded.job)
+            small = uploaded.accepted <= PLANNED_NOW_ROWS
+            self._publisher.plan(uploaded.job, before_others=small and chosen.lane is Lane.OTP)
         return _job(uploaded)
 
     def status(self, job_id: str) -> JobStatus:

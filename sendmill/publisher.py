@@ -9,7 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from sendmill.broker import PLAN_QUEUE, PLAN_TASK, broker_url_from, transport_options
+from sendmill.broker import (
+    PLAN_NOW_TASK,
+    PLAN_QUEUE,
+    PLAN_TASK,
+    SEND_QUEUE,
+    broker_url_from,
+    transport_options,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -42,16 +49,18 @@ class Publisher:
         self._app: Celery | None = None
         self._producers: ProducerPool | None = None
 
-    def plan(self, job: str) -> bool:
-        """Ask for a job to be planned now. Returns False where the broker did not take it, which is not an error."""
+    def plan(self, job: str, *, before_others: bool = False) -> bool:
+        """Ask for a job to be planned now. Returns False where the broker did not take it, which is not an error.
+
+        With `before_others` it does not wait behind jobs that take long to plan.
+        """
+        task, queue = (PLAN_NOW_TASK, SEND_QUEUE) if before_others else (PLAN_TASK, PLAN_QUEUE)
         if time.monotonic() < self._silent_until:
             return False
         try:
             app, producers = self._opened()
             with producers.acquire(block=True, timeout=_TIMEOUT_S) as producer:
-                app.send_task(
-                    PLAN_TASK, args=[job], queue=PLAN_QUEUE, producer=producer, retry=False, ignore_result=True
-                )
+                app.send_task(task, args=[job], queue=queue, producer=producer, retry=False, ignore_result=True)
         except Exception as error:  # noqa: BLE001  # kombu raises many kinds; none of them concerns the job
             self._silent_until = time.monotonic() + _PAUSE_S
             _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)

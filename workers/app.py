@@ -43,7 +43,16 @@ def _task(name: str) -> Callable[[Callable[_Args, None]], Callable[_Args, None]]
 @_task(names.PLAN)
 def plan_job(job: str) -> None:
     """Plan a job. Safe to run twice: what is planned already stays as it is."""
+    _plan(job)
 
+
+@_task(names.PLAN_NOW)
+def plan_job_now(job: str) -> None:
+    """Plan a small otp job where it will be sent. Safe to run twice, as above."""
+    _plan(job)
+
+
+def _plan(job: str) -> None:
     async def step(_: WorkerProcess, runtime: Runtime) -> None:
         with structlog.contextvars.bound_contextvars(job=job):
             await plan.plan(runtime, job)

@@ -51,10 +51,10 @@ def client(redis_url: str, namespace: str) -> Iterator[Client]:
         yield made
 
 
-def _wake_ups(server: Any, namespace: str) -> list[tuple[str, str]]:
+def _wake_ups(server: Any, namespace: str, queue: str = "plan") -> list[tuple[str, str]]:
     """The messages that wait for a planner, oldest first: task and job."""
     found = []
-    for raw in reversed(server.lrange(f"{namespace}:celery:plan", 0, -1)):
+    for raw in reversed(server.lrange(f"{namespace}:celery:{queue}", 0, -1)):
         message = json.loads(raw)
         (job,), _, _ = json.loads(b64decode(message["body"]))
         found.append((message["headers"]["task"], job))
@@ -67,11 +67,19 @@ def _meta(server: Any, namespace: str, job: str) -> Any:
 
 def test_a_message_is_stored_and_the_planner_woken(client: Client, server: Any, namespace: str) -> None:
     """What `send` returned is in Redis, due now, and one Celery message names it."""
-    job = client.send(Sms("Your code is 1125", NUMBER), lane="otp")
+    job = client.send(Sms("Your parcel is here", NUMBER))
     assert (1, 1, ()) == (job.total, job.accepted, job.refused)
     assert {State.ACCEPTED: 1} == client.status(job.id).states
     assert job.id.encode() in server.zrange(JobKeys(namespace).due, 0, -1)
     assert [("sendmill.plan", job.id)] == _wake_ups(server, namespace)
+
+
+def test_a_small_otp_job_is_planned_where_it_is_sent(client: Client, server: Any, namespace: str) -> None:
+    """It does not wait behind jobs that take long to plan; a long otp job would hold up sending, and waits."""
+    job = client.send(Sms("Your code is 1125", NUMBER), lane="otp")
+    many = client.send(Sms("The office is closed", numbers(101)), lane="otp")
+    assert [("sendmill.plan_now", job.id)] == _wake_ups(server, namespace, "send")
+    assert [("sendmill.plan", many.id)] == _wake_ups(server, namespace)
 
 
 def test_the_applications_own_celery_is_left_alone(client: Client) -> None:
