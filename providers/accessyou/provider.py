@@ -25,7 +25,6 @@ from providers.accessyou.submit import (
     fits_address,
     sms_request,
 )
-from providers.accessyou.units import count_units
 from providers.base import (
     Accepted,
     Ack,
@@ -46,7 +45,7 @@ from providers.outcomes import judge, unreadable
 from providers.reading import Unreadable
 from providers.secrets import secrets_of
 from sendmill.errors import InvalidNumber, TextTooLong
-from sendmill.segments import Segments
+from sendmill.segments import Segments, count_accessyou
 
 IN_FLIGHT = 1
 """p.43: "you must capture our Message ID and error code before sending another SMS". Printed for sendsms; a batch is
@@ -60,6 +59,7 @@ class AccessYou(Provider):
     """One account at AccessYou: any country, one number by sendsms and up to 20,000 by batch."""
 
     name: ClassVar[str] = "accessyou"
+    counting: ClassVar[str] = "accessyou"
     settings_model: ClassVar[type[AccountSettings]] = AccessYouSettings
     limits: ClassVar[Sequence[PublishedLimit]] = (
         PublishedLimit(
@@ -125,7 +125,7 @@ class AccessYou(Provider):
 
     def segments(self, message: Message) -> Segments:
         """AccessYou's own count."""
-        return count_units(content_of(message, self._settings))
+        return count_accessyou(content_of(message, self._settings))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 

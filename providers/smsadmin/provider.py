@@ -25,7 +25,6 @@ from providers.content import refuse_empty, refuse_options, refuse_sender, utf16
 from providers.forms import FORM_HEADERS, encode_form, encode_text, percent_encode
 from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
-from providers.parts import count_characters
 from providers.secrets import secrets_of
 from providers.signatures import bracketed, is_signed
 from providers.smsadmin import receive
@@ -44,7 +43,7 @@ from sendmill.errors import (
     PushRefused,
     TextTooLong,
 )
-from sendmill.segments import Segments
+from sendmill.segments import Segments, count_characters
 from sendmill.states import State
 
 CHARSET = "gbk"
@@ -71,6 +70,7 @@ class Smsadmin(Provider):
     """
 
     name = "smsadmin"
+    counting = "characters"
     settings_model = SmsadminSettings
 
     def __init__(self, name: str, settings: SmsadminSettings) -> None:

@@ -29,14 +29,13 @@ from providers.content import (
 from providers.forms import FORM_HEADERS, encode_form
 from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
-from providers.parts import count_characters
 from providers.secrets import secrets_of
 from providers.signatures import bare, bracketed
 from providers.xioo import receive
 from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
 from providers.xioo.settings import XiooSettings
 from sendmill.errors import InvalidOption, RecipientRefused, TextTooLong
-from sendmill.segments import Segments
+from sendmill.segments import Segments, count_characters
 
 MAX_CONTENT_CHARS = 500
 """§1.6: 1-500 个汉字; 300 are advised."""
@@ -50,6 +49,7 @@ class Xioo(Provider):
     """One account at xioo: plain text to mainland China, reports and replies pushed. It publishes no limit in time."""
 
     name = "xioo"
+    counting = "characters"
     settings_model = XiooSettings
 
     def __init__(self, name: str, settings: XiooSettings) -> None:

@@ -12,10 +12,9 @@ from pydantic import ValidationError
 
 from providers.accessyou import AccessYou, AccessYouSettings
 from providers.accessyou.codes import TABLES
-from providers.accessyou.units import count_units
 from providers.base import Call, Message, Request
 from sendmill.errors import InvalidOption, NotEncodable, SenderNotAllowed, TextTooLong, UnsupportedFeature
-from sendmill.segments import Segments
+from sendmill.segments import Segments, count_accessyou
 from tests.providers.accessyou import SETTINGS, VENDOR, build, sms
 from tests.providers.contract import FUZZ, GARBAGE, MADE_AT, REFERENCE, ProviderContract
 from tests.providers.payload import payload
@@ -267,7 +266,7 @@ def test_half_an_emoji_is_refused() -> None:
 )
 def test_units_are_counted_as_the_vendor_prints_them(text: str, encoding: str, units: int, parts: int) -> None:
     """p.27 and p.29, both ends of every row of their tables."""
-    assert Segments(encoding, units, parts) == count_units(text)
+    assert Segments(encoding, units, parts) == count_accessyou(text)
 
 
 def test_segments_count_the_signature_and_one_line_break_for_cr_lf() -> None:
@@ -280,7 +279,7 @@ def test_segments_count_the_signature_and_one_line_break_for_cr_lf() -> None:
 @given(text=st.text(max_size=400), more=st.text(min_size=1, max_size=5))
 def test_a_longer_text_never_has_fewer_parts(text: str, more: str) -> None:
     """Also across the border between ASCII and Unicode."""
-    assert count_units(text).segments <= count_units(text + more).segments
+    assert count_accessyou(text).segments <= count_accessyou(text + more).segments
 
 
 # --- settings ----------------------------------------------------------------------------------------------------

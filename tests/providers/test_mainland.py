@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.mainland import check_mainland, sender_of_reply, to_e164, to_national
-from providers.parts import count_characters
 from providers.signatures import bare, bracketed, is_signed
 from sendmill.errors import InvalidNumber
-from sendmill.segments import Segments
+from sendmill.segments import Segments, count_characters
 
 
 @pytest.mark.parametrize("number", ["+8613000000000", "+8619999999999"])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendmill.segments import Segments, count_segments
+from providers.registry import PROVIDERS
+from sendmill.segments import COUNTED_BY, COUNTERS, Segments, count_segments
 
 BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -77,3 +78,10 @@ def test_other_texts_split_without_breaking_a_surrogate_pair(text: str) -> None:
     widths = [len(character.encode("utf-16-le", "surrogatepass")) // 2 for character in text]
     expected = 1 if sum(widths) <= 70 else len(split(widths, 67))
     assert Segments("UCS-2", sum(widths), expected) == count_segments(text)
+
+
+def test_each_provider_counts_as_its_name_says() -> None:
+    """A producer counts for `--provider` what the provider counts before it sends."""
+    providers = {name: provider.counting for name, provider in PROVIDERS.items()}
+    assert providers == dict(COUNTED_BY)
+    assert set(COUNTERS) == set(COUNTED_BY.values())
