@@ -1,7 +1,9 @@
 """One HTTP exchange with a vendor: what was certainly not sent is told apart from what may have been taken.
 
-Redirects are not followed, and aiohttp's own resending of GETs is off: it would put a message on the wire twice where
-a reused connection closes unanswered. Errors carry neither the address (it holds the password) nor the body.
+aiohttp's connector and parser do the work; its session and request objects are left out. They cost as much again as the
+exchange itself, hide when a request was written, and send a GET again by themselves where a reused connection closes
+unanswered: a message on the wire twice. Redirects are not followed, cookies not kept. Errors carry neither the address
+(it holds the password) nor the body.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ import math
 import re
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self
 
 import aiohttp
-from aiohttp.client import ClientRequest, ClientTimeout
+from aiohttp.client import ClientTimeout
+from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from providers.base import Request, Response
@@ -33,6 +39,8 @@ KEEPALIVE_S = 4.0
 STATUS_TOO_MANY_REQUESTS = 429
 STATUS_UNAVAILABLE = 503
 STATUS_FIRST_ERROR = 300
+STATUS_FIRST_FINAL = 200
+"""Those below announce the answer."""
 
 # A wish beyond some years is no wish; the drain caps what is left.
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -42,62 +50,65 @@ class NotInTime(NotSent):
     """The connection was at hand only after the time by which the request was to be written."""
 
 
-class _NotInTimeError(Exception):
-    """The same, on its way through aiohttp."""
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where requests of one scheme, host and port go: what the connector wants to know, and the Host header."""
+
+    connecting: ClientRequest
+    host: str
 
 
-class _Wire:
-    """How far a request has come: while it waits for a connection, nothing can have been written."""
+class Session:
+    """Connections of one process to vendors, kept open between exchanges. Made on the loop that uses it.
 
-    def __init__(self, *, waiting: bool, write_until: float, on_written: Callable[[], None] | None) -> None:
-        self.waiting = waiting
-        self.write_until = write_until
-        self.on_written = on_written
-
-
-_WIRE: ContextVar[_Wire | None] = ContextVar("_WIRE", default=None)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells the exchange of its own task when the connection is at hand.
-
-    aiohttp's tracing tells the same and costs a quarter of an exchange.
+    Args:
+        connections: the most that are open at once; who finds all of them taken waits.
+        connect_timeout_s: of one connection attempt.
     """
 
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        if (wire := _WIRE.get()) is not None:
-            if time.monotonic() > wire.write_until:
-                connection.release()  # unused, so the next request finds it at hand
-                raise _NotInTimeError
-            wire.waiting = False
-            if wire.on_written is not None:
-                # aiohttp writes a body from a task that it starts after this; uvloop writes when the loop's turn ends.
-                loop = asyncio.get_running_loop()
-                loop.call_soon(loop.call_soon, wire.on_written)
-        return connection
+    def __init__(self, *, connections: int, connect_timeout_s: float = 5.0) -> None:
+        self.connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
+        self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_s)
+        self._origins: dict[str, _Origin] = {}
+
+    async def connect(self, origin: _Origin) -> Connection:
+        """A connection that is open and nobody else's, until it is released or closed."""
+        return await self.connector.connect(origin.connecting, [], self._timeout)
+
+    def origin(self, address: str) -> _Origin:
+        """The origin of `scheme://host:port`; as many are kept as vendors have hosts.
+
+        Raises:
+            ValueError: it is none.
+        """
+        origin = self._origins.get(address)
+        if origin is None:
+            url = URL(address, encoded=True)
+            connecting = ClientRequest("GET", url, loop=asyncio.get_running_loop())
+            origin = self._origins[address] = _Origin(connecting, url.host_port_subcomponent or "")
+        return origin
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.connector.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
 
-def new_session(*, connections: int, connect_timeout_s: float = 5.0) -> aiohttp.ClientSession:
-    """A session for one process: at most `connections` open at once. Must be called on the loop that uses it."""
-    session = aiohttp.ClientSession(
-        connector=_Connector(limit=connections, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
-        auto_decompress=True,
-    )
-    # aiohttp has no public switch for this (its own test client sets the same field); a test counts the requests.
-    session._retry_connection = False  # noqa: SLF001
-    return session
+class _Sending:
+    """How far a request has come."""
+
+    written = False
 
 
 async def exchange(
-    session: aiohttp.ClientSession,
+    session: Session,
     request: Request,
     *,
     timeout_s: float,
@@ -108,7 +119,7 @@ async def exchange(
     """Send a request and read its answer to the end.
 
     Args:
-        session: one of `new_session`.
+        session: the process's connections.
         request: sent as it stands.
         timeout_s: from the call of this function to the last byte, the wait for a free connection included.
         max_answer_bytes: a longer answer is an unknown outcome.
@@ -121,55 +132,103 @@ async def exchange(
         Throttled, Busy: the vendor answered 429 or 503.
         OutcomeUnknown: the request was written and no usable answer came, or one with another status than 2xx.
     """
-    # In a session of another connector nobody would tell: what is not known counts as written.
-    waiting = isinstance(session.connector, _Connector)
-    wire = _Wire(waiting=waiting, write_until=write_until, on_written=on_written)
-    _WIRE.set(wire)
-    failure: NotInTime | ConnectFailed | OutcomeUnknown
+    sending = _Sending()
+    failure: ConnectFailed | OutcomeUnknown
     try:
-        response = await _send(session, request, timeout_s, max_answer_bytes)
-    except _NotInTimeError:
-        failure = NotInTime("the connection was at hand too late")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        failure = _failure(error, wire, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            response = await _send(session, request, sending, max_answer_bytes, write_until, on_written)
+    except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+        failure = _failure(error, timeout_s, written=sending.written)
     else:
         return _checked(response)
     # Raised out here: the original holds the address, password included, and would ride along as the context.
     raise failure
 
 
-async def _send(session: aiohttp.ClientSession, request: Request, timeout_s: float, max_answer_bytes: int) -> Response:
-    async with (
-        asyncio.timeout(timeout_s),
-        session.request(
-            request.method,
-            URL(request.url, encoded=True),
-            data=request.body or None,
-            headers=dict(request.headers),
-            allow_redirects=False,
-        ) as answer,
-    ):
-        body = await _read(answer, max_answer_bytes)
-        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
+async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was given
+    session: Session,
+    request: Request,
+    sending: _Sending,
+    max_answer_bytes: int,
+    write_until: float,
+    on_written: Callable[[], None] | None,
+) -> Response:
+    address, head = _addressed(request)
+    origin = session.origin(address)
+    raw = _bytes_of(request, head, origin.host)
+    connection = await session.connect(origin)
+    if time.monotonic() > write_until:
+        connection.release()  # unused, so the next request finds it at hand
+        raise NotInTime("the connection was at hand too late")
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None or transport.is_closing():
+        connection.close()
+        raise aiohttp.ClientConnectionError("closed before anything was written")
+    try:
+        protocol.set_response_params(read_until_eof=True)
+        sending.written = True
+        transport.write(raw)
+        if on_written is not None:
+            # uvloop writes when the loop's turn ends.
+            asyncio.get_running_loop().call_soon(on_written)
+        message, content = await protocol.read()
+        while message.code < STATUS_FIRST_FINAL:
+            message, content = await protocol.read()
+        body = await _read(content, max_answer_bytes, message.code)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message.raw_headers}
+    except BaseException:
+        connection.close()
+        raise
+    connection.release()
+    return Response(message.code, headers, body)
 
 
-def _failure(error: Exception, wire: _Wire, timeout_s: float) -> ConnectFailed | OutcomeUnknown:
+def _addressed(request: Request) -> tuple[str, str]:
+    """The address up to the path, and the request's first line.
+
+    Raises:
+        ValueError: no address, or one that is not encoded: it would end the line.
+    """
+    scheme, _, rest = request.url.partition("://")
+    host = rest.partition("?")[0].partition("/")[0]
+    target = rest[len(host) :]
+    if not target.startswith("/"):
+        target = f"/{target}"
+    if not host or not target.isascii() or not target.isprintable() or " " in target:
+        raise ValueError("not an encoded address")
+    return f"{scheme}://{host}", f"{request.method} {target} HTTP/1.1"
+
+
+def _bytes_of(request: Request, head: str, host: str) -> bytes:
+    lines = [head, f"Host: {host}", "Accept: */*", "User-Agent: sendmill"]
+    for name, value in request.headers.items():
+        if "\r" in value or "\n" in value:
+            raise ValueError("a header of several lines")
+        lines.append(f"{name}: {value}")
+    if request.body or request.method == "POST":
+        lines.append(f"Content-Length: {len(request.body)}")
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + request.body
+
+
+async def _read(content: StreamReader, max_answer_bytes: int, status: int) -> bytes:
+    body = await content.readany()
+    if content.at_eof() and len(body) <= max_answer_bytes:
+        return body
+    parts = bytearray(body)
+    while len(parts) <= max_answer_bytes and not content.at_eof():
+        parts += await content.readany()
+    if len(parts) > max_answer_bytes:
+        raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=status)
+    return bytes(parts)
+
+
+def _failure(error: Exception, timeout_s: float, *, written: bool) -> ConnectFailed | OutcomeUnknown:
     name = type(error).__name__
-    never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-    if wire.waiting or isinstance(error, never_connected):
+    if not written:
         return ConnectFailed(f"no connection to the vendor ({name})")
     if isinstance(error, TimeoutError):
         return OutcomeUnknown(f"no answer within {timeout_s:g} s")
     return OutcomeUnknown(f"the connection broke before the answer was read ({name})")
-
-
-async def _read(answer: aiohttp.ClientResponse, max_answer_bytes: int) -> bytes:
-    parts = bytearray()
-    async for part in answer.content.iter_any():
-        parts += part
-        if len(parts) > max_answer_bytes:
-            raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=answer.status)
-    return bytes(parts)
 
 
 def _checked(response: Response) -> Response:

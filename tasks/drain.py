@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import aiohttp
 import structlog
 from redis.exceptions import RedisError
 
-from providers.http import NotInTime
+from providers.http import NotInTime, Session
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError
 from sendmill.states import State
 from tasks import gate, submit
@@ -66,7 +65,7 @@ class Drain:
     """
 
     def __init__(
-        self, account: Account, session: aiohttp.ClientSession, *, most_open: int, stopping: Callable[[], bool]
+        self, account: Account, session: Session, *, most_open: int, stopping: Callable[[], bool]
     ) -> None:
         self._account = account
         self._outbox = account.outbox

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,7 +18,7 @@ from redis.backoff import NoBackoff
 from config.settings import Settings
 from providers import registry
 from providers.base import Provider
-from providers.http import new_session
+from providers.http import Session
 from providers.limits import effective
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.account import Account, features_told
@@ -92,8 +91,8 @@ class Runtime:
     """A redis.asyncio.Redis that answers in bytes; redis-py's own types also allow for texts."""
 
     jobs: JobKeys
-    session: aiohttp.ClientSession
-    sessions: Mapping[str, aiohttp.ClientSession]
+    session: Session
+    sessions: Mapping[str, Session]
     accounts: Mapping[str, Account]
     process: str
     send_task: SendTask
@@ -132,8 +131,8 @@ class Runtime:
             settings=settings,
             server=server,
             jobs=JobKeys(settings.namespace),
-            session=new_session(connections=CONNECTIONS),
-            sessions={name: new_session(connections=CONNECTIONS) for name in accounts},
+            session=Session(connections=CONNECTIONS),
+            sessions={name: Session(connections=CONNECTIONS) for name in accounts},
             accounts=accounts,
             process=process,
             send_task=send_task,

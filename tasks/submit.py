@@ -13,12 +13,11 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import aiohttp
 import structlog
 import tenacity
 
 from providers.base import Accepted, Mail
-from providers.http import NotInTime, exchange
+from providers.http import NotInTime, Session, exchange
 from providers.mail import deliver
 from sendmill.errors import (
     AccountBlocked,
@@ -62,9 +61,7 @@ Regrant = Callable[[ReadyCall], Awaitable[bool]]
 """Waits at the gate for another try of a call; False where the call may not go any more."""
 
 
-async def submit(
-    account: Account, session: aiohttp.ClientSession, call: ReadyCall, regrant: Regrant
-) -> ProviderError | None:
+async def submit(account: Account, session: Session, call: ReadyCall, regrant: Regrant) -> ProviderError | None:
     """Make a call that the gate has granted, and write what became of it.
 
     Returns:
@@ -101,7 +98,7 @@ def _worth_another_try(error: BaseException) -> bool:
 
 
 async def _in_time(
-    account: Account, session: aiohttp.ClientSession, call: ReadyCall, regrant: Regrant, *, last: bool
+    account: Account, session: Session, call: ReadyCall, regrant: Regrant, *, last: bool
 ) -> ProviderError | None:
     """Try once, with a new grant wherever the one at hand ran out before the request could be written."""
     error = await _once(account, session, call, last=last)
@@ -110,9 +107,7 @@ async def _in_time(
     return error
 
 
-async def _once(
-    account: Account, session: aiohttp.ClientSession, call: ReadyCall, *, last: bool
-) -> ProviderError | None:
+async def _once(account: Account, session: Session, call: ReadyCall, *, last: bool) -> ProviderError | None:
     request = call.request
     assert request is not None, "a call is built before it is granted"
     typed = as_call(account, call)

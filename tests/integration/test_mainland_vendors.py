@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from providers.base import Call, Message, Provider, Push, Received, Request, Response
-from providers.http import exchange, new_session
+from providers.http import Session, exchange
 from providers.smsadmin import Smsadmin, SmsadminSettings
 from providers.xioo import Xioo, XiooSettings
 from sendmill.errors import BadCredentials, ContentRefused, NoBalance, ProviderError, PushRefused
@@ -84,7 +84,7 @@ def _call(provider: Provider, numbers: tuple[str, ...] = NUMBERS, text: str = TE
 
 
 async def _exchange(request: Request) -> Response:
-    async with new_session(connections=1) as session:
+    async with Session(connections=1) as session:
         return await exchange(session, request, timeout_s=10)
 
 

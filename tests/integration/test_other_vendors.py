@@ -11,7 +11,7 @@ import pytest
 
 from providers.accessyou import AccessYou
 from providers.base import Call, Message, Provider, Received, Request, Response
-from providers.http import exchange, new_session
+from providers.http import Session, exchange
 from providers.registry import build, models
 from sendmill.errors import BadCredentials, ContentRefused, Frozen, NoBalance, ProviderError
 from sendmill.states import State
@@ -62,7 +62,7 @@ def _call(provider: Provider, service: str, numbers: tuple[str, ...] = NUMBERS, 
 
 
 async def _exchange(request: Request) -> Response:
-    async with new_session(connections=1) as session:
+    async with Session(connections=1) as session:
         return await exchange(session, request, timeout_s=10)
 
 

@@ -7,13 +7,12 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from providers.base import Request
-from providers.http import MAX_ANSWER_BYTES, NotInTime, exchange, new_session
+from providers.http import MAX_ANSWER_BYTES, NotInTime, Session, exchange
 from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, ProviderError, Throttled
 from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
 
@@ -23,20 +22,20 @@ SOON_S = 0.2
 
 
 @pytest_asyncio.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
+async def session() -> AsyncIterator[Session]:
     """A session as a worker has it."""
-    async with new_session(connections=4) as opened:
+    async with Session(connections=4) as opened:
         yield opened
 
 
-async def _get(session: aiohttp.ClientSession, url: str, timeout_s: float = 10.0) -> bytes:
+async def _get(session: Session, url: str, timeout_s: float = 10.0) -> bytes:
     return (await exchange(session, Request("GET", url + SECRET_PATH), timeout_s=timeout_s)).body
 
 
 # --- answered ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_goes_over_the_wire_as_it_stands(session: aiohttp.ClientSession) -> None:
+async def test_a_request_goes_over_the_wire_as_it_stands(session: Session) -> None:
     """The address is not encoded again, the body not changed, and the headers, a cookie too, go along."""
     target = "/s.php?a=1%2B1%20%23%0D%0A%e4&b=%2F;c=~"
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": "dynamic=sms"}
@@ -54,7 +53,7 @@ async def test_a_request_goes_over_the_wire_as_it_stands(session: aiohttp.Client
     ]
 
 
-async def test_an_open_connection_is_used_again(session: aiohttp.ClientSession) -> None:
+async def test_an_open_connection_is_used_again(session: Session) -> None:
     """Two exchanges, one connection."""
     async with wire_server(answers(b"1")) as server:
         assert (b"1", b"1") == (await _get(session, server.url), await _get(session, server.url))
@@ -80,7 +79,7 @@ async def test_an_open_connection_is_used_again(session: aiohttp.ClientSession) 
     ],
 )
 async def test_429_and_503_are_certainly_not_sent(
-    session: aiohttp.ClientSession,
+    session: Session,
     status: str,
     headers: tuple[str, ...],
     error: type[ProviderError],
@@ -97,7 +96,7 @@ async def test_429_and_503_are_certainly_not_sent(
     "status",
     ["301 Moved", "302 Found", "307 Temporary", "400 Bad", "404 Not Found", "500 Error", "502 Bad", "504 Late"],
 )
-async def test_every_other_status_is_an_unknown_outcome(session: aiohttp.ClientSession, status: str) -> None:
+async def test_every_other_status_is_an_unknown_outcome(session: Session, status: str) -> None:
     """Not even a code of acceptance in the body makes a success of it; a redirect is not followed."""
     async with wire_server(answers(b"854998103", status=status, headers=("Location: /elsewhere",))) as server:
         with pytest.raises(OutcomeUnknown) as raised:
@@ -109,7 +108,7 @@ async def test_every_other_status_is_an_unknown_outcome(session: aiohttp.ClientS
 # --- not sent ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_refused_connection_is_not_sent(session: aiohttp.ClientSession) -> None:
+async def test_a_refused_connection_is_not_sent(session: Session) -> None:
     """Nobody listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -127,14 +126,14 @@ class _NoNames(AbstractResolver):
         pass
 
 
-async def test_a_name_that_does_not_resolve_is_not_sent(session: aiohttp.ClientSession) -> None:
+async def test_a_name_that_does_not_resolve_is_not_sent(session: Session) -> None:
     """DNS comes before everything."""
-    session.connector._resolver = _NoNames()  # type: ignore[union-attr]
+    session.connector._resolver = _NoNames()
     with pytest.raises(ConnectFailed):
         await _get(session, "http://sms.vendor.example")
 
 
-async def test_a_failed_handshake_is_not_sent(session: aiohttp.ClientSession) -> None:
+async def test_a_failed_handshake_is_not_sent(session: Session) -> None:
     """TLS to a server that speaks none: the request was never written."""
     async with wire_server(answers(b"1")) as server:
         with pytest.raises(ConnectFailed):
@@ -144,14 +143,14 @@ async def test_a_failed_handshake_is_not_sent(session: aiohttp.ClientSession) ->
 
 async def test_a_connection_that_does_not_come_about_in_time_is_not_sent() -> None:
     """A listener whose queue is full: packets are dropped, and the connect itself times out."""
-    async with new_session(connections=1, connect_timeout_s=SOON_S) as session:
+    async with Session(connections=1, connect_timeout_s=SOON_S) as session:
         with _full_listener() as port, pytest.raises(ConnectFailed):
             await _get(session, f"http://127.0.0.1:{port}")
 
 
 async def test_a_wait_for_a_free_connection_is_not_sent() -> None:
     """The only connection is busy: the second request was never written, so it may be sent again."""
-    async with new_session(connections=1) as session, wire_server(hangs()) as server:
+    async with Session(connections=1) as session, wire_server(hangs()) as server:
         first = asyncio.create_task(_get(session, server.url))
         await server.arrived.wait()
         with pytest.raises(ConnectFailed):
@@ -160,18 +159,7 @@ async def test_a_wait_for_a_free_connection_is_not_sent() -> None:
         assert 1 == len(server.heads)
 
 
-async def test_a_session_of_another_kind_counts_as_written() -> None:
-    """Whether the request waited cannot be known there, so the same wait is no licence to send again."""
-    connector = aiohttp.TCPConnector(limit=1)
-    async with aiohttp.ClientSession(connector=connector) as session, wire_server(hangs()) as server:
-        first = asyncio.create_task(_get(session, server.url))
-        await server.arrived.wait()
-        with pytest.raises(OutcomeUnknown):
-            await _get(session, server.url, timeout_s=SOON_S)
-        first.cancel()
-
-
-async def test_an_address_that_is_none_is_not_sent(session: aiohttp.ClientSession) -> None:
+async def test_an_address_that_is_none_is_not_sent(session: Session) -> None:
     """A fault of the configuration writes nothing."""
     with pytest.raises(ConnectFailed):
         await _get(session, "http://")
@@ -187,7 +175,7 @@ async def test_an_address_that_is_none_is_not_sent(session: aiohttp.ClientSessio
         pytest.param(hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n8549"), id="half an answer, then nothing"),
     ],
 )
-async def test_no_answer_in_time_is_an_unknown_outcome(session: aiohttp.ClientSession, behaviour: Behaviour) -> None:
+async def test_no_answer_in_time_is_an_unknown_outcome(session: Session, behaviour: Behaviour) -> None:
     """The request was written: the vendor may be sending the message."""
     async with wire_server(behaviour) as server:
         with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.2 s"):
@@ -210,7 +198,7 @@ async def test_no_answer_in_time_is_an_unknown_outcome(session: aiohttp.ClientSe
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_connection_that_breaks_after_the_request_is_an_unknown_outcome(
-    session: aiohttp.ClientSession, behaviour: Behaviour, method: str
+    session: Session, behaviour: Behaviour, method: str
 ) -> None:
     """On a fresh connection too, and never a second request."""
     async with wire_server(behaviour) as server:
@@ -221,7 +209,7 @@ async def test_a_connection_that_breaks_after_the_request_is_an_unknown_outcome(
 
 @pytest.mark.parametrize("behaviour", [pytest.param(closes(), id="closed"), pytest.param(breaks(), id="reset")])
 async def test_a_reused_connection_that_closes_unanswered_is_one_request_on_the_wire(
-    session: aiohttp.ClientSession, behaviour: Behaviour
+    session: Session, behaviour: Behaviour
 ) -> None:
     """Aiohttp would send the GET again by itself and hide it: two messages on a handset, one success here."""
     async with wire_server(answers(b"1"), behaviour, answers(b"2")) as server:
@@ -231,7 +219,7 @@ async def test_a_reused_connection_that_closes_unanswered_is_one_request_on_the_
     assert (2, 1) == (len(server.heads), server.connections)
 
 
-async def test_an_answer_beyond_reason_is_an_unknown_outcome(session: aiohttp.ClientSession) -> None:
+async def test_an_answer_beyond_reason_is_an_unknown_outcome(session: Session) -> None:
     """One byte over the limit is refused, the limit itself is read; an endless answer does not fill the memory."""
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1)
     largest = b"x" * MAX_ANSWER_BYTES
@@ -256,9 +244,7 @@ async def test_an_answer_beyond_reason_is_an_unknown_outcome(session: aiohttp.Cl
         pytest.param(answers(b"x" * (MAX_ANSWER_BYTES + 1)), id="too large"),
     ],
 )
-async def test_an_error_holds_neither_the_address_nor_the_body(
-    session: aiohttp.ClientSession, behaviour: Behaviour
-) -> None:
+async def test_an_error_holds_neither_the_address_nor_the_body(session: Session, behaviour: Behaviour) -> None:
     """The address holds the password, and servers echo it: not in the text, not in the arguments, not in what the
     error was raised from."""
     async with wire_server(behaviour) as server:
@@ -267,7 +253,7 @@ async def test_an_error_holds_neither_the_address_nor_the_body(
     _assert_silent(raised.value, str(server.port))
 
 
-async def test_an_error_before_the_connection_holds_no_address(session: aiohttp.ClientSession) -> None:
+async def test_an_error_before_the_connection_holds_no_address(session: Session) -> None:
     """Refused, unresolved, no TLS, no address: aiohttp's own errors name the host and carry the whole request."""
     async with wire_server(answers()) as server:
         secure = server.url.replace("http:", "https:")
@@ -281,13 +267,13 @@ async def test_an_error_before_the_connection_holds_no_address(session: aiohttp.
     with pytest.raises(ConnectFailed) as no_address:
         await _get(session, f"http://{PASSWORD}:port")
     _assert_silent(no_address.value, port)
-    session.connector._resolver = _NoNames()  # type: ignore[union-attr]
+    session.connector._resolver = _NoNames()
     with pytest.raises(ConnectFailed) as unresolved:
         await _get(session, "http://sms.vendor.example")
     _assert_silent(unresolved.value, "vendor.example")
 
 
-async def test_a_cancelled_exchange_is_cancelled(session: aiohttp.ClientSession) -> None:
+async def test_a_cancelled_exchange_is_cancelled(session: Session) -> None:
     """Cancellation is the caller's and is not turned into an outcome."""
     async with wire_server(hangs()) as server:
         task = asyncio.create_task(_get(session, server.url))
@@ -321,7 +307,7 @@ def _full_listener() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_request_that_is_too_late_is_not_written(session: aiohttp.ClientSession, method: str) -> None:
+async def test_a_request_that_is_too_late_is_not_written(session: Session, method: str) -> None:
     """Nothing of it reaches the vendor, and the connection that was opened for it serves the next one."""
     written: list[str] = []
     async with wire_server(answers(b"1")) as server:
