@@ -26,8 +26,7 @@ _undoing: set[asyncio.Task[None]] = set()
 """Tasks that nobody waits for are kept from the garbage collector here."""
 
 
-def as_call(account: Account, call: ReadyCall) -> Call:
-    """The call as a provider sees it."""
+def _typed(account: Account, call: ReadyCall) -> Call:
     return Call(
         service=call.service,
         message=call.message,
@@ -50,7 +49,7 @@ async def build(account: Account, call: ReadyCall) -> None:
         call.request = None
     if call.request is None or time.time() - call.request_made_at > _REBUILD_S:
         call.request_made_at = time.time()
-        typed = as_call(account, call)
+        typed = call.typed = _typed(account, call)
         provider = account.provider
         call.request = provider.mail_request(typed) if call.service.by_mail else provider.submit_request(typed)
 

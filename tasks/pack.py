@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from providers.base import Mail, Message, Provider, Request, Service
+from providers.base import Call, Mail, Message, Provider, Request, Service
 from sendmill.ledger.slices import Slice, SliceBody
 from sendmill.messages import Kind
 from sendmill.states import State
@@ -58,6 +58,7 @@ template that each row fills with values of its own."""
 class ReadyCall:
     """A call that can be made as soon as the gate lets it through.
 
+    `typed` and `request` are the call as the provider sees it and what it made of it.
     `asked_at` is when it was asked (`time.monotonic`), `granted_ms` when it let the call through (Redis' clock).
     """
 
@@ -67,6 +68,7 @@ class ReadyCall:
     runs: list[Run]
     duplicates_ok: bool
     number: int = 0
+    typed: Call | None = None
     request: Request | Mail | None = None
     request_made_at: float = 0.0
     asked_at: float = math.inf

@@ -33,7 +33,7 @@ from sendmill.errors import (
 from sendmill.states import State
 from tasks import alerts
 from tasks.account import GRACE_S, Account
-from tasks.gate import as_call, give_up
+from tasks.gate import give_up
 from tasks.outbox import CallOutcome
 from tasks.outcomes import AWAY
 from tasks.pack import ReadyCall
@@ -108,9 +108,9 @@ async def _in_time(
 
 
 async def _once(account: Account, session: Session, call: ReadyCall, *, last: bool) -> ProviderError | None:
-    request = call.request
+    typed, request = call.typed, call.request
+    assert typed is not None, "a call is built before it is granted"
     assert request is not None, "a call is built before it is granted"
-    typed = as_call(account, call)
     limited = bool(account.limits)
     try:
         # Without limits in time the slot and the expiry that were checked hold for now only all the same.
