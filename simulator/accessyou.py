@@ -1,4 +1,4 @@
-"""AccessYou, smsapi.pdf of 2023-10-20 (accessyou.txt): the parts B to F, I and J.
+"""AccessYou, smsapi.pdf of 2023-10-20 (accessyou.txt): the parts B to F and H to J.
 
 What the document says of batch (p.61 to 68): the request only. No answer is printed; the table of
 p.7 says "JSON", p.67 "If successful, you can login to check". Nothing promises an id for each
@@ -11,9 +11,10 @@ number, "first" shows the first alone, "none" knows no such id.
 from typing import ClassVar
 from urllib.parse import urlencode
 
-from simulator import accessyou_check, accessyou_submit
+from simulator import accessyou_check, accessyou_email, accessyou_submit
 from simulator.accessyou_answers import failure
 from simulator.accessyou_media import Media
+from simulator.accessyou_senders import Senders
 from simulator.accessyou_wire import ENDPOINTS
 from simulator.accounts import Account, Option
 from simulator.identifiers import local_time
@@ -39,9 +40,24 @@ class Accessyou:
         "mms_user": "demo-mms",
         "mms_password": "mms-secret",
         "voice_password": "voice-secret",
+        "senderid_user": "demo-senderid",
+        "senderid_password": "senderid-secret",
+        "email_user": "demo-email",
+        "email_password": "email-secret",
+        "email_from": "",
+        "email_text": ["body"],
+        "email_refuses": True,
+        "cookie": "",
         "long_vercode": False,
-        "template_ids": ["1"],
+        "templates": {"1": 1},
+        "approved_contents": [],
         "senders": [],
+        "sender_wait_s": 0,
+        "fetch_files": False,
+        "fetch_port": 0,
+        "mms_states": ["Delivered", "Download", "READ"],
+        "mms_step_ms": 100,
+        "voice_answer": "digits",
         "debug_tail": True,
         "byte_order_mark": True,
         "batch_log": "each",
@@ -52,6 +68,7 @@ class Accessyou:
         "reply_time_name": "time",
         "reply_message_name": "message",
         "reply_receiver": "85264500000",
+        "reply_mode": "hex",
     }
     delivered: ClassVar[str] = "DELIVERED"
     failed: ClassVar[list[str]] = ["UNDELIVERED", "FAILED", "REJECTED", "EXPIRED"]
@@ -61,7 +78,8 @@ class Accessyou:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._media = Media(desk)
+        self._senders = Senders(desk)
+        self._media = Media(desk, self._senders)
 
     def identify(self, request: Request, path: str) -> Call:
         """GET reads the query, POST the form; a wrong method finds no parameters."""
@@ -88,11 +106,33 @@ class Accessyou:
             self._desk.breach(call, "path", "no such endpoint")
             return Answer(Response(b"404 Not Found", "text/html", 404), "404")
         rules = ENDPOINTS[call.request.path.removeprefix("/accessyou")]
-        if rules.image or rules.service == "voice" or call.endpoint == "add_senderid.php":
+        if rules.image or rules.service == "voice":
             return self._media.answer(call)
+        if call.endpoint == "add_senderid.php":
+            return self._senders.add(call)
         if call.submit:
-            return accessyou_submit.submit(self._desk, call)
+            return accessyou_submit.submit(self._desk, call, self._senders)
         return accessyou_check.look_up(self._desk, call)
+
+    def wanted_file(self, request: Request, path: str) -> tuple[str, int] | None:
+        """The address of an image or a recording that this account's uploads are judged by."""
+        return self._media.wanted_file(self.identify(request, path)) if "/upload_" in path else None
+
+    def age_files(self, account: str, age_s: float) -> int:
+        """Let an account's images grow older: they are kept for 14 days (p.106)."""
+        return self._media.age(account, age_s)
+
+    def addressed(self, request: Request, recipient: str) -> Call:
+        """Part H: the recipient's name says who sends to whom."""
+        return accessyou_email.identify(self._desk, request, recipient)
+
+    def recipient_error(self, call: Call) -> str:
+        """What is wrong with a recipient, in a word of p.43; empty when nothing is."""
+        return accessyou_email.recipient_error(self._desk, call, self._senders)
+
+    def take_mail(self, call: Call) -> Answer:
+        """Part H: the mail as a text."""
+        return accessyou_email.take(self._desk, call)
 
     def report_pushes(self, account: Account, reports: list[Report]) -> list[Push]:
         """`delivery_url` is "coming soon" (p.74): nothing is pushed."""
@@ -100,14 +140,16 @@ class Accessyou:
         return []
 
     def reply_pushes(self, account: Account, replies: list[Reply]) -> list[Push]:
-        """Part I, SMS2API: a POST of named variables, the message in hex of UTF-16BE; answer 1."""
+        """Part I, SMS2API: a POST of named variables, the message in hex of UTF-16BE or (option) plain; answer 1."""
         pushes = []
         for reply in replies:
-            time_name = account.text("reply_time_name")
+            time_name, plain = account.text("reply_time_name"), account.text("reply_mode") == "plain"
             fields = {
                 account.text("reply_sender_name"): str(reply.number),
                 account.text("reply_receiver_name"): account.text("reply_receiver"),
-                account.text("reply_message_name"): reply.text.encode("utf-16-be").hex().upper(),
+                account.text("reply_message_name"): reply.text
+                if plain
+                else reply.text.encode("utf-16-be").hex().upper(),
             }
             if time_name:
                 fields[time_name] = local_time(reply.at_ns)

@@ -31,11 +31,20 @@ STATUS = {
     "too_many_login_failure": "Your account is locked due to too many failed attempts. "
     "Pls call us to unlock your account 因为太多次登录错误。账号被锁。请联系我们解锁",
 }
-# p.44.
+# p.86 prints the success of a verification code without the stop, p.113 that of an MMS without the space too.
+_SUCCESS = {
+    "sendsms-vercode.php": "Successfully submitted message 执行成功",
+    "sendmms.php": "Successfully submitted message执行成功",
+}
+# p.44, p.80 and p.112.
 _FORBIDDEN = (
     "{ip}-Your IP is forbidden to use API. Pls login our platform to add your IP address. "
     "If you use dynamic IP, pls contact us. "
 )
+_FORBIDDEN_VERCODE = (
+    f"\n{_FORBIDDEN}现在的 IP 地址被禁止。请登录平台。加你的 IP 地址。如果你不是用固定 IP，请联系我们\n"
+)
+_FORBIDDEN_MMS = "Your IP is forbidden to use API 现在的 IP 地址被禁止"
 # p.43, 44: the words of the text answers, for the codes of the newer ones.
 _WORDS = {
     "101": "login_failure",
@@ -105,33 +114,33 @@ def json_status(call: Call, code: str, message_id: str = "") -> Response:
 
 
 def xml_status(call: Call, code: str, message_id: str = "") -> Response:
-    """XML as in p.83; the samples of MMS have the id before the number (p.113), uploads p.114."""
+    """XML in the order of the samples: p.86, p.113, uploads p.114. The schemes of p.83 and p.111 have the id last."""
     found = {"msg_status": code, "msg_status_desc": _description(call, code)}
     if call.endpoint == "upload_img.php":
         found |= {"imgfile": call.text("imgfile"), "img_url": call.text("img_url")}
     elif not message_id:
         found["phoneno"] = call.text("phone")
-    elif call.endpoint == "sendmms.php":
-        found |= {"msg_id": message_id, "phoneno": call.text("phone")}
     else:
-        found |= {"phoneno": call.text("phone"), "msg_id": message_id}
+        found |= {"msg_id": message_id, "phoneno": call.text("phone")}
     lines = "".join(f"<{name}>{escape(value)}</{name}>\n" for name, value in found.items())
     return xml(f"<xml>\n<msg>\n{lines}</msg>\n</xml>\n")
 
 
 def authentication(call: Call, code: str) -> str:
-    """The <auth> element of p.53."""
+    """The <auth> element of p.53; that of p.57 names the account too."""
     words = "authentication passed 登录成功" if code == "100" else _description(call, code)
+    account = f"<accountno>{escape(call.claimed)}</accountno>\n" if call.endpoint == "add_senderid.php" else ""
     return (
         f"<auth>\n<auth_status>{code}</auth_status>\n"
         f"<auth_status_desc>{escape(words)}</auth_status_desc>\n"
-        f"<yourip>{call.request.peer}</yourip>\n</auth>\n"
+        f"<yourip>{call.request.peer}</yourip>\n{account}</auth>\n"
     )
 
 
 def auth_only(call: Call, code: str) -> Response:
     """A look-up or addition that was not let in."""
-    return xml(authentication(call, code))
+    body = authentication(call, code)
+    return xml(f"<xml>\n{body}</xml>\n" if call.endpoint == "add_senderid.php" else body)
 
 
 def xml(body: str) -> Response:
@@ -141,7 +150,14 @@ def xml(body: str) -> Response:
 
 def _description(call: Call, code: str) -> str:
     if code == "104":
-        return _FORBIDDEN.format(ip=call.request.peer)
+        words = {
+            "sendsms-vercode.php": _FORBIDDEN_VERCODE,
+            "sendmms.php": _FORBIDDEN_MMS,
+            "upload_img.php": _FORBIDDEN_MMS,
+        }
+        return words.get(call.endpoint, _FORBIDDEN).format(ip=call.request.peer)
+    if code == "100":
+        return _SUCCESS.get(call.endpoint, STATUS[code])
     return STATUS.get(code, code.replace("_", " "))
 
 

@@ -5,6 +5,7 @@ balance and expiry_date.
 """
 
 import time
+from xml.sax.saxutils import escape
 
 from simulator.accessyou_answers import authentication, failure, rules_of, xml
 from simulator.accessyou_login import check_request, login_error
@@ -15,6 +16,7 @@ from simulator.journal import ACCEPTED, Row
 from simulator.vendor import Answer, Call, Desk
 
 _NO_TIME = "0000-00-00 00:00:00"
+_NS_PER_MS = 1_000_000
 _NOTHING = "<msginfo>\n</msginfo>\n"
 
 
@@ -22,7 +24,7 @@ def look_up(desk: Desk, call: Call) -> Answer:
     """Both look-ups have credentials of their own."""
     rules = rules_of(call)
     log = rules.service == "log"
-    code = check_request(desk, call, rules) or login_error(call, rules)
+    code = check_request(desk, call, rules) or login_error(desk, call, rules)
     account = call.account
     # The URL says msgid, the table of p.50 says id: either is known.
     if log and "msgid" not in call.fields and "id" not in call.fields:
@@ -49,6 +51,9 @@ def _log(desk: Desk, call: Call, account: Account) -> str:
     row = desk.journal.row(sequence)
     if (row.key.vendor, row.key.account) != (call.vendor, account.name) or not row.flags & ACCEPTED:
         return _NOTHING
+    if row.start_ns > time.time_ns():
+        # What waits for its time is in another list than what was sent (p.24: 查等待/失败记录).
+        return _NOTHING
     shown = len(row.numbers)
     if row.key.endpoint == "sendsms-batch.php":
         shown = {"each": shown, "first": 1}.get(account.text("batch_log"), 0)
@@ -58,8 +63,12 @@ def _log(desk: Desk, call: Call, account: Account) -> str:
 
 def _message(desk: Desk, account: Account, row: Row, position: int, message_id: str) -> str:
     """<msginfo> in the order of the sample of p.53."""
-    count = units(row.texts[0])
-    state, at_ns = desk.final_state(row.sequence, position, time.time_ns())
+    count = 1 if row.key.endpoint == "sendmms.php" else units(row.texts[0])
+    now_ns = time.time_ns()
+    state, at_ns = desk.final_state(row.sequence, position, now_ns)
+    waiting = "SENT"
+    if row.key.endpoint == "sendmms.php":
+        state, waiting = _mms_state(account, state, now_ns - at_ns), "Sent"
     return (
         f"<msginfo>\n<account_no>{account.name}</account_no>\n<msgid>{message_id}</msgid>\n"
         f"<status>finish</status>\n<destination>{row.numbers[position]}</destination>\n"
@@ -67,6 +76,20 @@ def _message(desk: Desk, account: Account, row: Row, position: int, message_id: 
         f"<charge>{float(account.text('rate')) * count:.2f}</charge>\n<noofmsg>{count}</noofmsg>\n"
         f"<submissiondate>{local_time(row.arrival_ns)}</submissiondate>\n"
         f"<deliverydate>{local_time(at_ns) if state else _NO_TIME}</deliverydate>\n"
-        f"<senderid></senderid>\n<route>HTTP</route>\n"
-        f"<receivestatus>{state or 'SENT'}</receivestatus>\n</msginfo>\n"
+        f"<senderid>{escape(str(row.parts.get('from', '')))}</senderid>\n"
+        f"<route>{'email' if row.key.endpoint == 'email' else 'HTTP'}</route>\n"
+        f"<receivestatus>{state or waiting}</receivestatus>\n</msginfo>\n"
     )
+
+
+def _mms_state(account: Account, state: str, since_ns: int) -> str:
+    """p.116: Sent, Delivered, then Download and READ where the handset says so (option `mms_states`).
+
+    A fate of one of these words ends there; DELIVERED goes through all, a step every `mms_step_ms`.
+    """
+    steps = account.words("mms_states")
+    if state != "DELIVERED" and state not in steps:
+        return state
+    last = len(steps) - 1 if state == "DELIVERED" else steps.index(state)
+    step_ns = account.number("mms_step_ms") * _NS_PER_MS
+    return steps[min(last, since_ns // step_ns if step_ns else last)]

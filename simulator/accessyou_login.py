@@ -5,6 +5,8 @@ from simulator.accounts import ACTIVE, Account
 from simulator.vendor import Call, Desk, check_names, check_utf8
 
 _STATE_CODES = {"ip_forbidden": "104", "locked": "too_many_login_failure"}
+# p.35 shows the cookie with sendsms.php; hosts for accounts without a list of addresses are told by it.
+_COOKIE_SERVICES = ("sms", "web", "batch", "otp", "senderid")
 
 
 def check_request(desk: Desk, call: Call, rules: Endpoint) -> str:
@@ -19,17 +21,30 @@ def check_request(desk: Desk, call: Call, rules: Endpoint) -> str:
     return "" if check_utf8(desk, call) else "888"
 
 
-def login_error(call: Call, rules: Endpoint) -> str:
+def login_error(desk: Desk, call: Call, rules: Endpoint) -> str:
     """101, 105, 104, 106 or too_many_login_failure; empty when the account may use the service."""
     account = call.account
     if not all(call.fields.get(name) for name in ("accountno", "pwd")):
         return "101"
     if account is None:
         return "105"
-    user, password = _credentials(account, rules.service, with_user="user" in call.fields)
-    if call.text("user") != user or call.text("pwd") != password:
+    cookie = account.text("cookie")
+    if cookie and rules.service in _COOKIE_SERVICES and cookie not in _cookies(call):
+        desk.breach(call, "cookie", "the cookie that the account's host asks for is not there")
+        return "104"
+    if not fits(call, account, rules):
         return "105"
     return "" if account.state == ACTIVE else _STATE_CODES.get(account.state, "106")
+
+
+def fits(call: Call, account: Account, rules: Endpoint) -> bool:
+    """Whether user and password are those of the service."""
+    user, password = _credentials(account, rules.service, with_user="user" in call.fields)
+    return call.text("user") == user and call.text("pwd") == password
+
+
+def _cookies(call: Call) -> list[str]:
+    return [pair.strip() for pair in call.request.headers.get(b"cookie", b"").decode("latin-1").split(";")]
 
 
 def _credentials(account: Account, service: str, *, with_user: bool) -> tuple[str, str]:

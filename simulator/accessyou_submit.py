@@ -4,10 +4,12 @@ import re
 
 from simulator.accessyou_answers import failure, rules_of, success
 from simulator.accessyou_login import check_request, login_error
+from simulator.accessyou_senders import Senders
 from simulator.accessyou_wire import VARIABLES, Endpoint
 from simulator.accounts import Account
 from simulator.identifiers import vendor_message_id
-from simulator.numbers import international
+from simulator.journal import Parts
+from simulator.numbers import in_hong_kong, international
 from simulator.vendor import Answer, Call, Desk, split_numbers
 
 # "最多 20,000 號碼" (p.63).
@@ -16,28 +18,29 @@ _MAX_BATCH = 20_000
 _REF = re.compile(r"[a-z0-9-]*", re.ASCII)
 _SENDDATE = re.compile(r"\d{10}", re.ASCII)
 _TEMPLATE_ID = re.compile(r"[0-9a-z]+", re.ASCII)
-# p.44: num_SenderID_not_more_than_16, alpha_SenderID_not_more_than_11.
-_MAX_NUMERIC_SENDER = 16
-_MAX_ALPHA_SENDER = 11
+# p.70: "#a#,#b# 是变量".
+_VARIABLE = re.compile(r"#\w+#")
 # Characters that take two septets; the vendor says only that some do (p.27).
 _DOUBLE = frozenset("^{}\\[]~|")
 
 
-def submit(desk: Desk, call: Call) -> Answer:
+def submit(desk: Desk, call: Call, senders: Senders) -> Answer:
     """Judge a submission in the order of the table of p.75."""
     rules = rules_of(call)
     text, numbers = "", list[int]()
-    code = check_request(desk, call, rules) or login_error(call, rules)
+    code = check_request(desk, call, rules) or login_error(desk, call, rules)
     account = call.account
     if not code and account is not None:
         text = _text(call, rules)
         numbers, code = _numbers(desk, call, text)
         code = code or _detail_error(desk, call, account, rules, text)
+        if not code and "from" in call.fields:
+            code = senders.error(account, call.text("from"), call.request.arrival_ns)
         code = code or _refused_number(desk, call, numbers)
         if not code and account.balance < units(text) * len(numbers):
             code = "107"
     if code or account is None:
-        return Answer(failure(call, code), code, numbers=numbers, texts=[text])
+        return Answer(failure(call, code), code, numbers=numbers, texts=[text], parts=_parts(call))
     message_id = vendor_message_id(call.vendor, call.sequence, call.request.arrival_ns)
     return Answer(
         success(call, message_id),
@@ -49,7 +52,34 @@ def submit(desk: Desk, call: Call) -> Answer:
         cost=units(text) * len(numbers),
         # "Numeric Timestamp (Hong Kong Time)" (p.64), read as Unix seconds of that instant.
         start_ns=int(call.text("Senddate") or 0) * 1_000_000_000,
+        states=_never_delivered(call, account, text, numbers),
+        parts=_parts(call),
     )
+
+
+def _parts(call: Call) -> Parts:
+    """What the journal shows besides the text: the sender, and the template and its variables where it is one."""
+    parts: Parts = {"from": call.text("from")} if call.text("from") else {}
+    if call.endpoint == "sendsms-otp.php":
+        parts |= {name: call.text(name) for name in ("tid", *VARIABLES) if name in call.fields}
+    return parts
+
+
+def _never_delivered(call: Call, account: Account, text: str, numbers: list[int]) -> dict[int, str]:
+    """Contents without approval are "charged but not delivered" (p.79), and no word of them comes.
+
+    Verification codes need approval everywhere (p.9), other texts outside Hong Kong; a registered template has it.
+    """
+    approved = account.words("approved_contents")
+    if not approved or call.endpoint == "sendsms-otp.php" or any(_fits(content, text) for content in approved):
+        return {}
+    everywhere = call.endpoint == "sendsms-vercode.php"
+    return {number: "" for number in numbers if everywhere or not in_hong_kong(number)}
+
+
+def _fits(content: str, text: str) -> bool:
+    """`#a#` stands for anything."""
+    return re.fullmatch(".+".join(re.escape(part) for part in _VARIABLE.split(content)), text, re.DOTALL) is not None
 
 
 def _text(call: Call, rules: Endpoint) -> str:
@@ -81,9 +111,7 @@ def _numbers(desk: Desk, call: Call, text: str) -> tuple[list[int], str]:
 
 
 def _detail_error(desk: Desk, call: Call, account: Account, rules: Endpoint, text: str) -> str:
-    template = call.text("tid")
-    if "tid" in rules.required and not (_TEMPLATE_ID.fullmatch(template) and template in account.words("template_ids")):
-        desk.breach(call, "parameter_format", "tid: not a template of the account")
+    if "tid" in rules.required and not _knows_template(desk, call, account):
         return "888"
     if not _REF.fullmatch(call.text("ref")):
         desk.breach(call, "parameter_format", "ref: a-z, 0-9 or -")
@@ -97,30 +125,26 @@ def _detail_error(desk: Desk, call: Call, account: Account, rules: Endpoint, tex
         # "Support single sms only" (p.79).
         desk.breach(call, "content_length", f"{units(text)} units, 1 allowed")
         return "887"
-    return sender_error(call, account)
+    return ""
 
 
-def sender_error(call: Call, account: Account) -> str:
-    """p.44: the words for a sender that is empty, too long or not the account's."""
-    if "from" not in call.fields:
-        return ""
-    sender = call.text("from")
-    senders = account.words("senders")
-    if not sender:
-        return "SenderID_empty"
-    if sender.isdecimal():
-        if len(sender) > _MAX_NUMERIC_SENDER:
-            return "num_SenderID_not_more_than_16"
-    elif len(sender) > _MAX_ALPHA_SENDER:
-        return "alpha_SenderID_not_more_than_11"
-    if not senders:
-        return "SenderID_not_support"
-    return "" if sender in senders else "invalid_SenderID"
+def _knows_template(desk: Desk, call: Call, account: Account) -> bool:
+    """Whether the template is the account's; too many or too few variables are breaches, which no status says."""
+    template = call.text("tid")
+    wanted = account.counts("templates").get(template)
+    if wanted is None or not _TEMPLATE_ID.fullmatch(template):
+        desk.breach(call, "parameter_format", "tid: not a template of the account")
+        return False
+    given = [name for name in VARIABLES if name in call.fields]
+    if given != list(VARIABLES[:wanted]):
+        desk.breach(call, "template", f"variables {', '.join(given) or 'none'}, {wanted} in the template")
+    return True
 
 
 def _refused_number(desk: Desk, call: Call, numbers: list[int]) -> str:
     refusals = {desk.refusal(call, number) for number in numbers}
-    if "blacklisted" in refusals and call.text("dnc") == "y":
+    # p.42: "applicable to sending to HK numbers only".
+    if call.text("dnc") == "y" and "blacklisted" in {desk.refusal(call, one) for one in numbers if in_hong_kong(one)}:
         return "reject_dnc"
     return "108" if "invalid" in refusals else ""
 

@@ -36,7 +36,7 @@ ENDPOINTS = {
     ),
     "/sms/check_msginfo.php": Endpoint("GET", "log", "auth", _LOGIN, ("msgid", "id"), submit=False),
     "/sms/check_accinfo.php": Endpoint("GET", "info", "auth", _LOGIN, submit=False),
-    "/sms/add_senderid.php": Endpoint("GET", "sms", "auth", (*_LOGIN, "from"), submit=False),
+    "/sms/add_senderid.php": Endpoint("GET", "senderid", "auth", (*_LOGIN, "from"), submit=False),
     # Part C, p.61 to 68.
     "/sms/sendsms-batch.php": Endpoint(
         "POST", "batch", "json", (*_LOGIN, "msg", "phone"), ("dnc", "from", "Senddate", "ref")

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-Option = str | int | float | bool | list[str]
+Option = str | int | float | bool | list[str] | dict[str, int]
 
 ACTIVE = "active"
 # What an account can be besides active; each vendor answers with the code its document has.
@@ -75,6 +75,11 @@ class Account:
         """An option that is a whole number."""
         value = self.options[name]
         return int(value) if isinstance(value, int | float | str) else 0
+
+    def counts(self, name: str) -> dict[str, int]:
+        """An option that is a table of numbers."""
+        value = self.options[name]
+        return value if isinstance(value, dict) else {}
 
     def words(self, name: str) -> list[str]:
         """An option that is a list of texts."""

@@ -36,6 +36,7 @@ class Admin:
             ("DELETE", "fates"): self._clear_fates,
             ("POST", "replies"): self._reply_now,
             ("POST", "accounts"): self._change_account,
+            ("POST", "age_files"): self._age_files,
             ("POST", "reset"): self._reset,
         }
 
@@ -52,10 +53,10 @@ class Admin:
             return _json({"error": f"{type(error).__name__}: {error}"}, 400)
 
     def _journal(self, request: Request) -> Response:
-        """NDJSON of the calls after a sequence number, of one account or of all."""
+        """NDJSON of the calls after a sequence number, of one account and endpoint or of all."""
         fields = form_fields(request.query)
-        account, after = fields.get("account", b"").decode(), int(fields.get("after") or b"-1")
-        chunks = journalfile.chunks(self._world.journal, account, after)
+        account, endpoint = fields.get("account", b"").decode(), fields.get("endpoint", b"").decode()
+        chunks = journalfile.chunks(self._world.journal, account, int(fields.get("after") or b"-1"), endpoint)
         return Response(content_type="application/x-ndjson", chunks=chunks)
 
     def _add_faults(self, request: Request) -> dict[str, int]:
@@ -118,6 +119,13 @@ class Admin:
             else:
                 account.change(one, vendor.options)
         return {"accounts": len(self._world.accounts)}
+
+    def _age_files(self, request: Request) -> dict[str, int]:
+        """{vendor, account, age_s}: what the account has uploaded grows older by so many seconds."""
+        files = 0
+        for one in _items(request):
+            files += self._world.files[one["vendor"]].age_files(str(one["account"]), float(one["age_s"]))
+        return {"files": files}
 
     def _reset(self, request: Request) -> dict[str, bool]:
         """Forget journal, counters, reports, faults and fates; accounts stay as they are."""

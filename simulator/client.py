@@ -32,10 +32,13 @@ class SimulatorError(Exception):
 
 
 class Simulator:
-    """A running simulator, its own process or somebody else's."""
+    """A running simulator, its own process or somebody else's; `smtp` is `HOST:PORT` of its mail server."""
 
-    def __init__(self, url: str, pid: int = 0, process: "subprocess.Popen[bytes] | None" = None) -> None:
+    def __init__(
+        self, url: str, pid: int = 0, process: "subprocess.Popen[bytes] | None" = None, *, smtp: str = ""
+    ) -> None:
         self.url = url
+        self.smtp = smtp
         self.pid = pid
         self._process = process
 
@@ -60,7 +63,7 @@ class Simulator:
             process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
             try:
                 found = _wait_for(ready, process)
-                yield cls(str(found["url"]), int(found["pid"]), process)
+                yield cls(str(found["url"]), int(found["pid"]), process, smtp=str(found["smtp"]))
             finally:
                 process.terminate()
                 try:
@@ -81,9 +84,9 @@ class Simulator:
         one: dict[str, Any] = found["vendors"][vendor][account]
         return one
 
-    def journal(self, account: str = "", after: int = -1) -> Iterator[dict[str, Any]]:
-        """The calls after a sequence number, oldest first, streamed."""
-        url = f"{self.url}/_sim/journal?account={account}&after={after}"
+    def journal(self, account: str = "", after: int = -1, *, endpoint: str = "") -> Iterator[dict[str, Any]]:
+        """The calls after a sequence number, oldest first, streamed; of one account and endpoint or of all."""
+        url = f"{self.url}/_sim/journal?account={account}&after={after}&endpoint={endpoint}"
         with urllib.request.urlopen(url, timeout=_CALL_TIMEOUT_S) as response:  # noqa: S310  http to our own process
             for line in response:
                 yield json.loads(line)
@@ -137,6 +140,14 @@ class Simulator:
     def set_account(self, vendor: str, name: str, **settings: Any) -> None:
         """Add an account, or change the settings named of one that exists."""
         self._call("POST", "accounts", {"vendor": vendor, "name": name, **settings})
+
+    def set_options(self, vendor: str, name: str, **options: Any) -> None:
+        """Change options of an account that exists; README.md has them by vendor."""
+        self._call("POST", "accounts", {"vendor": vendor, "name": name, "options": options})
+
+    def age_files(self, account: str, *, age_s: float, vendor: str = "accessyou") -> None:
+        """Let what an account has uploaded grow older: AccessYou keeps images for 14 days."""
+        self._call("POST", "age_files", {"vendor": vendor, "account": account, "age_s": age_s})
 
     def reset(self) -> None:
         """Forget journal, counters, reports, faults and fates; accounts stay."""

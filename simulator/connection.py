@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import httptools
 
 from simulator import stamps
+from simulator.fetching import fetch
 from simulator.wire import Request, Response
 from simulator.world import Reaction, World
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 _READ_BYTES = 256 * 1024
 _RESET = struct.pack("ii", 1, 0)
 _SLOW_PIECES = 10
-_FIELDS_KEPT = {b"content-type"}
+_FIELDS_KEPT = {b"content-type", b"cookie"}
 
 Admin = Callable[[Request], Response]
 
@@ -130,6 +131,17 @@ class Connection:
         if request.path.startswith("/_sim/"):
             self._send(self._admin(request), keep_alive=keep_alive)
             return
+        wanted = self._world.wanted_file(request)
+        if wanted is None:
+            self._judge(request, keep_alive=keep_alive)
+        else:
+            self._task = self._loop.create_task(self._fetch_first(request, wanted, keep_alive=keep_alive))
+
+    async def _fetch_first(self, request: Request, wanted: tuple[str, int], *, keep_alive: bool) -> None:
+        request.file = await fetch(*wanted)
+        self._judge(request, keep_alive=keep_alive)
+
+    def _judge(self, request: Request, *, keep_alive: bool) -> None:
         reaction = self._world.handle(request)
         self._flight = reaction.flight
         if reaction.flight is not None:

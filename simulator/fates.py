@@ -101,6 +101,10 @@ class Fates:
             self.known.append(fate)
         return found
 
+    def fixed(self, state: str) -> int:
+        """The fate of ending in this state after the usual time; of an empty state, never to hear more."""
+        return self.index_of(Fate(state, self._delay_ms, self._jitter_ms))
+
     def choose(self, vendor: str, account: str, numbers: list[int]) -> list[int]:
         """The fate index of each number."""
         table = self._tables[vendor]

@@ -1,6 +1,7 @@
 """Faults on request: what goes wrong on the wire or at the vendor, how often, and for whom."""
 
 import random
+from collections.abc import Container
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -18,7 +19,11 @@ KINDS = (
     "slow",  # the answer in pieces, delay_ms in all
     "content_type",  # the right answer under a wrong type
     "code",  # a documented error `code`
+    "refuse_rcpt",  # mail: `code` (550) to the recipient
+    "refuse_data",  # mail: `code` (554) to the whole mail
 )
+MAIL_ONLY = ("refuse_rcpt", "refuse_data")
+FOR_REQUESTS = frozenset(KINDS).difference(MAIL_ONLY)
 # Kinds whose answer is spoilt on its way back: the vendor has taken the messages.
 _ACCEPTED_BY_DEFAULT = {"latency", "garbage", "empty", "html", "slow", "content_type"}
 _PAGE = (
@@ -64,7 +69,7 @@ class Fault:
     @property
     def takes_messages(self) -> bool:
         """Whether the call is judged and journaled as if nothing were wrong."""
-        if self.kind == "code":
+        if self.kind in ("code", *MAIL_ONLY):
             return False
         return self.kind in _ACCEPTED_BY_DEFAULT if self.accepted is None else self.accepted
 
@@ -101,11 +106,12 @@ class Faults:
         """Start the chance anew."""
         self._chance.seed(seed)
 
-    def pick(self, vendor: str, account: str, endpoint: str) -> Fault | None:
-        """The first order that strikes this call; used up orders are dropped."""
+    def pick(self, vendor: str, account: str, endpoint: str, kinds: Container[str] = FOR_REQUESTS) -> Fault | None:
+        """The first order of these kinds that strikes this call; used up orders are dropped."""
         for fault in self.orders:
             if (
-                fault.vendor in ("", vendor)
+                fault.kind in kinds
+                and fault.vendor in ("", vendor)
                 and fault.account in ("", account)
                 and fault.endpoint in ("", endpoint)
                 and (fault.probability >= 1 or self._chance.random() < fault.probability)

@@ -41,6 +41,7 @@ def _account_counters(world: World, place: tuple[str, str], facts: Facts) -> dic
         "calls_accepted": facts.calls_accepted,
         "messages_accepted": facts.messages_accepted,
         "numbers_refused": world.refused[place],
+        "numbers_swallowed": world.swallowed[place],
         "largest_call": world.largest.get(place, 0),
         "breaches": world.breaches.count(*place),
         "balance": account.balance if account else None,

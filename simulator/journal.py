@@ -17,6 +17,8 @@ ACCEPTED = 2
 SUBMIT = 4
 _INTERN_LIMIT = 100_000
 Item = TypeVar("Item")
+Parts = dict[str, str | list[str]]
+"""What a call carries besides its text, by the names of the document: a subject, an image, a template's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Row:
     reference: str
     detail: int
     start_ns: int
+    parts: Parts
 
 
 class Table(Generic[Item]):
@@ -79,6 +82,7 @@ class Journal:
         self.fates = array("H")
         self.references: dict[int, str] = {}
         self._starts_ns: dict[int, int] = {}
+        self.parts: dict[int, Parts] = {}
         self.texts_of: dict[int, array[int]] = {}
 
     def __len__(self) -> int:
@@ -97,6 +101,7 @@ class Journal:
         reference: str,
         detail: int,
         start_ns: int = 0,
+        parts: Parts | None = None,
     ) -> int:
         """Add a call; `texts` holds one text, or one for each number. Returns its sequence."""
         sequence = len(self.arrivals_ns)
@@ -115,6 +120,8 @@ class Journal:
             self._starts_ns[sequence] = start_ns
         if reference:
             self.references[sequence] = reference
+        if parts:
+            self.parts[sequence] = parts
         return sequence
 
     def _text(self, text: str) -> int:
@@ -155,6 +162,7 @@ class Journal:
             reference=self.references.get(sequence, ""),
             detail=self.detail[sequence],
             start_ns=self.start_ns(sequence),
+            parts=self.parts.get(sequence, {}),
         )
 
     def rows(self, after: int = -1) -> Iterator[Row]:

@@ -8,6 +8,24 @@ from simulator.identifiers import vendor_message_id
 from simulator.journal import ACCEPTED, KERNEL_STAMP, Journal, Row
 
 _LINES_A_CHUNK = 200
+# What each address of the documents is for; the names are those of the journal's endpoints.
+_KINDS = {
+    "sms": (
+        "sendsms.php", "sendsms-batch.php", "sendsms-vercode.php", "send", "Submit", "get_send", "get_send_md5",
+        "get_send_urldecode", "post_send", "post_send_md5", "post_send_urldecode",
+    ),
+    "template": ("sendsms-otp.php", "post_send_ddt"),
+    "mms": ("sendmms.php",),
+    "voice": ("send.php",),
+    "email": ("email",),
+    "upload": ("upload_img.php", "upload_wav.php"),
+    "sender_id": ("add_senderid.php",),
+    "reports": ("check_msginfo.php", "report"),
+    "replies": ("reve", "reve_urlencode"),
+    "balance": ("check_accinfo.php", "balance", "user_info", "user_info_urldecode", "GetNum"),
+    "words": ("mgz",),
+}  # fmt: skip
+_KIND_OF = {endpoint: kind for kind, endpoints in _KINDS.items() for endpoint in endpoints}
 
 
 def as_line(row: Row) -> str:
@@ -20,6 +38,7 @@ def as_line(row: Row) -> str:
         "vendor": row.key.vendor,
         "account": row.key.account,
         "endpoint": row.key.endpoint,
+        "kind": _KIND_OF.get(row.key.endpoint, "other"),
         "accepted": accepted,
         "outcome": row.outcome,
         "numbers": [str(number) for number in row.numbers],
@@ -31,14 +50,16 @@ def as_line(row: Row) -> str:
         line["texts"] = row.texts
     else:
         line["text"] = row.texts[0]
+    if row.parts:
+        line["parts"] = row.parts
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
-def chunks(journal: Journal, account: str, after: int) -> Iterator[bytes]:
-    """NDJSON of the calls after a sequence number, of one account or (empty) of all."""
+def chunks(journal: Journal, account: str, after: int, endpoint: str = "") -> Iterator[bytes]:
+    """NDJSON of the calls after a sequence number, of one account and endpoint or (empty) of all."""
     lines: list[str] = []
     for row in journal.rows(after):
-        if not account or row.key.account == account:
+        if account in ("", row.key.account) and endpoint in ("", row.key.endpoint):
             lines.append(as_line(row))
         if len(lines) >= _LINES_A_CHUNK:
             yield ("\n".join(lines) + "\n").encode()

@@ -25,6 +25,16 @@ def international(written: str) -> int:
     return 0
 
 
+def in_hong_kong(number: int) -> bool:
+    """Whether an E.164 number is one of Hong Kong."""
+    return str(number).startswith("852")
+
+
+def in_china(number: int) -> bool:
+    """Whether an E.164 number is one of mainland China."""
+    return str(number).startswith("86")
+
+
 def country_space_number(written: str) -> tuple[int, int]:
     """E.164 and the length of the country code of `852 98882844` (ihuyi.txt 2.3); else (0, 0)."""
     match = _COUNTRY_SPACE_NUMBER.fullmatch(written)

@@ -19,6 +19,7 @@ from simulator.fates import Fates, Rule
 from simulator.faults import Fault, Faults
 from simulator.ihuyi import Ihuyi
 from simulator.journalfile import JournalFile
+from simulator.mail import MailServer
 from simulator.pushing import Pusher
 from simulator.settings import Settings
 from simulator.sms467890 import Sms467890
@@ -95,8 +96,10 @@ class Server:
             connection.close()
 
 
-async def serve(settings: Settings, host: str, port: int, ready_file: Path | None, journal: Path | None) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def serve(
+    settings: Settings, host: str, ports: tuple[int, int], ready_file: Path | None, journal: Path | None
+) -> None:
+    """Run until SIGTERM or SIGINT; `ports` are those of HTTP and of SMTP."""
     _allow_many_connections()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -104,8 +107,12 @@ async def serve(settings: Settings, host: str, port: int, ready_file: Path | Non
         loop.add_signal_handler(number, ended.set)
     world = build_world(settings)
     server = Server(world)
-    bound_host, bound_port = server.listen(host, port)
-    ready = json.dumps({"url": f"http://{bound_host}:{bound_port}", "pid": os.getpid()})
+    bound_host, bound_port = server.listen(host, ports[0])
+    mail = MailServer(world)
+    mail_host, bound_mail_port = await mail.listen(host, ports[1])
+    ready = json.dumps(
+        {"url": f"http://{bound_host}:{bound_port}", "smtp": f"{mail_host}:{bound_mail_port}", "pid": os.getpid()}
+    )
     if ready_file is not None:
         beside = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
         beside.write_text(ready, "utf-8")
@@ -116,6 +123,7 @@ async def serve(settings: Settings, host: str, port: int, ready_file: Path | Non
     await ended.wait()
     ticking.cancel()
     server.close()
+    mail.close()
     await world.pusher.close()
     if file is not None:
         file.write(world.journal)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from simulator.accounts import Account, Option
-from simulator.journal import Journal
+from simulator.journal import Journal, Parts
 from simulator.wire import Request, Response
 
 
@@ -36,7 +36,9 @@ class Answer:
     """A response and what it means: `numbers` (E.164) are accepted only when `accepted`.
 
     `texts` holds one text, or one for each number; `detail` is a small number the vendor keeps;
-    `start_ns` is when a scheduled message is to be sent, 0 for at once.
+    `start_ns` is when a scheduled message is to be sent, 0 for at once; `states` are the numbers whose
+    end the vendor has decided already, with its word (empty: they never get a report); `parts` is
+    what else the journal shows.
     """
 
     response: Response
@@ -48,7 +50,10 @@ class Answer:
     detail: int = 0
     cost: float = 0.0
     refused: int = 0
+    swallowed: int = 0
     start_ns: int = 0
+    states: dict[int, str] = field(default_factory=dict)
+    parts: Parts = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,6 +98,9 @@ class Desk(Protocol):
 
     def account(self, vendor: str, name: str) -> Account | None:
         """The account of that name."""
+
+    def accounts_of(self, vendor: str) -> list[Account]:
+        """All accounts of a vendor."""
 
     def breach(self, call: Call, kind: str, detail: str) -> None:
         """Note a violation of the document."""
@@ -140,6 +148,31 @@ class Vendor(Protocol):
 
     def reply_pushes(self, account: Account, replies: list[Reply]) -> list[Push]:
         """The POSTs that carry these replies to one account."""
+
+
+@runtime_checkable
+class FetchesFiles(Protocol):
+    """A vendor that fetches files from its customers, and keeps them for a while."""
+
+    def wanted_file(self, request: Request, path: str) -> tuple[str, int] | None:
+        """The address to fetch before the request can be judged, and the port to take for its own (0: that one)."""
+
+    def age_files(self, account: str, age_s: float) -> int:
+        """Let an account's files grow older; returns how many there are."""
+
+
+@runtime_checkable
+class TakesMail(Protocol):
+    """A vendor that takes messages as mails."""
+
+    def addressed(self, request: Request, recipient: str) -> Call:
+        """Whose mail this is going to be; never fails."""
+
+    def recipient_error(self, call: Call) -> str:
+        """Why this recipient is refused, in a word; empty when it is not."""
+
+    def take_mail(self, call: Call) -> Answer:
+        """Judge the mail that is the body of the call's request."""
 
 
 def check_names(desk: Desk, call: Call, known: frozenset[str], required: frozenset[str] | tuple[str, ...]) -> list[str]:

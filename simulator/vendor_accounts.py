@@ -25,13 +25,29 @@ _IDENTITY: Final = {
 
 def five_accounts(url: str) -> dict[str, dict[str, Any]]:
     """One account a vendor: `hk`, `mainland`, `xi`, `world` and `bulk`; `url` is the simulator's."""
-    sms = f"{url}/accessyou/sms"
+    accessyou = f"{url}/accessyou"
+    sms = f"{accessyou}/sms"
+    codes = {"user": "demo-otp", "pwd": "otp-secret"}
     return {
         "hk": {
             "provider": "accessyou",
             "accountno": "11000001",
             "sms": {"url": f"{sms}/sendsms.php", "user": "demo", "pwd": "sms-secret", "tid": "1"},
             "batch": {"url": f"{sms}/sendsms-batch.php", "user": "demo-batch", "pwd": "batch-secret"},
+            "otp": {"url": f"{sms}/sendsms-otp.php", **codes},
+            "vercode": {"url": f"{sms}/sendsms-vercode.php", **codes},
+            "mms": {
+                "send_url": f"{accessyou}/mms/sendmms.php",
+                "upload_url": f"{accessyou}/mms/upload_img.php",
+                "user": "demo-mms",
+                "pwd": "mms-secret",
+            },
+            "voice": {
+                "send_url": f"{accessyou}/voice/send.php",
+                "upload_url": f"{accessyou}/voice/upload_wav.php",
+                "pwd": "voice-secret",
+            },
+            "senderid": {"url": f"{sms}/add_senderid.php", "user": "demo-senderid", "pwd": "senderid-secret"},
             "check": {
                 "msginfo_url": f"{sms}/check_msginfo.php",
                 "msginfo_user": "demo-log",
@@ -77,6 +93,25 @@ def five_accounts(url: str) -> dict[str, dict[str, Any]]:
             "pwd": "sms467890-secret",
             "push_token": "bulk-token",
         },
+    }
+
+
+def with_email(accounts: Accounts, smtp: str) -> dict[str, dict[str, Any]]:
+    """The same, with EMAIL2SMS for the accounts at AccessYou; `smtp` is `HOST:PORT` of the simulator's mail server."""
+    host, _, port = smtp.rpartition(":")
+    email = {
+        "domain": "sms.accessyou.example",
+        "username": "demo-email",
+        "pwd": "email-secret",
+        "mail_from": "sendmill@customer.example",
+        "host": host,
+        "port": int(port),
+        "encryption": "none",
+        "text_in": "body",
+    }
+    return {
+        name: {**settings, "email": email} if settings["provider"] == "accessyou" else dict(settings)
+        for name, settings in accounts.items()
     }
 
 

@@ -12,9 +12,20 @@ FORM = b"application/x-www-form-urlencoded"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """What came from a customer's address: an HTTP status, 0 when nobody answered."""
+
+    status: int
+    body: bytes
+
+
 @dataclass(slots=True)
 class Request:
-    """One request as it came; `arrival_ns` since 1970, `kernel_stamp` when the kernel took it."""
+    """One request as it came; `arrival_ns` since 1970, `kernel_stamp` when the kernel took it.
+
+    `file` is what was fetched for it.
+    """
 
     method: str
     path: str
@@ -24,7 +35,7 @@ class Request:
     arrival_ns: int
     kernel_stamp: bool
     peer: str
-    connection: object = None
+    file: File | None = None
 
     @property
     def is_form(self) -> bool:

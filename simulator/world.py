@@ -17,7 +17,7 @@ from simulator.faults import Fault, Faults
 from simulator.journal import ACCEPTED, KERNEL_STAMP, SUBMIT, Journal, Key
 from simulator.limits import Limits
 from simulator.pushing import Pusher
-from simulator.vendor import Answer, Call, Reply, Report, Vendor
+from simulator.vendor import Answer, Call, FetchesFiles, Reply, Report, TakesMail, Vendor
 from simulator.wire import Request, Response
 
 
@@ -53,12 +53,15 @@ class World:
     def reset(self) -> None:
         """Forget all that happened; accounts and fates stay."""
         self.vendors = {kind.name: kind(self) for kind in self._kinds}
+        self.files = {name: vendor for name, vendor in self.vendors.items() if isinstance(vendor, FetchesFiles)}
+        self.mail = [vendor for vendor in self.vendors.values() if isinstance(vendor, TakesMail)]
         self.journal = Journal()
         self.ledger = Ledger(self.journal)
         self.breaches = Breaches()
         self.limits = Limits(self.breaches)
         self.dispatch = Dispatch(self.journal, self.fates, self.pusher, self.accounts, self.vendors)
         self.refused: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.swallowed: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.largest: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.in_flight: defaultdict[tuple[str, str, str], list[Client]] = defaultdict(list)
         self.answered_ns: dict[tuple[str, str, str], int] = {}
@@ -70,6 +73,13 @@ class World:
         for kind in kinds:
             self.fates.set_defaults(kind.name, kind.delivered, kind.failed)
         self.reset()
+
+    def wanted_file(self, request: Request) -> tuple[str, int] | None:
+        """What is to be fetched before a request can be handled: an address, and the port to take for its own."""
+        _, _, rest = request.path.partition("/")
+        name, _, path = rest.partition("/")
+        vendor = self.files.get(name)
+        return vendor.wanted_file(request, "/" + path) if vendor is not None else None
 
     def handle(self, request: Request) -> Reaction:
         """Answer one request of a client and note it; needs no other turn of the loop."""
@@ -92,7 +102,7 @@ class World:
             answer = Answer(Response(), f"fault:{fault.kind}")
             if fault.kind == "code":
                 answer = Answer(vendor.error(call, fault.code), f"fault:code {fault.code}")
-        self._note(call, answer)
+        self.note(call, answer)
         reaction = Reaction(answer.response, fault)
         if fault is not None:
             reaction.response = fault.spoil(answer.response)
@@ -108,7 +118,8 @@ class World:
         if others or call.request.arrival_ns < self.answered_ns.get(flight, 0):
             self.breach(call, "in_flight", "sent before the answer to the last one")
 
-    def _note(self, call: Call, answer: Answer) -> None:
+    def note(self, call: Call, answer: Answer) -> None:
+        """Enter a call that was judged into the journal, and plan what follows from it."""
         request, account = call.request, call.account
         flags = KERNEL_STAMP if request.kernel_stamp else 0
         flags |= ACCEPTED if answer.accepted else 0
@@ -117,6 +128,10 @@ class World:
         fates = array("H")
         if answer.accepted:
             fates = array("H", self.fates.choose(*place, answer.numbers))
+            if answer.states:
+                for position, number in enumerate(answer.numbers):
+                    if number in answer.states:
+                        fates[position] = self.fates.fixed(answer.states[number])
         key = self.journal.keys.index_of(Key(call.vendor, call.claimed, call.endpoint))
         sequence = self.journal.append(
             arrival_ns=request.arrival_ns,
@@ -129,7 +144,10 @@ class World:
             reference=answer.reference,
             detail=answer.detail,
             start_ns=answer.start_ns,
+            parts=answer.parts,
         )
+        if answer.swallowed:
+            self.swallowed[place] += answer.swallowed
         if answer.refused:
             self.refused[place] += answer.refused
         if account is None or not call.submit:
@@ -146,6 +164,10 @@ class World:
     def account(self, vendor: str, name: str) -> Account | None:
         """The account of that name."""
         return self.accounts.get((vendor, name))
+
+    def accounts_of(self, vendor: str) -> list[Account]:
+        """All accounts of a vendor."""
+        return [account for (one, _name), account in self.accounts.items() if one == vendor]
 
     def breach(self, call: Call, kind: str, detail: str) -> None:
         """Note a violation of the document."""

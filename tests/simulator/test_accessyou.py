@@ -20,6 +20,7 @@ _BATCH = {"user": "demo-batch", "pwd": "batch-secret", "msg": "hello", "phone": 
 _OTP = {"user": "demo-otp", "pwd": "otp-secret", "phone": "85298882844"}
 _LOG = {"user": "demo-log", "pwd": "log-secret"}
 _MMS = {"user": "demo-mms", "pwd": "mms-secret"}
+_SENDER_ID = {"user": "demo-senderid", "pwd": "senderid-secret"}
 
 
 def get(send: Callable[..., Any], path: str, **fields: str) -> bytes:
@@ -218,7 +219,7 @@ def test_one_request_in_flight(send: Any, new_account: Any, simulator: Simulator
 
 def test_otp_and_vercode(send: Any, new_account: Any, simulator: Simulator) -> None:
     """Parts D (JSON, template) and E (XML, one unit)."""
-    account = new_account("accessyou", options={"template_ids": ["otp1"], "debug_tail": False})
+    account = new_account("accessyou", options={"templates": {"otp1": 2}, "debug_tail": False})
     found = parse(get(send, "/sms/sendsms-otp.php", accountno=account, tid="otp1", a="Jo", b="1234", **_OTP))
     assert found["msg_status"] == "100"
     body = get(send, "/sms/sendsms-vercode.php", accountno=account, msg="code 1234", **_OTP).decode()
@@ -226,8 +227,8 @@ def test_otp_and_vercode(send: Any, new_account: Any, simulator: Simulator) -> N
     assert otp["text"] == "Jo|1234"
     assert body == (
         "<xml>\n<msg>\n<msg_status>100</msg_status>\n"
-        "<msg_status_desc>Successfully submitted message. 执行成功</msg_status_desc>\n"
-        f"<phoneno>85298882844</phoneno>\n<msg_id>{vercode['vendor_id']}</msg_id>\n</msg>\n</xml>\n"
+        "<msg_status_desc>Successfully submitted message 执行成功</msg_status_desc>\n"
+        f"<msg_id>{vercode['vendor_id']}</msg_id>\n<phoneno>85298882844</phoneno>\n</msg>\n</xml>\n"
     )
     long = get(send, "/sms/sendsms-vercode.php", accountno=account, msg="x" * 161, **_OTP)
     assert b"<msg_status>887</msg_status>" in long
@@ -254,7 +255,7 @@ def test_sender_ids_and_voice(send: Any, new_account: Any) -> None:
     """p.57 (wrapped in <xml>) and part J."""
     account = new_account("accessyou")
     added = {**_GOOD, "accountno": account, "from": "Abc123"}
-    answer = get(send, "/sms/add_senderid.php", accountno=account, user="demo", pwd="secret", **{"from": "Abc123"})
+    answer = get(send, "/sms/add_senderid.php", accountno=account, **_SENDER_ID, **{"from": "Abc123"})
     assert b"</auth>\n<response>\n<status>200</status>" in answer
     assert parse(get(send, "/sms/sendsms.php", **added))["msg_status"] == "100"
     voice = {"accountno": account, "pwd": "voice-secret", "wavfile": "888"}
