@@ -1,0 +1,180 @@
+"""What a drain has in stock: slices under its leases, and their rows, packed into calls that may be asked for.
+
+Slices come in by a claim. Their rows leave in a call, are let go where the slice is not what it was, or go back with
+the slice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from redis.exceptions import RedisError
+
+from sendmill.states import State
+from tasks.account import Account
+from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS
+from tasks.pack import Lease, Packer, ReadyCall
+from tasks.throttle import largest_call
+
+LANES = ("otp", "normal", "bulk")
+
+LOOK_AGAIN_S = 0.05
+"""While calls are open, an outbox that was empty is looked at again after this, or at once when poked."""
+
+_RENEW_S = LEASE_MS / 3000
+_LONGEST_PUT_ASIDE_MS = 300_000
+_FIRST_PUT_ASIDE_MS = 2_000
+
+
+class Stock:
+    """What one drain holds of an account.
+
+    Args:
+        account: whose.
+        most_open: the most calls that the drain may have open at once: it holds about twice as many.
+    """
+
+    def __init__(self, account: Account, most_open: int) -> None:
+        self._account = account
+        self._outbox = account.outbox
+        self._most_open = most_open
+        self._packer = Packer(account.provider, largest_call(account.limits))
+        self._leases: dict[str, Lease] = {}
+        self._ready: dict[tuple[str, str], deque[ReadyCall]] = {}
+        self._look_at = 0.0
+        self._look_for_otp_at = 0.0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no row waits here."""
+        return not self._packer.rows and not any(self._ready.values())
+
+    def queues(self, lane: str) -> list[deque[ReadyCall]]:
+        """Calls of a lane that may be asked for, in order, those of each service apart."""
+        return [calls for (each, _), calls in self._ready.items() if each == lane]
+
+    def put_first(self, call: ReadyCall) -> None:
+        """Put a call before all others of its lane and service."""
+        self._queue(call.lane, call.service.name).appendleft(call)
+
+    def look_at_once(self) -> None:
+        """The outbox may hold something new."""
+        self._look_at = self._look_for_otp_at = 0.0
+
+    # --- claiming and packing ------------------------------------------------------------------------------------
+
+    async def claim(self) -> None:
+        """Claim what there is room for, and pack it."""
+        now = time.monotonic()
+        emptied = now < self._look_at
+        while not emptied and self._wants_more():
+            emptied = not await self._claim_from(LANES)
+        if emptied:
+            self._look_at = max(self._look_at, now + LOOK_AGAIN_S)
+        elif now >= self._look_for_otp_at:
+            # Enough of the rest waits here, but otp is let in whenever it comes.
+            self._look_for_otp_at = now + LOOK_AGAIN_S
+            await self._claim_from(LANES[:1])
+        self._pack(full_only=not emptied)
+        if not any(self._ready.values()):
+            self._pack(full_only=False)
+
+    def _wants_more(self) -> bool:
+        ready = [call for calls in self._ready.values() for call in calls]
+        rows = self._packer.rows + sum(call.recipients for call in ready)
+        largest = max(service.max_numbers for service in self._account.provider.services())
+        calls = self._packer.contents + len(ready)
+        return calls < 2 * self._most_open and rows < max(2 * self._most_open, largest)
+
+    async def _claim_from(self, lanes: tuple[str, ...]) -> bool:
+        claimed = await self._outbox.claim(2 * self._most_open, lanes)
+        for each in claimed:
+            lease = Lease(each.slice_id, each.epoch, each.slice)
+            lease.held = each.slice.states.count(State.QUEUED.byte)
+            if each.slice_id in self._leases:
+                # Ours ran out unnoticed and came back to us: what was packed under it is of an older epoch.
+                self._leases[each.slice_id].dropped = True
+            self._leases[each.slice_id] = lease
+            self._packer.add(lease)
+        return bool(claimed)
+
+    def _pack(self, *, full_only: bool) -> None:
+        # A call that is not full waits for its like as long as more of the outbox is about to be claimed.
+        for lane in LANES:
+            room = 2 * self._most_open - sum(map(len, self.queues(lane)))
+            for _ in range(room):
+                call = self._packer.call(lane, full_only=full_only and lane != "otp")
+                if call is None:
+                    break
+                self._queue(lane, call.service.name).append(call)
+
+    def _queue(self, lane: str, service: str) -> deque[ReadyCall]:
+        return self._ready.setdefault((lane, service), deque())
+
+    def repack(self, call: ReadyCall) -> None:
+        """Take a call apart: rows of dropped leases are let go, the others wait for another call."""
+        self._packer.add_runs([run for run in call.runs if not run[0].dropped])
+        self._pack(full_only=False)
+
+    def shrink(self, largest: int) -> None:
+        """From now on a call carries no more recipients than this."""
+        self._packer.shrink(largest)
+
+    # --- letting go ----------------------------------------------------------------------------------------------
+
+    async def drop(self, slice_id: str, reason: str) -> None:
+        """A slice is not as we know it: its rows that were not started are let go."""
+        lease = self._leases.pop(slice_id, None)
+        if lease is None:
+            return
+        lease.dropped = True
+        queued = State.QUEUED.byte.decode()
+        if reason == "cancelled":
+            await self._outbox.close([slice_id], from_states=queued, to="c", code="", detail="")
+        elif reason == "expired":
+            await self._outbox.close([slice_id], from_states=queued, to="e", code=EXPIRED_BY_US, detail=EXPIRED_DETAIL)
+        if reason != "gone":
+            await self._outbox.release([(slice_id, lease.epoch)])
+
+    @staticmethod
+    def let_go(call: ReadyCall, *, requeued: bool) -> None:
+        """The rows of a call are waited for no more; `requeued` ones go out again when their slice does."""
+        for lease, first, last in call.runs:
+            lease.held -= last - first + 1
+            if requeued:
+                lease.requeued += last - first + 1
+
+    async def release_done(self, *, aside: bool) -> None:
+        """Give back slices of which no row waits here; with `aside` those that go out again are put aside."""
+        for lease in [each for each in self._leases.values() if each.held <= 0]:
+            del self._leases[lease.slice_id]
+            if lease.requeued:
+                wait_ms = min(_LONGEST_PUT_ASIDE_MS, _FIRST_PUT_ASIDE_MS << min(lease.slice.header.put_aside, 10))
+                await self._outbox.release([(lease.slice_id, lease.epoch)], wait_ms=wait_ms if aside else 0)
+
+    async def renew(self) -> None:
+        """Keep the seat and the leases, until cancelled."""
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            try:
+                await self._outbox.sit()
+                lost = await self._outbox.renew([(lease.slice_id, lease.epoch) for lease in self._leases.values()])
+            except (RedisError, OSError):
+                continue
+            for slice_id in lost:
+                lease = self._leases.pop(slice_id, None)
+                if lease is not None and lease.held > 0:
+                    lease.dropped = True
+
+    async def give_back(self) -> None:
+        """Give back every slice, with what was not started of it.
+
+        Raises:
+            redis.RedisError: Redis is away. To try again does no harm; without it the leases run out by themselves.
+        """
+        self._packer.clear()
+        self._ready.clear()
+        await self._outbox.release([(lease.slice_id, lease.epoch) for lease in self._leases.values()])
+        self._leases.clear()
