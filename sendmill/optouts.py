@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 OPT_OUT_WORDS: Final = ("退订", "退訂", "T", "TD", "QX", "STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT")
@@ -29,5 +32,37 @@ def same_word(text: str) -> str:
 
 
 def words(given: Iterable[str]) -> frozenset[str]:
-    """Words ready to be compared with `same_word` of a text."""
-    return frozenset(map(same_word, given))
+    """Words ready to be compared with `same_word` of a text; a word of marks alone is none."""
+    return frozenset(map(same_word, given)) - {""}
+
+
+class Source(StrEnum):
+    """Who said that a number opted out."""
+
+    REPLY = "reply"
+    OPERATOR = "operator"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A number that is not written to in the lanes `normal` and `bulk`.
+
+    `number` is None once it was forgotten: it is still not written to. `account` and `word` are there where a reply
+    was the cause: the account that it came to, and the word as it is compared.
+    """
+
+    number: str | None = field(repr=False)
+    at: datetime
+    account: str | None
+    word: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutImport:
+    """What became of a list of numbers: newly opted out, opted out before, and not a number."""
+
+    added: int
+    known: int
+    refused: int

@@ -10,6 +10,7 @@ from config.settings import AccountSettings
 from providers.base import Provider, Service
 from sendmill.features import Feature
 from sendmill.ledger.keys import AccountKeys
+from tasks.known_optouts import KnownOptOuts
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
 from tasks.throttle import Limit
@@ -26,6 +27,7 @@ class Account:
 
     `max_in_flight` is the account's own setting, for each service. `tag` opens every reference that this ledger gives
     to the account's vendor: a ledger that starts anew counts calls from 1 again, and its references must differ.
+    `optouts` is the process's copy, the same for all accounts.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Account:
     keys: AccountKeys
     outbox: Outbox
     outcomes: OutcomeWriter
+    optouts: KnownOptOuts
     limits: list[Limit]
     max_in_flight: int | None
     tag: str

@@ -22,6 +22,7 @@ from providers.http import Session
 from providers.limits import effective
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.account import Account, features_told
+from tasks.known_optouts import KnownOptOuts
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
 from tasks.throttle import limits_of
@@ -110,6 +111,7 @@ class Runtime:
         """
         server = connect(settings.redis_url)
         process = process_name()
+        optouts = KnownOptOuts(server, JobKeys(settings.namespace))
         accounts = {}
         for name, (provider, values) in providers_of(settings).items():
             keys = AccountKeys(settings.namespace, name)
@@ -123,6 +125,7 @@ class Runtime:
                 keys=keys,
                 outbox=outbox,
                 outcomes=OutcomeWriter(name, outbox),
+                optouts=optouts,
                 limits=limits_of(values),
                 max_in_flight=values.get("max_in_flight"),
                 tag=(tag or b"").decode(),

@@ -90,7 +90,7 @@ class Stock:
 
     async def _claim_from(self, lanes: tuple[str, ...]) -> bool:
         claimed = await self._outbox.claim(2 * self._most_open, lanes)
-        for each in claimed:
+        for each in await self._account.optouts.spare(self._outbox, claimed):
             lease = Lease(each.slice_id, each.epoch, each.slice)
             lease.held = each.slice.states.count(State.QUEUED.byte)
             if each.slice_id in self._leases:

@@ -23,6 +23,10 @@ routes              string  JSON of the routes, as workers publish them
 processes           zset    sending process → ms of its last heartbeat
 requests            list    JSON requests of the command line that need credentials
 answer:<id>         list    the JSON answer to one of them
+optouts             hash    keyed digest of a number → msgpack StoredOptOut
+optouts:log         zset    that digest → version of its last change, also where it opted in again
+optouts:version     string  how many changes there were: each is a version
+optouts:key         string  32 random bytes, made once: without them no digest tells its number
 =================== ======= ==========================================================================================
 
 Account keys (under `<namespace>:{<account>}:`)
@@ -87,6 +91,10 @@ class JobKeys:
         self.routes = self._prefix + "routes"
         self.processes = self._prefix + "processes"
         self.requests = self._prefix + "requests"
+        self.optouts = self._prefix + "optouts"
+        self.optouts_log = self._prefix + "optouts:log"
+        self.optouts_version = self._prefix + "optouts:version"
+        self.optouts_key = self._prefix + "optouts:key"
 
     def job(self, job_id: str) -> str:
         """The job's hash."""

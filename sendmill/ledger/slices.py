@@ -165,6 +165,14 @@ def pack_u32(numbers: Sequence[int]) -> bytes:
     return _little(array("I", numbers))
 
 
+def unpack_u64(packed: bytes) -> array[int]:
+    """The numbers again."""
+    numbers = array("Q", packed)
+    if byteorder != "little":
+        numbers.byteswap()
+    return numbers
+
+
 def _little(numbers: array[int]) -> bytes:
     if byteorder != "little":
         numbers.byteswap()
