@@ -69,7 +69,10 @@ def xml_root(text: str) -> Element:
         Unreadable: no well-formed XML, or a document type, entity or other trap in it.
     """
     with contextlib.suppress(ParseError, DefusedXmlException, ValueError):
-        root: Element = fromstring(f"<answer>{_DECLARATION.sub('', text, count=1)}</answer>", forbid_dtd=True)
+        # Matched where it may stand, at the start: a search would begin again at every blank of a long answer.
+        declared = _DECLARATION.match(text)
+        body = text[declared.end() :] if declared else text
+        root: Element = fromstring(f"<answer>{body}</answer>", forbid_dtd=True)
         return root
     raise Unreadable("begins like XML and is none")
 
