@@ -15,7 +15,6 @@ from sendmill.ledger.optouts import (
     Digester,
     StoredOptOut,
     new_key,
-    packed_changes,
 )
 from sendmill.ledger.scripts import ledger_script
 from sendmill.optouts import Source, same_word, words
@@ -73,6 +72,5 @@ async def heed(runtime: Runtime, replies: Iterable[Said]) -> int:
     changed = 0
     for start in range(0, len(changes), CHANGED_AT_ONCE):
         part = changes[start : start + CHANGED_AT_ONCE]
-        packed = packed_changes((digester.digest(number), value) for number, value in part)
-        changed += int(await ledger_script("optouts").arun(server, jobs.optouts, packed))
+        changed += int(await ledger_script("optouts").arun(server, jobs.optouts, *digester.keyed(part)))
     return changed

@@ -45,7 +45,6 @@ class StoredOptOut(msgspec.Struct, array_like=True, frozen=True):
 
 
 _STORED = msgspec.msgpack.Decoder(StoredOptOut)
-_encode = msgspec.msgpack.encode
 
 
 def decode_stored(raw: bytes) -> StoredOptOut:
@@ -65,15 +64,14 @@ class Digester:
         made.update(number.to_bytes(_NUMBER_BYTES, "little"))
         return made.digest()
 
+    def keyed(self, changes: Iterable[tuple[int, bytes]]) -> list[bytes]:
+        """Changes as optouts.lua takes them: a digest and an encoded StoredOptOut, or OPTED_IN, for each number."""
+        return [part for number, value in changes for part in (self.digest(number), value)]
+
 
 def new_key() -> bytes:
     """A key for a ledger that has none."""
     return secrets.token_bytes(_KEY_BYTES)
-
-
-def packed_changes(changes: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Changes as optouts.lua reads them: digest and encoded StoredOptOut, or OPTED_IN."""
-    return _encode(list(changes))
 
 
 def read_optouts(ledger: Ledger) -> Iterator[OptOut]:
@@ -159,7 +157,7 @@ def import_optouts(
 
 
 def _stored(number: int, source: Source) -> tuple[int, bytes]:
-    return number, _encode(StoredOptOut(number, time.time_ns() // 1_000_000, "", "", source.value))
+    return number, msgspec.msgpack.encode(StoredOptOut(number, time.time_ns() // 1_000_000, "", "", source.value))
 
 
 def _change(ledger: Ledger, changes: Sequence[tuple[int, bytes]]) -> int:
@@ -169,5 +167,4 @@ def _change(ledger: Ledger, changes: Sequence[tuple[int, bytes]]) -> int:
         pipe.set(jobs.optouts_key, new_key(), nx=True)
         pipe.get(jobs.optouts_key)
         digester = Digester(pipe.execute()[1])
-        packed = packed_changes((digester.digest(number), value) for number, value in changes)
-        return int(ledger_script("optouts").run(ledger.server, jobs.optouts, packed))
+        return int(ledger_script("optouts").run(ledger.server, jobs.optouts, *digester.keyed(changes)))
