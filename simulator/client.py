@@ -20,6 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from simulator.guard import shared
+from simulator.interrupts import interrupts_put_off
+
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 10.0
 _CALL_TIMEOUT_S = 120.0
@@ -47,7 +50,7 @@ class Simulator:
     def start(
         cls, *, config: str = "", port: int = 0, journal: Path | None = None, python: str = sys.executable
     ) -> Iterator[Self]:
-        """Run a simulator on a free port until the block ends; `config` is TOML.
+        """Run a simulator on a free port until the block ends, or we are gone; `config` is TOML.
 
         Raises SimulatorError when it does not listen within 20 s.
         """
@@ -60,7 +63,10 @@ class Simulator:
                 command += ["--config", str(file)]
             if journal is not None:
                 command += ["--journal", str(journal)]
-            process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
+            shared().remove_in_the_end(Path(folder))
+            with interrupts_put_off():
+                process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
+                shared().watch(process.pid)
             try:
                 found = _wait_for(ready, process)
                 yield cls(str(found["url"]), int(found["pid"]), process, smtp=str(found["smtp"]))
@@ -71,6 +77,7 @@ class Simulator:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+                shared().forget(process.pid)
 
     def base_url(self, vendor: str) -> str:
         """Where a vendor answers; the paths of its document follow."""

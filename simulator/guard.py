@@ -1,4 +1,7 @@
-"""The guard of a system: when whoever started it is gone, however it went, what it started goes too.
+"""A guard: when whoever started it is gone, however it went, what it started goes too.
+
+A system has one of its own for its processes; `shared` is that of everything else that this process starts: embedded
+servers and simulators, also those of a test session that is killed.
 
 `python -m simulator.guard` reads lines `+PID`, `-PID` and `/FOLDER` from its standard input, whose other end only the
 owner holds. At the end of that input every process that is still noted gets SIGKILL, with its group where it leads one,
@@ -7,7 +10,9 @@ and the folders go. An owner that ends in order has noted all processes off befo
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -56,13 +61,26 @@ class Guard:
             self._process.wait()
 
     def _tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        with (
-            self._lock,
-            contextlib.suppress(OSError),
-        ):  # a guard that somebody killed guards nothing, and breaks nothing
-            self._process.stdin.write(f"{line}\n".encode())
-            self._process.stdin.flush()
+        pipe = self._process.stdin
+        assert pipe is not None
+        # A guard that somebody killed guards nothing and breaks nothing; one that was closed has done its work.
+        with self._lock, contextlib.suppress(OSError):
+            if not pipe.closed:
+                pipe.write(f"{line}\n".encode())
+                pipe.flush()
+
+
+def shared() -> Guard:
+    """The guard of this process; it starts with the first call and goes with the process."""
+    return _of_process(os.getpid())
+
+
+@functools.cache
+def _of_process(_pid: int) -> Guard:
+    """One for each process: a fork does not own its parent's."""
+    guard = Guard()
+    atexit.register(guard.close)
+    return guard
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ Gaps of the document, and what is done here:
 - "use English, separated" is 英文逗号分隔 translated: a comma; a space beside it is a breach;
 - code 2 of `balance` is "frozen", code 2 of `send` is the mobile;
 - note B, removal of repeats: option `deduplicate_s`, 0 = off, since no window is published; a
-  swallowed repeat is answered with success;
+  swallowed repeat is answered with success, is sent no second time and never reported; the journal names the numbers
+  under `swallowed`, and a call that has no others ends as "swallowed";
 - the sample's `"msgid":"msgid""}` is a misprint: option `misprint` repeats it.
 """
 
@@ -115,35 +116,40 @@ class Sms467890:
             code = "5"
         if code:
             return Answer(self.error(call, code), code, numbers=numbers, texts=[content])
-        accepted = self._without_repeats(call, account, numbers, content)
+        accepted, swallowed = self._without_repeats(call, account, numbers, content)
         message_id = vendor_message_id(self.name, call.sequence, call.request.arrival_ns)
         response = _reply("success", "0", "send success", message_id)
         if account.flag("misprint"):
             response.body = response.body[:-1] + b'"}'
         return Answer(
             response,
-            "0",
+            "0" if accepted else "swallowed",
             accepted=True,
             numbers=accepted,
             texts=[content],
             cost=len(accepted),
-            refused=len(numbers) - len(accepted),
+            swallowed=len(swallowed),
+            parts={"swallowed": swallowed} if swallowed else {},
         )
 
-    def _without_repeats(self, call: Call, account: Account, numbers: list[int], content: str) -> list[int]:
-        """Note B: the same content to the same number is sent once."""
+    def _without_repeats(
+        self, call: Call, account: Account, numbers: list[int], content: str
+    ) -> tuple[list[int], list[str]]:
+        """Note B: the same content to the same number is sent once. Returns what is sent, and what is not."""
         span_ns = account.number("deduplicate_s") * _NS_PER_S
         if not span_ns:
-            return numbers
+            return numbers, []
         now_ns = call.request.arrival_ns
-        kept = []
+        kept, swallowed = [], []
         for number in numbers:
             key = hash((account.name, number, content))
             last_ns = self._sent_ns.get(key)
             if last_ns is None or now_ns - last_ns >= span_ns:
                 kept.append(number)
                 self._sent_ns[key] = now_ns
-        return kept
+            else:
+                swallowed.append(str(number))
+        return kept, swallowed
 
     def _refuse(self, call: Call, code: str) -> Answer:
         return Answer(self.error(call, code), code)

@@ -1,7 +1,7 @@
 """smsadmin.cn 通用短信平台 v1.0.5 (smsadmin.txt, sections 2 to 10): which endpoint does what.
 
 Gaps of the document, and what is done here:
-- codes are printed `0 发送成功!`; on the wire there is no space (FACTS.md 3.2);
+- codes are printed `0 发送成功!`; on the wire there is no space (FACTS.md 3.2): option `spaces_as_printed`;
 - the `…_urldecode` variants are encoded twice: the value is url-encoded GB2312 bytes, and the form
   encodes that again;
 - `XX` of code 7 is the channel's own: option `max_chars`, 500;
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from simulator import gbk, smsadmin_polls, smsadmin_submit
 from simulator.accounts import Account, Option
-from simulator.smsadmin_wire import ENDPOINTS, plain, refusal_text
+from simulator.smsadmin_wire import ENDPOINTS, code_line
 from simulator.vendor import Answer, Call, Desk, Push, Reply, Report
 from simulator.wire import Request, Response, form_fields
 
@@ -30,6 +30,9 @@ class Smsadmin:
         "balance_on_two_lines": False,
         "signature_required": False,
         "subcode": "56666",
+        "push_version": "1.0.5",
+        "push_misprint": False,
+        "spaces_as_printed": False,
     }
     delivered: ClassVar[str] = "DELIVRD"
     failed: ClassVar[list[str]] = ["UNDELIV", "EXPIRED", "REJECTD", "MK:0001"]
@@ -62,7 +65,7 @@ class Smsadmin:
     def error(self, call: Call, code: str) -> Response:
         """The line of the code."""
         rules = ENDPOINTS.get(call.endpoint)
-        return plain(refusal_text(code, rules.max_numbers if rules else 0, 500))
+        return code_line(call.account, code, rules.max_numbers if rules else 0)
 
     def answer(self, call: Call) -> Answer:
         """Check method and parameters, then send or look up."""

@@ -11,13 +11,14 @@ from simulator.accounts import Account
 from simulator.identifiers import local_time
 from simulator.numbers import without_86
 from simulator.smsadmin_submit import account_error, check_request, read_text
-from simulator.smsadmin_wire import Endpoint, plain, refusal_text
+from simulator.smsadmin_wire import Endpoint, code_line, plain
 from simulator.vendor import Answer, Call, Desk, Push, Reply, Report
 from simulator.wire import Response
 
 _MOST_RECORDS = 20
 _NO_REPLIES = "150"
 _NO_REPORTS = "160"
+_SINCE_1_0_5 = ("LinkId", "RevertTime", "ReportTime")
 
 
 def look_up(desk: Desk, call: Call, rules: Endpoint) -> Answer:
@@ -25,7 +26,7 @@ def look_up(desk: Desk, call: Call, rules: Endpoint) -> Answer:
     check_request(desk, call, rules)
     account = call.account
     if account_error(call, rules) == "1" or account is None:
-        return Answer(plain(refusal_text("1", 0, 0)), "1")
+        return Answer(code_line(account, "1", 0), "1")
     if call.endpoint.startswith("user_info"):
         break_or_space = "\n" if account.flag("balance_on_two_lines") else " "
         return Answer(plain(f"用户ID={account.name}{break_or_space}剩余资费={account.balance:.0f}"), "0")
@@ -61,7 +62,7 @@ def _reply_line(desk: Desk, account: Account, reply: Reply, *, encoded: bool) ->
 
 
 def report_push(desk: Desk, account: Account, report: Report) -> Push:
-    """Class=rpt."""
+    """Class=rpt; 1.0.5 added LinkId and ReportTime."""
     fields = {
         "Class": "rpt",
         "SmsName": account.name,
@@ -70,11 +71,11 @@ def report_push(desk: Desk, account: Account, report: Report) -> Push:
         "Report": report.state,
         "ReportTime": local_time(report.at_ns),
     }
-    return Push(account, account.push_url, _form(fields), 1, "report")
+    return Push(account, account.push_url, _form(account, fields), 1, "report")
 
 
 def reply_push(desk: Desk, account: Account, reply: Reply) -> Push:
-    """Class=mo."""
+    """Class=mo; 1.0.5 added LinkId and RevertTime."""
     fields = {
         "Class": "mo",
         "SmsName": account.name,
@@ -83,8 +84,12 @@ def reply_push(desk: Desk, account: Account, reply: Reply) -> Push:
         "LinkId": desk.journal.references.get(reply.sequence, ""),
         "RevertTime": local_time(reply.at_ns),
     }
-    return Push(account, account.reply_url or account.push_url, _form(fields), 1, "reply")
+    return Push(account, account.reply_url or account.push_url, _form(account, fields), 1, "reply")
 
 
-def _form(fields: dict[str, str]) -> bytes:
-    return urlencode(fields, encoding="gbk", errors="replace").encode()
+def _form(account: Account, fields: dict[str, str]) -> bytes:
+    """The form of the account's version (版本历史, 1.0.5); section 9 prints `& RevertTime=`, option `push_misprint`."""
+    if account.text("push_version") == "1.0.4":
+        fields = {name: value for name, value in fields.items() if name not in _SINCE_1_0_5}
+    form = urlencode(fields, encoding="gbk", errors="replace").encode()
+    return form.replace(b"&RevertTime=", b"& RevertTime=") if account.flag("push_misprint") else form

@@ -9,7 +9,7 @@ from simulator import gbk
 from simulator.accounts import ACTIVE, Account
 from simulator.identifiers import instant_ns
 from simulator.numbers import mainland
-from simulator.smsadmin_wire import Endpoint, plain, refusal_text
+from simulator.smsadmin_wire import Endpoint, code_line
 from simulator.vendor import Answer, Call, Desk, check_names, split_numbers
 
 # "数字、字母、数字字母组合, 最大长度为 32 位".
@@ -92,7 +92,7 @@ def submit(desk: Desk, call: Call, rules: Endpoint, linkids: Linkids) -> Answer:
     code = account_error(call, rules)
     account = call.account
     if code or account is None:
-        return _refuse(code or "1", rules, 0)
+        return Answer(code_line(account, code or "1", rules.max_numbers), code or "1")
     _check_small_fields(desk, call, linkids)
     template = read_text(desk, call, rules, "msg")
     if "params" in rules.names:
@@ -101,19 +101,18 @@ def submit(desk: Desk, call: Call, rules: Endpoint, linkids: Linkids) -> Answer:
         mobile = read_text(desk, call, rules, "mobile")
         numbers, invalid = split_numbers(desk, call, mobile, ";", mainland)
         rows, texts = len(numbers) + invalid, [template]
-    most = account.number("max_chars")
     code = _content_error(desk, call, rules, texts, rows)
     if not code and account.balance < len(numbers):
         code = "2"
     if code:
-        return _refuse(code, rules, most, numbers, texts)
+        return Answer(code_line(account, code, rules.max_numbers), code, numbers=numbers, texts=texts[:1])
     unique = dict.fromkeys(numbers)
     if len(unique) < len(numbers):
         keep = sorted({number: at for at, number in reversed(list(enumerate(numbers)))}.values())
         texts = [texts[at] for at in keep] if len(texts) > 1 else texts
         numbers = list(unique)
     return Answer(
-        plain(refusal_text("0", 0, 0)),
+        code_line(account, "0", 0),
         "0",
         accepted=True,
         numbers=numbers,
@@ -122,6 +121,7 @@ def submit(desk: Desk, call: Call, rules: Endpoint, linkids: Linkids) -> Answer:
         cost=len(numbers),
         refused=rows - len(numbers),
         start_ns=_start_ns(call),
+        parts={"template": template} if "params" in rules.names else {},
     )
 
 
@@ -183,14 +183,3 @@ def _personalised(desk: Desk, call: Call, rules: Endpoint, template: str) -> tup
         numbers.append(number)
         texts.append(_SLOT.sub(lambda slot, values=values: values[int(slot[1])], template))  # type: ignore[misc]
     return numbers, texts, len(rows)
-
-
-def _refuse(
-    code: str,
-    rules: Endpoint,
-    most: int,
-    numbers: list[int] | None = None,
-    texts: list[str] | None = None,
-) -> Answer:
-    line = plain(refusal_text(code, rules.max_numbers, most))
-    return Answer(line, code, numbers=numbers or [], texts=(texts or [])[:1])

@@ -1,8 +1,10 @@
 """The endpoints of smsadmin.txt and the lines it answers."""
 
+import re
 from dataclasses import dataclass
 
 from simulator import gbk
+from simulator.accounts import Account
 from simulator.wire import Response
 
 _SUBMIT = frozenset(("uid", "pwd", "mobile", "msg", "dtime", "linkid"))
@@ -57,13 +59,19 @@ _LINES = {
 }
 
 
-def refusal_text(code: str, max_numbers: int, max_chars: int) -> str:
-    """The line that the document prints for a code."""
+# The spaces of the document, between figures and characters and in code 8.
+_PRINTED = re.compile(r"(?<=\d)(?=[^\x00-\x7f])|(?<=[^\x00-\x7f])(?=\d)|(?<=冻结,)")
+
+
+def code_line(account: Account | None, code: str, max_numbers: int) -> Response:
+    """The line that the document prints for a code; its spaces are option `spaces_as_printed`."""
     if code == "3":
-        return f"3超过发送最大量{max_numbers}条"
-    if code == "7":
-        return f"7超过{max_chars}个字,请修改后发送!"
-    return _LINES.get(code, code)
+        line = f"3超过发送最大量{max_numbers}条"
+    elif code == "7":
+        line = f"7超过{account.number('max_chars') if account else 0}个字,请修改后发送!"
+    else:
+        line = _LINES.get(code, code)
+    return plain(_PRINTED.sub(" ", line) if account is not None and account.flag("spaces_as_printed") else line)
 
 
 def plain(text: str) -> Response:

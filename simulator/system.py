@@ -133,15 +133,9 @@ class System:
 
     def _start_valkey(self, stack: contextlib.ExitStack, *, over_tcp: bool) -> str:
         server = self._valkey = EmbeddedValkey(tcp_port=free_tcp_port() if over_tcp else 0)
-        stack.callback(self._close_valkey)
-        self._guard.remove_in_the_end(server.directory)
-        self.start_redis()
+        stack.callback(server.close)
+        server.start()
         return server.tcp_url if over_tcp else server.redis_url
-
-    def _close_valkey(self) -> None:
-        if self.valkey.is_running():
-            self._guard.forget(self.valkey.pid)
-        self.valkey.close()
 
     def _start_simulator(
         self,
@@ -154,8 +148,6 @@ class System:
         own = list(with_push_urls(accounts("http://simulator"), push_url, changes))
         text = toml.dump({**config, "accounts": own})
         simulator = stack.enter_context(Simulator.start(config=text))
-        self._guard.watch(simulator.pid)
-        stack.callback(self._guard.forget, simulator.pid)
         self._simulator = simulator
         self.accounts = accounts(simulator.url)
 
@@ -185,7 +177,7 @@ class System:
 
     @property
     def valkey(self) -> EmbeddedValkey:
-        """The server of our own; stop and start it by `stop_redis` and `start_redis`, which the guard hears of."""
+        """The server of our own."""
         if self._valkey is None:
             raise SystemFailed("this system uses a Redis that it did not start")
         return self._valkey
@@ -246,15 +238,11 @@ class System:
 
     def stop_redis(self) -> None:
         """Take our own server away; its data stay."""
-        pid = self.valkey.pid
         self.valkey.stop()
-        self._guard.forget(pid)
 
     def start_redis(self) -> None:
         """Bring our own server back."""
-        with interrupts_put_off():
-            self.valkey.start()
-            self._guard.watch(self.valkey.pid)
+        self.valkey.start()
 
     def logs(self, kind: str) -> str:
         """What the processes of a kind have written, ended ones included."""

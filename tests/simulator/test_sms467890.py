@@ -100,7 +100,7 @@ def test_repeats_are_swallowed_with_success_when_switched_on(send: Any, new_acco
     post(send, uid, **_GOOD)
     assert b'"success"' in post(send, uid, **_GOOD)
     counters = simulator.counters("sms467890", uid)
-    assert (counters["messages_accepted"], counters["numbers_refused"]) == (1, 1)
+    assert (counters["messages_accepted"], counters["numbers_swallowed"]) == (1, 1)
 
 
 def test_some_reports_are_pushed_twice(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
