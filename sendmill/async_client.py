@@ -32,6 +32,7 @@ from sendmill.messages import (
     ReplyEvent,
 )
 from sendmill.states import State
+from sendmill.tariff import Tariff
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -108,6 +109,10 @@ class AsyncClient:
     async def accounts(self) -> list[AccountInfo]:
         """The accounts that workers have published: `Client.accounts`."""
         return await self._run(self._client.accounts)
+
+    async def tariff(self) -> Tariff:
+        """What texts and messages would come to before they are sent: `Client.tariff`."""
+        return await self._run(self._client.tariff)
 
     async def pause(self, account: str) -> None:
         """Stop submitting at an account until `resume`: `Client.pause`."""

@@ -20,7 +20,7 @@ from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
 from sendmill.ledger.finding import read_message
 from sendmill.ledger.jobs import JobMeta, Uploaded, new_job_id, upload
-from sendmill.ledger.published import KnownNames
+from sendmill.ledger.published import KnownNames, published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.messages import (
@@ -39,6 +39,7 @@ from sendmill.options import Durability, Lane, SendOptions
 from sendmill.prepare import prepare_batches
 from sendmill.publisher import Publisher
 from sendmill.states import State
+from sendmill.tariff import Tariff
 
 REDIS_URL = "SENDMILL_REDIS_URL"
 BROKER_URL = "SENDMILL_BROKER_URL"
@@ -202,6 +203,14 @@ class Client:
             StoreError: Redis is away.
         """
         return read_accounts(self._ledger)
+
+    def tariff(self) -> Tariff:
+        """What texts and messages would come to before they are sent, as the accounts bill that workers published.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return Tariff(*published_routes(self._ledger))
 
     def pause(self, account: str) -> None:
         """Stop submitting at an account until `resume`; reports and replies still come in.

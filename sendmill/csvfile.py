@@ -32,11 +32,11 @@ def rows(
     fields: Collection[str] = (),
     encoding: str = AUTO,
     on_bytes: Callable[[int], None] | None = None,
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, str | None]]:
     """Each line below the header as a mapping of column name to value, with the recipient under `to`.
 
-    Empty lines are passed over and not counted. A short line lacks its last columns, so that a template that uses them
-    refuses the row; cells beyond the header are left out.
+    Empty lines are passed over and not counted. A short line has None in its last columns, so that a template that uses
+    them refuses the row; cells beyond the header are left out.
 
     Args:
         path: the file.
@@ -97,7 +97,7 @@ def _is_in(encoding: str, file: BinaryIO) -> bool:
 
 def _records(
     reader: Iterator[list[str]], to_column: str, fields: Collection[str], path: str | Path
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, str | None]]:
     header = next((cells for cells in reader if any(cells)), None)
     if header is None:
         raise InvalidCsv(f"{_name(path)} is empty: its first line must name the columns")
@@ -115,7 +115,8 @@ def _records(
     for cells in reader:
         if not any(cells):
             continue
-        row = dict(zip(columns, cells, strict=False))
+        row: dict[str, str | None] = dict.fromkeys(columns)
+        row.update(zip(columns, cells, strict=False))
         row["to"] = cells[place].strip() if place < len(cells) else ""
         yield row
 

@@ -85,7 +85,7 @@ class Prepared(NamedTuple):
 
 def prepare(content: Content, options: SendOptions) -> Iterator[PreparedRow | RefusedRow]:
     """Read a job row by row, in order. Like `prepare_batches`, a row at a time."""
-    return chain.from_iterable(map(_in_order, prepare_batches(content, options).batches))
+    return in_order(prepare_batches(content, options))
 
 
 def prepare_batches(content: Content, options: SendOptions) -> Prepared:
@@ -339,6 +339,11 @@ def _duplicate(row: int, to: object) -> RefusedRow:
 def _without(column: Sequence[_Value], positions: Iterable[int]) -> list[_Value]:
     left_out = set(positions)
     return [value for position, value in enumerate(column) if position not in left_out]
+
+
+def in_order(prepared: Prepared) -> Iterator[PreparedRow | RefusedRow]:
+    """The rows of a job one by one, in order."""
+    return chain.from_iterable(map(_in_order, prepared.batches))
 
 
 def _in_order(batch: PreparedBatch) -> Iterable[PreparedRow | RefusedRow]:

@@ -13,17 +13,19 @@ The fixture `sendmill_outbox` gives a `FakeClient` and lets every `Client` of th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
 
-from sendmill.contents import kind_of, parts_of, text_of
+from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
+from sendmill.features import refuse_missing
 from sendmill.messages import (
     AnyEvent,
     CancelResult,
@@ -35,13 +37,14 @@ from sendmill.messages import (
     Refusal,
     ReplyEvent,
     ReportEvent,
+    Sms,
     TemplateSms,
 )
 from sendmill.numbers import normalise, unpack
-from sendmill.options import ReportEvents, SendOptions
-from sendmill.prepare import PreparedRow, RefusedRow, prepare
-from sendmill.segments import count_segments
+from sendmill.options import DEFAULT_ROUTE, ReportEvents, SendOptions
+from sendmill.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
 from sendmill.states import FINAL, LATE_TRUTH, State
+from sendmill.tariff import Tariff
 from sendmill.template import Template
 
 FAKE_ACCOUNT = "fake"
@@ -53,13 +56,19 @@ _ALL_REPORTS_UP_TO_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """A message that would have gone to a vendor. `text` has its values filled in and no signature."""
+    """A message that would have gone to a vendor. `text` has its values filled in and no signature.
+
+    `parts` are what the content has besides: `template_id`, `subject`, `image`, `audio`; `values` those of a vendor's
+    template.
+    """
 
     message_id: str
     job_id: str
     to: str
     text: str
     options: SendOptions
+    parts: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -70,6 +79,7 @@ class _FakeJob:
     fingerprint: tuple[object, ...]
     messages: dict[str, MessageInfo] = field(default_factory=dict)
     segments: int = 0
+    cost: dict[str, Decimal] = field(default_factory=dict)
 
 
 class FakeClient:
@@ -79,9 +89,17 @@ class FakeClient:
 
     Args:
         now: gives the time, aware. Default: the clock.
+        accounts: what workers would have published of accounts, by name: `provider`, `features`, `options` (a named
+            account is refused what it lacks), `counting`, `prices`, `currency`. Of others everything is believed.
     """
 
-    def __init__(self, *, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime] | None = None,
+        accounts: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._accounts = accounts or {}
         self.sent: list[SentMessage] = []
         """Every message that would have gone, in order."""
         self._now = now or (lambda: datetime.now(UTC))
@@ -101,9 +119,11 @@ class FakeClient:
         **options: Any,
     ) -> Job:
         """Check a job as `Client.send` does and keep its messages in `sent`. Raises what `Client.send` raises."""
-        now = self._now()
-        checked = SendOptions.validated(now=now, **options)
-        rows = list(prepare(content, checked))
+        checked = SendOptions.validated(now=self._now(), **options)
+        prepared = prepare_batches(content, checked)
+        rows = list(in_order(prepared))
+        if checked.account is not None:
+            refuse_missing(checked.account, features_of(content, checked), checked.vendor, self._accounts)
         if on_progress is not None:
             on_progress(len(rows))
         fingerprint = (kind_of(content), text_of(content), parts_of(content), checked, tuple(rows))
@@ -112,7 +132,7 @@ class FakeClient:
             if known.fingerprint != fingerprint:
                 raise KeyConflict(f"the key names job {known.job.id}, which has other content: use a new key")
             return known.job
-        job = self._keep(content, checked, rows, now, fingerprint)
+        job = self._keep(content, checked, prepared.fields or (), rows, fingerprint)
         if checked.key is not None:
             self._job_by_key[checked.key] = job.id
         return job
@@ -124,7 +144,7 @@ class FakeClient:
         for message in fake.messages.values():
             states[message.state] = states.get(message.state, 0) + 1
         done = all(message.state in FINAL for message in fake.messages.values())
-        return JobStatus(job_id, fake.job.total, states, fake.segments, done)
+        return JobStatus(job_id, fake.job.total, states, fake.segments, done, dict(fake.cost))
 
     def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
         """The job's messages in row order. Raises NoSuchJob."""
@@ -184,6 +204,10 @@ class FakeClient:
         for event in list(self._events):
             if isinstance(event, ReplyEvent) and (since is None or event.received_at >= since):
                 yield event
+
+    def tariff(self) -> Tariff:
+        """What messages come to, as far as `accounts` says; the first able one takes what names no account."""
+        return Tariff(self._accounts, [{"name": DEFAULT_ROUTE, "prefix": "", "accounts": list(self._accounts)}])
 
     def close(self) -> None:
         """Nothing to close."""
@@ -259,10 +283,11 @@ class FakeClient:
         self,
         content: Content,
         options: SendOptions,
+        fields: tuple[str, ...],
         rows: list[PreparedRow | RefusedRow],
-        now: datetime,
         fingerprint: tuple[object, ...],
     ) -> Job:
+        now = self._now()
         job_id = f"fake{next(self._numbers)}"
         refused = [Refusal(row.row, row.to, row.code, row.reason) for row in rows if isinstance(row, RefusedRow)]
         job = Job(job_id, total=len(rows), accepted=len(rows) - len(refused), refused=refused)
@@ -270,6 +295,8 @@ class FakeClient:
         fake = self._jobs[job_id] = _FakeJob(summary, job, options, fingerprint)
         waits = options.at is not None and options.at > now
         template = Template(content.text) if isinstance(content, TemplateSms) else None
+        tariff, needs = self.tariff(), features_of(content, options)
+        anywhere = replace(options, route=None)  # every route leads to the same accounts here
         for row in rows:
             message_id = f"{job_id}-{row.row}"
             if isinstance(row, RefusedRow):
@@ -277,18 +304,26 @@ class FakeClient:
                     message_id, row.to, row.state, code=row.code, detail=row.reason, updated_at=now
                 )
                 continue
+            number = unpack(row.number)
             text = text_of(content) if template is None else template.fill(row.values or ())
+            values = {} if template is not None else dict(zip(fields, row.values or (), strict=True))
+            account = tariff.account_for(number, needs, anywhere)
             state = State.SCHEDULED if waits else State.SUBMITTED
             fake.messages[message_id] = MessageInfo(
                 message_id,
-                unpack(row.number),
+                number,
                 state,
-                account=options.account or FAKE_ACCOUNT,
+                account=account or FAKE_ACCOUNT,
                 submitted_at=None if waits else now,
                 updated_at=now,
             )
-            fake.segments += count_segments((options.signature or "") + text).segments
-            self.sent.append(SentMessage(message_id, job_id, unpack(row.number), text, options))
+            counted = isinstance(content, Sms | TemplateSms)
+            segments = tariff.segments(account, text, options.signature).segments if counted else 1
+            price = tariff.price(account, number)
+            fake.segments += segments
+            if price is not None:
+                fake.cost[price.currency] = fake.cost.get(price.currency, Decimal()) + price.amount * segments
+            self.sent.append(SentMessage(message_id, job_id, number, text, options, parts_of(content), values))
         return job
 
     def _job(self, job_id: str) -> _FakeJob:
@@ -334,7 +369,7 @@ class FakeClient:
         return event
 
 
-_REDIRECTED = ("send", "status", "messages", "show", "cancel", "jobs", "events", "replies")
+_REDIRECTED = ("send", "status", "messages", "show", "cancel", "jobs", "events", "replies", "tariff")
 _NOWHERE = "redis://sendmill-outbox.invalid:6379/0"
 
 

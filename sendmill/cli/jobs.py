@@ -16,8 +16,10 @@ from sendmill.cli.connection import connected
 from sendmill.cli.output import (
     cell,
     console,
+    costs,
     fields_of,
     json_option,
+    money,
     number,
     print_json,
     print_table,
@@ -99,6 +101,7 @@ def status_fields(job: JobStatus) -> dict[str, Any]:
         "total": job.total,
         "states": {str(state): rows for state, rows in job.states.items()},
         "segments": job.segments,
+        "cost": {currency: money(amount) for currency, amount in job.cost.items()},
         "done": job.done,
     }
 
@@ -113,6 +116,8 @@ def _status_table(job: JobStatus) -> Table:
             table.add_row(state.value, cell(rows))
     table.add_row("total", cell(job.total), style="bold")
     table.add_row("segments", cell(job.segments))
+    if job.cost:
+        table.add_row("cost", cell(costs(job.cost)))
     table.add_row("done", cell(job.done))
     return table
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Literal
 
@@ -103,6 +104,17 @@ def safe(text: str) -> str:
 def number(value: str, *, reveal: bool) -> str:
     """A phone number as this command may show it."""
     return safe(value) if reveal else mask(value)
+
+
+def money(amount: Decimal) -> str:
+    """An amount with two decimals, or as many more as it has: no binary fraction comes near it."""
+    whole, _, rest = f"{amount:f}".partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def costs(cost: Mapping[str, Decimal]) -> str:
+    """Amounts of several currencies."""
+    return " + ".join(f"{money(amount)} {currency}" for currency, amount in cost.items())
 
 
 def local_time(at: datetime) -> str:

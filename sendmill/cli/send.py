@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,43 +14,23 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from sendmill import csvfile
 from sendmill.cli.accounts import Standing
 from sendmill.cli.connection import connected
+from sendmill.cli.dryrun import published_tariff, read_and_count
 from sendmill.cli.jobs import followed, status_fields
+from sendmill.cli.outcome import Outcome
 from sendmill.cli.output import console, json_option, print_json, reveal_option, safe
-from sendmill.cli.refused import GOOD, see, tell_not_sent, tell_refused
+from sendmill.cli.pairs import pairs
+from sendmill.cli.refused import GOOD, tell_not_sent, tell_refused
 from sendmill.cli.source import Source
 from sendmill.cli.times import parse_time
-from sendmill.contents import text_of
-from sendmill.errors import InvalidOption
-from sendmill.messages import JobStatus, Refusal, TemplateSms
+from sendmill.messages import JobStatus
 from sendmill.options import Durability, Lane, ReportEvents, SendOptions
-from sendmill.prepare import PreparedRow, RefusedRow, prepare
-from sendmill.segments import count_segments
 from sendmill.states import FINAL, State
-from sendmill.template import Template
 
 if TYPE_CHECKING:
     from sendmill.client import Client
 
-
-@dataclass(slots=True)
-class Outcome:
-    """What is told about a job, sent or not."""
-
-    job: str | None
-    total: int = 0
-    accepted: int = 0
-    refused: Sequence[Refusal] = field(default_factory=list)
-    segments: int | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """The JSON object. `segments` is there after a dry run only."""
-        told: dict[str, Any] = {
-            "job": self.job,
-            "total": self.total,
-            "accepted": self.accepted,
-            "refused": [refusal._asdict() for refusal in self.refused],
-        }
-        return told if self.segments is None else {**told, "segments": self.segments}
+SOURCE_OPTIONS = tuple(option.name for option in fields(Source))
+"""The options that say what goes to whom."""
 
 
 @click.command()
@@ -62,6 +41,17 @@ class Outcome:
 )
 @click.option("--to-column", "--to", "to_column", default="to", show_default=True, help="The column of the numbers.")
 @click.option("--template", help="A text with {column} places, filled from each line of the file.")
+@click.option("--template-id", metavar="ID", help="A template that is kept at the vendor.")
+@click.option("--value", multiple=True, metavar="VARIABLE=TEXT", help="Fills that template for all NUMBERs.")
+@click.option(
+    "--field",
+    multiple=True,
+    metavar="VARIABLE=COLUMN",
+    help="Fills it from the file.  [default: each other column fills the variable of its name]",
+)
+@click.option("--mms-image", metavar="URL|NAME", help="An MMS with this picture: an address, or what upload named.")
+@click.option("--subject", help="The MMS's subject; --text is its text.")
+@click.option("--voice", metavar="URL|NAME", help="A recording to play: an address, or what upload named.")
 @click.option("--encoding", default=csvfile.AUTO, show_default=True, help="The file's encoding.")
 @click.option("--lane", default=Lane.NORMAL.value, show_default=True, help="otp, normal or bulk.")
 @click.option("--account", help="The account to send through.")
@@ -84,7 +74,7 @@ class Outcome:
 )
 @click.option("--wait", is_flag=True, help="Stay until every row is submitted or final; exit 1 unless all went well.")
 @click.option("--strict", is_flag=True, help="Send nothing where any row is refused.")
-@click.option("--dry-run", is_flag=True, help="Check and count, send nothing.")
+@click.option("--dry-run", is_flag=True, help="Check, count parts and cost, send nothing.")
 @json_option
 @reveal_option
 @click.pass_context
@@ -92,12 +82,6 @@ def send(
     context: click.Context,
     /,
     *,
-    to: tuple[str, ...],
-    text: str | None,
-    file: Path | None,
-    to_column: str,
-    template: str | None,
-    encoding: str,
     vendor: tuple[str, ...],
     at: str | None,
     wait: bool,
@@ -105,61 +89,30 @@ def send(
     dry_run: bool,
     as_json: bool,
     reveal: bool,
-    **options: Any,
+    **given: Any,
 ) -> int:
     """Send a text to NUMBERs, or to the numbers of a CSV file.
 
-    Numbers begin with + and the country code, or --region says whose they are.
+    Numbers begin with + and the country code, or --region says whose they are. Instead of a text it may be a template
+    that the vendor keeps (--template-id), an MMS (--mms-image, --subject) or a recording (--voice).
     """
-    source = Source(to=to, text=text, file=file, to_column=to_column, template=template, encoding=encoding)
+    source = Source(**{name: given.pop(name) for name in SOURCE_OPTIONS})
     source.check()
-    options["vendor"] = dict(_pair(pair) for pair in vendor)
-    options["at"] = None if at is None else parse_time("--at", at)
+    options = {**given, "vendor": pairs("--vendor", vendor), "at": None if at is None else parse_time("--at", at)}
     checked = SendOptions.validated(**options)
     if strict or dry_run:
-        outcome = _dry_run(source, checked)
+        outcome = read_and_count(source.content(), checked, published_tariff(context))
         if dry_run or outcome.refused:
-            _tell(outcome, as_json=as_json, reveal=reveal)
+            outcome.tell(as_json=as_json, reveal=reveal)
             return 1 if strict and outcome.refused else 0
     client = connected(context)
     with _progress(source) as on_bytes:
         job = client.send(source.content(on_bytes), **options)
     outcome = Outcome(job.id, job.total, job.accepted, job.refused)
     if not wait:
-        _tell(outcome, as_json=as_json, reveal=reveal)
+        outcome.tell(as_json=as_json, reveal=reveal)
         return 0 if outcome.accepted else 1
     return _wait(client, outcome, as_json=as_json, reveal=reveal)
-
-
-def _pair(pair: str) -> tuple[str, str]:
-    name, equals, value = pair.partition("=")
-    if not equals or not name:
-        raise InvalidOption(f"--vendor {pair!r} is no NAME=VALUE")
-    return name, value
-
-
-def _dry_run(source: Source, options: SendOptions) -> Outcome:
-    """Read and check everything. Parts are counted as the GSM standard does, signature included."""
-    content = source.content()
-    signature = options.signature or ""
-    template = Template(content.text) if isinstance(content, TemplateSms) else None
-    each = count_segments(signature + text_of(content)).segments if template is None else 0
-    outcome = Outcome(None, segments=0)
-    refused: list[Refusal] = []
-    segments = 0
-    for row in prepare(content, options):
-        outcome.total += 1
-        if isinstance(row, RefusedRow):
-            refused.append(Refusal(row.row, row.to, row.code, row.reason))
-            continue
-        outcome.accepted += 1
-        segments += each if template is None else _parts(template, row, signature)
-    outcome.refused, outcome.segments = refused, segments
-    return outcome
-
-
-def _parts(template: Template, row: PreparedRow, signature: str) -> int:
-    return count_segments(signature + template.fill(row.values or ())).segments
 
 
 @contextmanager
@@ -186,7 +139,7 @@ def _wait(client: Client, outcome: Outcome, *, as_json: bool, reveal: bool) -> i
     assert outcome.job is not None
     tell_refused(outcome.refused, reveal=reveal)
     if not as_json:
-        _tell_accepted(outcome)
+        outcome.tell_accepted()
     now: JobStatus | None = None
     try:
         with _patience(outcome.job):
@@ -211,22 +164,3 @@ def _settled(now: JobStatus) -> bool:
 def _patience(job: str) -> AbstractContextManager[object]:
     screen = console(stderr=True)
     return screen.status(f"job {job}: waiting until every row is submitted") if screen.is_terminal else nullcontext()
-
-
-def _tell(outcome: Outcome, *, as_json: bool, reveal: bool) -> None:
-    tell_refused(outcome.refused, reveal=reveal)
-    if as_json:
-        print_json(outcome.fields())
-    elif outcome.job is None:
-        segments = "" if outcome.segments is None else f", segments: {outcome.segments:,}"
-        click.echo(f"nothing was sent: {outcome.total:,} rows, {outcome.accepted:,} would go{segments}")
-    else:
-        _tell_accepted(outcome)
-        if outcome.accepted:
-            # Which account takes a row is decided later, and with it whether one can send its text.
-            click.echo(f"rows that no account can send are listed by: {see(outcome.job, State.FAILED)}")
-
-
-def _tell_accepted(outcome: Outcome) -> None:
-    click.echo(f"job {outcome.job}: {outcome.accepted:,} of {outcome.total:,} rows accepted")
-    sys.stdout.flush()

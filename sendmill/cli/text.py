@@ -1,22 +1,40 @@
-"""`sendmill segments`: what a text costs before it is sent."""
+"""What is known of a text before it is sent: `sendmill segments`."""
 
 from __future__ import annotations
 
 import click
 
+from sendmill.cli.connection import connected
 from sendmill.cli.output import json_option, print_json
-from sendmill.segments import count_segments
+from sendmill.segments import COUNTED_BY, COUNTERS, Segments, count_segments
+
+_UNITS = {"GSM-7": "septets", "ASCII": "characters", "UCS-2": "16-bit units"}
 
 
 @click.command()
 @click.argument("text")
+@click.option("--provider", type=click.Choice(list(COUNTED_BY)), help="Count as this vendor bills.")
+@click.option("--account", help="Count as this account bills, its own signature included.")
 @json_option
-def segments(text: str, *, as_json: bool) -> None:
-    """Count the billed parts of TEXT as the GSM standard does."""
-    counted = count_segments(text)
+@click.pass_context
+def segments(context: click.Context, text: str, *, provider: str | None, account: str | None, as_json: bool) -> None:
+    """Count the billed parts of TEXT: as the GSM standard does, or as a vendor bills."""
+    counted = _counted(context, text, provider, account)
     if as_json:
         print_json({"encoding": counted.encoding, "units": counted.units, "segments": counted.segments})
         return
-    unit = "septets" if counted.encoding == "GSM-7" else "16-bit units"
+    unit = _UNITS[counted.encoding]
     parts = "segment" if counted.segments == 1 else "segments"
     click.echo(f"{counted.segments} {parts}: {counted.units} {unit} of {counted.encoding}")
+
+
+def _counted(context: click.Context, text: str, provider: str | None, account: str | None) -> Segments:
+    if provider is not None and account is not None:
+        raise click.UsageError("--provider and --account exclude each other")
+    if provider is not None:
+        return COUNTERS[COUNTED_BY[provider]](text)
+    if account is None:
+        return count_segments(text)
+    tariff = connected(context).tariff()
+    tariff.check_account(account)
+    return tariff.segments(account, text, None)

@@ -29,6 +29,20 @@ def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {name.decode(): json.loads(entry) for name, entry in sorted(raw.items())}
 
 
+def published_routes(ledger: Ledger) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """The accounts, as above, and the routes as workers published them: name, prefix, accounts.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        pipe.hgetall(ledger.jobs.accounts)
+        pipe.get(ledger.jobs.routes)
+        accounts, routes = pipe.execute()
+    return {name.decode(): json.loads(entry) for name, entry in accounts.items()}, json.loads(routes or b"[]")
+
+
 class KnownNames:
     """Which accounts and routes there are and what they can do, read at most every few seconds."""
 
@@ -85,11 +99,5 @@ class KnownNames:
         return time.monotonic() - self._read_at < KEPT_S
 
     def _read(self) -> None:
-        with store_errors():
-            pipe = self._ledger.server.pipeline(transaction=False)
-            pipe.hgetall(self._ledger.jobs.accounts)
-            pipe.get(self._ledger.jobs.routes)
-            accounts, routes = pipe.execute()
-        self._accounts = {name.decode(): json.loads(entry) for name, entry in accounts.items()}
-        self._routes = json.loads(routes or b"[]")
+        self._accounts, self._routes = published_routes(self._ledger)
         self._read_at = time.monotonic()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
@@ -41,9 +42,10 @@ class SliceEntry(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """A job's own hash."""
+    """A job's own hash. `cost` is by currency."""
 
     meta: JobMeta
+    cost: Mapping[str, Decimal]
     total: int
     accepted: int
     failed: int
@@ -53,7 +55,9 @@ class JobRecord(NamedTuple):
     segments: int
 
 
-_RECORD_FIELDS = ("meta", "total", "accepted", "failed", "suppressed", "chunks", "planned", "segments")
+_NUMBERS = (b"total", b"accepted", b"failed", b"suppressed", b"chunks", b"planned", b"segments")
+_COST = b"cost:"
+_MILLIONTH_PLACES = 6
 
 
 def read_status(ledger: Ledger, job_id: str) -> JobStatus:
@@ -76,7 +80,7 @@ def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
     """
     with store_errors():
         pipe = ledger.server.pipeline(transaction=True)
-        pipe.hmget(ledger.jobs.job(job_id), _RECORD_FIELDS)
+        pipe.hgetall(ledger.jobs.job(job_id))
         pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
         fields, entries = pipe.execute()
     return _record(job_id, fields), [_entry(raw) for raw in entries]
@@ -103,11 +107,20 @@ def _entry(raw: bytes) -> SliceEntry:
     return SliceEntry(*msgspec.msgpack.decode(raw))
 
 
-def _record(job_id: str, fields: Sequence[bytes | None]) -> JobRecord:
-    meta, *numbers = fields
+def _record(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
+    meta = fields.get(b"meta")
     if meta is None:
         raise NoSuchJob(f"no job {job_id[:40]!r} is kept: `sendmill jobs` lists those that are")
-    return JobRecord(decode_meta(meta), *(int(number or 0) for number in numbers))
+    return JobRecord(decode_meta(meta), _cost(fields), *(int(fields.get(name, 0)) for name in _NUMBERS))
+
+
+def _cost(fields: Mapping[bytes, bytes]) -> dict[str, Decimal]:
+    """What was added up by currency, in millionths."""
+    return {
+        name.removeprefix(_COST).decode(): Decimal(int(millionths)).scaleb(-_MILLIONTH_PLACES)
+        for name, millionths in sorted(fields.items())
+        if name.startswith(_COST)
+    }
 
 
 def _status(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]]) -> JobStatus:
@@ -140,6 +153,7 @@ def _status(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]
         states={state: states[state] for state in State if states[state]},
         segments=record.segments,
         done=ends >= record.total,
+        cost=record.cost,
     )
 
 
@@ -154,7 +168,7 @@ def read_messages(ledger: Ledger, job_id: str, state: State | None) -> Iterator[
         StoreError: Redis is away.
     """
     with store_errors():
-        record = _record(job_id, ledger.server.hmget(ledger.jobs.job(job_id), _RECORD_FIELDS))
+        record = _record(job_id, ledger.server.hgetall(ledger.jobs.job(job_id)))
     messages = _in_chunks(ledger, record)
     return messages if state is None else (message for message in messages if message.state is state)
 
@@ -231,7 +245,7 @@ def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
     with store_errors():
         pipe = ledger.server.pipeline(transaction=True)
         for job_id in job_ids:
-            pipe.hmget(ledger.jobs.job(job_id), _RECORD_FIELDS)
+            pipe.hgetall(ledger.jobs.job(job_id))
             pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
         answers = pipe.execute()
     jobs: list[tuple[JobRecord, list[SliceEntry]]] = []

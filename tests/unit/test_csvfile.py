@@ -50,12 +50,12 @@ def test_quoted_cells_hold_commas_and_line_breaks(tmp_path: Path) -> None:
     assert [{"phone": "+1", "name": 'a, "b"\nc', "to": "+1"}] == list(rows(path, "phone"))
 
 
-def test_empty_lines_are_passed_over_and_short_lines_lack_their_last_columns(tmp_path: Path) -> None:
-    """A line without its last cells has no such keys: a template that needs them refuses the row."""
+def test_empty_lines_are_passed_over_and_short_lines_have_none_in_their_last_columns(tmp_path: Path) -> None:
+    """A line without its last cells has nothing there: a template that needs them refuses the row."""
     path = tmp_path / "people.csv"
     path.write_text("\n name , phone \n\nAnn\nBo, +852 98882844 ,extra\n,,\n", encoding="utf-8")
     assert [
-        {"name": "Ann", "to": ""},
+        {"name": "Ann", "phone": None, "to": ""},
         {"name": "Bo", "phone": " +852 98882844 ", "to": "+852 98882844"},
     ] == list(rows(path, "phone"))
 

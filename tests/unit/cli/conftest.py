@@ -4,10 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from sendmill.tariff import Tariff
 from tests.support.desk import Desk
+
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "hk": {
+        "provider": "accessyou",
+        "counting": "accessyou",
+        "features": ["sms", "mms", "sender"],
+        "options": ["dnc"],
+        "signature": None,
+        "prices": {"+852": "0.60", "": "0.75"},
+        "currency": "HKD",
+    },
+    "cn": {
+        "provider": "smsadmin",
+        "counting": "characters",
+        "features": ["sms"],
+        "options": [],
+        "signature": "【Acme】",
+        "prices": {"+86": "0.045"},
+        "currency": "CNY",
+    },
+}
+ROUTES = [
+    {"name": "default", "prefix": "+86", "accounts": ["cn", "hk"]},
+    {"name": "default", "prefix": "+852", "accounts": ["hk"]},
+    {"name": "default", "prefix": "+44", "accounts": ["cn"]},
+]
 
 
 @pytest.fixture
@@ -24,3 +52,10 @@ def _local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def published(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk whose workers have published two accounts and the routes to them."""
+    monkeypatch.setattr(desk, "tariff", lambda: Tariff(ACCOUNTS, ROUTES))
+    return desk

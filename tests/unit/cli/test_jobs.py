@@ -25,6 +25,7 @@ def test_status_counts_states(desk: Desk) -> None:
             "total": 3,
             "states": {"delivered": 1, "submitted": 1, "failed": 1},
             "segments": 2,
+            "cost": {},
             "done": False,
         }
     ] == objects(run(desk, "status", job.id, "--json"))

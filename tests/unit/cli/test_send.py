@@ -104,18 +104,3 @@ def test_strict_sends_nothing_where_a_row_is_refused(desk: Desk, tmp_path: Path)
     people.write_text(f"to\n{GOOD}\n", encoding="utf-8")
     assert 0 == run(desk, "send", "--file", str(people), "--text", "hi", "--strict").exit_code
     assert 1 == len(desk.sent)
-
-
-def test_a_dry_run_counts_and_sends_nothing(desk: Desk) -> None:
-    """Segments include the signature."""
-    result = run(desk, "send", "--text", "您" * 68, GOOD, OTHER, "--signature", "【Acme】", "--dry-run", "--json")
-    assert [{"job": None, "total": 2, "accepted": 2, "refused": [], "segments": 4}] == objects(result)
-    assert (0, []) == (result.exit_code, desk.sent)
-
-
-def test_a_dry_run_counts_each_row_of_a_template(desk: Desk, tmp_path: Path) -> None:
-    """Every row has its own length."""
-    people = tmp_path / "people.csv"
-    people.write_text(f"to,x\n{GOOD},{'a' * 161}\n{OTHER},a\n", encoding="utf-8")
-    result = run(desk, "send", "--file", str(people), "--template", "{x}", "--dry-run")
-    assert "nothing was sent: 2 rows, 2 would go, segments: 3\n" == result.stdout

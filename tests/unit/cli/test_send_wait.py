@@ -33,7 +33,7 @@ def test_wait_ends_when_every_row_is_submitted_or_final(
     (told,) = objects(result)
     assert exit_code == result.exit_code
     assert 2 == sum(told["states"].values())
-    assert {"job", "total", "accepted", "refused", "states", "segments", "done"} == told.keys()
+    assert {"job", "total", "accepted", "refused", "states", "segments", "cost", "done"} == told.keys()
 
 
 def test_wait_tells_each_row_that_did_not_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,71 @@
+"""What `sendmill send` tells about a job, sent or not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from sendmill.cli.output import costs, money, print_json
+from sendmill.cli.refused import see, tell_refused
+from sendmill.messages import Refusal
+from sendmill.states import State
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A job that was handed over, or (`job` is None) one that was only read.
+
+    `segments` and what follows are there where it was only read: `cost` by currency, `unpriced` the rows whose account
+    names no price.
+    """
+
+    job: str | None
+    total: int = 0
+    accepted: int = 0
+    refused: Sequence[Refusal] = field(default_factory=list)
+    segments: int = 0
+    cost: Mapping[str, Decimal] = field(default_factory=dict)
+    unpriced: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """The JSON object."""
+        told: dict[str, Any] = {
+            "job": self.job,
+            "total": self.total,
+            "accepted": self.accepted,
+            "refused": [refusal._asdict() for refusal in self.refused],
+        }
+        if self.job is not None:
+            return told
+        cost = {currency: money(amount) for currency, amount in self.cost.items()}
+        return {**told, "segments": self.segments, "cost": cost, "unpriced": self.unpriced}
+
+    def tell(self, *, as_json: bool, reveal: bool) -> None:
+        """Say it, refused rows on stderr."""
+        tell_refused(self.refused, reveal=reveal)
+        if as_json:
+            print_json(self.fields())
+        elif self.job is None:
+            click.echo(f"nothing was sent: {self.total:,} rows, {self.accepted:,} would go, {self._came_to()}")
+        else:
+            self.tell_accepted()
+            if self.accepted:
+                # Which account takes a row is decided later, and with it whether one can send its text.
+                click.echo(f"rows that no account can send are listed by: {see(self.job, State.FAILED)}")
+
+    def tell_accepted(self) -> None:
+        """The one line that names the job, at once."""
+        click.echo(f"job {self.job}: {self.accepted:,} of {self.total:,} rows accepted")
+        sys.stdout.flush()
+
+    def _came_to(self) -> str:
+        segments = f"segments: {self.segments:,}"
+        if not self.cost:
+            return segments
+        without = f" ({self.unpriced:,} rows have no known price)" if self.unpriced else ""
+        return f"{segments}, cost: {costs(self.cost)}{without}"
