@@ -90,6 +90,8 @@ class QuietHours(Strict):
 
     @model_validator(mode="after")
     def _some_time_left(self) -> Self:
+        if self.start.tzinfo is not None or self.end.tzinfo is not None:
+            raise ValueError("start and end are times of the zone: write them as 21:00")
         if self.start == self.end:
             raise ValueError("start and end are the same: nothing could ever be sent")
         return self

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sendmill.errors import InvalidOption, ProviderError, StoreError, UnknownAccount
@@ -136,7 +136,7 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         name=name,
         provider=told["provider"],
         state=state.get("state", "active"),
-        state_reason=state.get("why") if state.get("state", "active") != "active" else None,
+        state_reason=_reason(state, seconds * 1000),
         backlog=_backlog(ledger, keys),
         in_flight=in_flight,
         rate_used=rate.used_per_s if rate else None,
@@ -146,6 +146,19 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         last_error=state.get("last_error"),
         balance=balance or None,
     )
+
+
+def _reason(state: Mapping[str, str], now_ms: int) -> str | None:
+    """Why an account stands still, or which of its lanes do, in words."""
+    if state.get("state", "active") != "active":
+        return state.get("why")
+    quiet = []
+    for lane in Lane:
+        until_ms = int(state.get(f"quiet:{lane.value}", "0"))
+        if until_ms > now_ms:
+            until = datetime.fromtimestamp(until_ms / 1000, UTC).astimezone()
+            quiet.append(f"{lane.value} is quiet until {until.isoformat(timespec='minutes')}")
+    return ", ".join(quiet) or None
 
 
 def _binding_rate(

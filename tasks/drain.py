@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 from redis.exceptions import RedisError
@@ -45,6 +46,10 @@ _AWAY_S = 0.5
 log = structlog.get_logger(__name__)
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Drain:
     """One account's drain in this process.
 
@@ -53,15 +58,24 @@ class Drain:
         session: the process's HTTP session.
         most_open: the most calls that this drain may have open at once.
         stopping: True once the process is to end; nothing new is started then.
+        clock: what quiet hours go by (aware).
     """
 
-    def __init__(self, account: Account, session: Session, *, most_open: int, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        account: Account,
+        session: Session,
+        *,
+        most_open: int,
+        stopping: Callable[[], bool],
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
         self._account = account
         self._outbox = account.outbox
         self._session = session
         self._most_open = most_open
         self._stopping = stopping
-        self._stock = Stock(account, most_open)
+        self._stock = Stock(account, most_open, clock)
         self._open: set[asyncio.Task[None]] = set()
         self._open_by_service: dict[str, int] = {}
         self._woken = asyncio.Event()
@@ -94,6 +108,7 @@ class Drain:
                         left, waiting = await self._outbox.leave(whatever_waits=False)
                         if left:
                             return waiting > 0
+                        self._stock.look_at_once()
                         continue
                 except (RedisError, OSError) as error:
                     log.warning("Redis is away: trying again", account=self._account.name, error=type(error).__name__)
@@ -118,7 +133,7 @@ class Drain:
         wait_s = LOOK_AGAIN_S if self._open else _LONGEST_WAIT_S
         for lane in LANES:
             for calls in self._stock.queues(lane):
-                while calls and not self._halted:
+                while calls and not self._halted and not self._stock.is_quiet(lane):
                     room = self._room(calls[0])
                     if room <= 0:
                         break  # a call that ends pokes us
@@ -224,6 +239,8 @@ class Drain:
         """Wait at the gate for another try."""
         call.number = 0
         while not self._must_stop() and not any(lease.dropped for lease, _, _ in call.runs):
+            if self._stock.is_quiet(call.lane):
+                return False
             try:
                 if not await self._build(call):
                     return False

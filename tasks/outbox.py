@@ -28,6 +28,7 @@ VOID_MS = 120_000
 """How long the number of a call that was given up stays void: longer than a request can hang on its way to Redis."""
 
 CALL_NUMBERS_AT_ONCE = 64
+_REST_AT_ONCE = 1000
 
 EXPIRED_BY_US = "expired_by_us"
 EXPIRED_DETAIL = "expired before it could be sent"
@@ -43,6 +44,7 @@ _REFUSE = Script(_LUA / "refuse.lua")
 _FOLD = Script(_LUA / "fold.lua")
 _RELEASE = Script(_LUA / "release.lua")
 _RENEW = Script(_LUA / "renew.lua")
+_REST = Script(_LUA / "rest.lua")
 _SWEEP = Script(_LUA / "sweep.lua")
 _LEAVE = Script(_LUA / "leave.lua")
 
@@ -244,11 +246,19 @@ class Outbox:
         await self.server.zrem(self.keys.unconfirmed, str(number))
         await self.server.zrem(self.keys.ask, str(number))
 
-    async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0) -> None:
-        """Give slices back (id, epoch); with `wait_ms` they come out again only then."""
+    async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0, put_aside: bool = False) -> None:
+        """Give slices back (id, epoch); with `wait_ms` they come out again only then.
+
+        `put_aside` counts how often that was because the vendor took nothing.
+        """
         flat = [part for lease in leases for part in lease]
         if flat:
-            await _RELEASE.arun(self.server, self.keys.state, wait_ms, *flat)
+            await _RELEASE.arun(self.server, self.keys.state, wait_ms, "1" if put_aside else "0", *flat)
+
+    async def rest(self, lane: str, wait_ms: int) -> None:
+        """Let what waits in the outbox of a lane come out again only then."""
+        while await _REST.arun(self.server, self.keys.state, lane, wait_ms, _REST_AT_ONCE) == _REST_AT_ONCE:
+            pass
 
     async def renew(self, leases: Iterable[tuple[str, int]]) -> set[str]:
         """Lengthen leases; returns the slices whose lease is lost."""

@@ -7,8 +7,12 @@ the slice.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from itertools import chain
 
 from redis.exceptions import RedisError
 
@@ -16,6 +20,7 @@ from sendmill.states import State
 from tasks.account import Account
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS
 from tasks.pack import Lease, Packer, ReadyCall
+from tasks.quiet import quiet_until
 from tasks.throttle import largest_call
 
 LANES = ("otp", "normal", "bulk")
@@ -34,12 +39,14 @@ class Stock:
     Args:
         account: whose.
         most_open: the most calls that the drain may have open at once: it holds about twice as many.
+        clock: what quiet hours go by (aware).
     """
 
-    def __init__(self, account: Account, most_open: int) -> None:
+    def __init__(self, account: Account, most_open: int, clock: Callable[[], datetime]) -> None:
         self._account = account
         self._outbox = account.outbox
         self._most_open = most_open
+        self._clock = clock
         self._packer = Packer(account.provider, largest_call(account.limits))
         self._leases: dict[str, Lease] = {}
         self._ready: dict[tuple[str, str], deque[ReadyCall]] = {}
@@ -69,14 +76,15 @@ class Stock:
         """Claim what there is room for, and pack it."""
         now = time.monotonic()
         emptied = now < self._look_at
+        lanes = await self._lanes_to_claim(outbox_too=not emptied)
         while not emptied and self._wants_more():
-            emptied = not await self._claim_from(LANES)
+            emptied = not await self._claim_from(lanes)
         if emptied:
             self._look_at = max(self._look_at, now + LOOK_AGAIN_S)
         elif now >= self._look_for_otp_at:
             # Enough of the rest waits here, but otp is let in whenever it comes.
             self._look_for_otp_at = now + LOOK_AGAIN_S
-            await self._claim_from(LANES[:1])
+            await self._claim_from(tuple(lane for lane in lanes if lane == "otp"))
         self._pack(full_only=not emptied)
         if not any(self._ready.values()):
             self._pack(full_only=False)
@@ -122,6 +130,38 @@ class Stock:
         """From now on a call carries no more recipients than this."""
         self._packer.shrink(largest)
 
+    # --- quiet hours ---------------------------------------------------------------------------------------------
+
+    def is_quiet(self, lane: str) -> bool:
+        """Whether nothing of a lane may go now."""
+        hours = self._account.settings.quiet_hours
+        return hours is not None and lane in hours.lanes and quiet_until(self._clock(), hours) is not None
+
+    async def _lanes_to_claim(self, *, outbox_too: bool) -> tuple[str, ...]:
+        """The lanes that are not quiet now; what waits here of the others is given back until they are no more.
+
+        With `outbox_too` what waits in the outbox of quiet lanes is put where it comes out again only then.
+        """
+        hours, now = self._account.settings.quiet_hours, self._clock()
+        until = None if hours is None else quiet_until(now, hours)
+        if hours is None or until is None:
+            return LANES
+        wait_ms = math.ceil((until - now) / timedelta(milliseconds=1))
+        await self._give_back_lanes(hours.lanes, wait_ms)
+        for lane in hours.lanes if outbox_too else ():
+            await self._outbox.rest(lane, wait_ms)
+        return tuple(lane for lane in LANES if lane not in hours.lanes)
+
+    async def _give_back_lanes(self, lanes: Collection[str], wait_ms: int) -> None:
+        leases = [lease for lease in self._leases.values() if lease.body.lane in lanes]
+        for lease in leases:
+            # What is on the wire ends as it does, and is put back with the slice where it was not taken.
+            lease.dropped = True
+            del self._leases[lease.slice_id]
+        for calls in chain.from_iterable(map(self.queues, lanes)):
+            calls.clear()
+        await self._outbox.release([(lease.slice_id, lease.epoch) for lease in leases], wait_ms=wait_ms)
+
     # --- letting go ----------------------------------------------------------------------------------------------
 
     async def drop(self, slice_id: str, reason: str) -> None:
@@ -152,7 +192,8 @@ class Stock:
             del self._leases[lease.slice_id]
             if lease.requeued:
                 wait_ms = min(_LONGEST_PUT_ASIDE_MS, _FIRST_PUT_ASIDE_MS << min(lease.slice.header.put_aside, 10))
-                await self._outbox.release([(lease.slice_id, lease.epoch)], wait_ms=wait_ms if aside else 0)
+                released = [(lease.slice_id, lease.epoch)]
+                await self._outbox.release(released, wait_ms=wait_ms if aside else 0, put_aside=aside)
 
     async def renew(self) -> None:
         """Keep the seat and the leases, until cancelled."""
