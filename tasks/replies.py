@@ -1,9 +1,9 @@
-"""Replies: what handsets wrote, told to consumers once."""
+"""Replies: what handsets wrote, told to consumers once, with the message that they answer; opt-out words are heeded."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,9 +11,13 @@ import structlog
 
 from providers.base import Reply
 from sendmill.ledger.scripts import Script
+from tasks.account import Account
 from tasks.calls import Calls, row_of
 from tasks.heard import Heard, milliseconds
+from tasks.latest import Asked, Latest
 from tasks.matching import BY_REFERENCE, Matcher
+from tasks.optouts import Said, heed
+from tasks.runtime import Runtime, redis_now_ms
 
 SAME_REPLY_MS = 86_400_000
 """A reply of one number with one text and one time is the same when a vendor gives it again within a day."""
@@ -37,13 +41,19 @@ class HeardReply(msgspec.Struct, frozen=True):
     arrived_ms: int
 
 
-async def tell(matcher: Matcher, heard: Sequence[HeardReply]) -> int:
-    """Tell consumers of replies; returns how many were new. Telling one again changes nothing."""
-    if not heard:
-        return 0
+async def tell(runtime: Runtime, matcher: Matcher, heard: Sequence[HeardReply]) -> int:
+    """Heed words that opt out or in, and tell consumers of replies; returns how many were new.
+
+    Telling one again changes nothing. An opt-out is stored before the reply counts as told: what dies in between heeds
+    it twice, never not at all.
+    """
     account = matcher.account
-    named = await _messages(matcher.calls, [each.reply for each in heard])
-    told = [_told(account.tag, each, *message) for each, message in zip(heard, named, strict=True)]
+    fresh = await _fresh(runtime, account, heard)
+    if not fresh:
+        return 0
+    await heed(runtime, _said(account, fresh.values()))
+    found = await _messages(runtime, matcher, list(fresh.values()))
+    told = [_told(digest, each, *message) for (digest, each), message in zip(fresh.items(), found, strict=True)]
     new = 0
     for start in range(0, len(told), _TOLD_AT_ONCE):
         packed = msgspec.msgpack.encode(told[start : start + _TOLD_AT_ONCE])
@@ -53,18 +63,47 @@ async def tell(matcher: Matcher, heard: Sequence[HeardReply]) -> int:
     return new
 
 
+async def _fresh(runtime: Runtime, account: Account, heard: Sequence[HeardReply]) -> dict[str, HeardReply]:
+    """Those that were not told yet, by digest, in order."""
+    by_digest: dict[str, HeardReply] = {}
+    for each in heard:
+        by_digest.setdefault(_digest(account.tag, each.reply), each)
+    if not by_digest:
+        return {}
+    now_ms = await redis_now_ms(runtime.server)
+    until = await runtime.server.zmscore(account.keys.heard, list(by_digest))
+    return {
+        digest: each
+        for (digest, each), until_ms in zip(by_digest.items(), until, strict=True)
+        if until_ms is None or until_ms <= now_ms
+    }
+
+
+def _said(account: Account, heard: Iterable[HeardReply]) -> list[Said]:
+    said = []
+    for each in heard:
+        number = _as_asked(each.reply).digits
+        if number is not None:
+            at_ms = milliseconds(each.reply.occurred_at) or each.arrived_ms
+            said.append(Said(number, each.reply.text, at_ms, account.name))
+    return said
+
+
+def _digest(tag: str, reply: Reply) -> str:
+    """What a reply is known by when it comes again; nothing can be read back from it."""
+    occurred = str(milliseconds(reply.occurred_at) or "")
+    same = msgspec.msgpack.encode((reply.number, reply.text, occurred))
+    return hashlib.blake2b(same, digest_size=_DIGEST_BYTES, key=tag.encode()).hexdigest()
+
+
 def _told(
-    tag: str, heard: HeardReply, message_id: str, matched_by: str
+    digest: str, heard: HeardReply, message_id: str, matched_by: str
 ) -> tuple[str, int, str, str, str, str, str, str, str]:
     reply = heard.reply
     occurred = str(milliseconds(reply.occurred_at) or "")
-    digest = hashlib.blake2b(
-        msgspec.msgpack.encode((reply.number, reply.text, occurred)), digest_size=_DIGEST_BYTES, key=tag.encode()
-    ).hexdigest()
-    same_ms = SAME_REPLY_MS if occurred else SAME_WITHOUT_TIME_MS
     return (
         digest,
-        same_ms,
+        SAME_REPLY_MS if occurred else SAME_WITHOUT_TIME_MS,
         reply.number,
         reply.text,
         reply.extno or "",
@@ -75,8 +114,23 @@ def _told(
     )
 
 
-async def _messages(calls: Calls, replies: Sequence[Reply]) -> list[tuple[str, str]]:
-    """The message that each reply answers, where the vendor says so, and how it was found."""
+async def _messages(runtime: Runtime, matcher: Matcher, heard: Sequence[HeardReply]) -> list[tuple[str, str]]:
+    """The message that each reply answers and how it was found, empty where there is none."""
+    found = await _named(matcher.calls, [each.reply for each in heard])
+    asked: dict[int, Asked] = {}
+    for place, each in enumerate(heard):
+        number = _as_asked(each.reply).digits
+        if not found[place][0] and number is not None:
+            asked[place] = Asked(number, each.reply.extno or "", each.arrived_ms)
+    if asked:
+        await Latest(runtime, matcher.account, matcher.calls).find(list(asked.values()))
+    for place, answered in asked.items():
+        found[place] = answered.found or ("", "")
+    return found
+
+
+async def _named(calls: Calls, replies: Sequence[Reply]) -> list[tuple[str, str]]:
+    """The message that each reply answers, where the vendor says so."""
     asked = [_as_asked(reply) for reply in replies]
     named = await calls.named(asked)
     records = await calls.records(call for call in named if call is not None)

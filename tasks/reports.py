@@ -138,7 +138,7 @@ class Folder:
             await self._tell_unmapped(entry, received)
         unmatched = await self._matcher.fold(reports)
         await self._early.add([report for report in unmatched if report.state])
-        await replies.tell(self._matcher, heard_replies)
+        await replies.tell(self._runtime, self._matcher, heard_replies)
         if answered:
             await alerts.resolve_alert(self._runtime.server, self._account.keys, alerts.REPORTS_FAILING)
         await self._inbox.drop(entries)

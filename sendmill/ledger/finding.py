@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -73,7 +74,7 @@ def _found(ledger: Ledger, entries: list[SliceEntry], row: int) -> tuple[SliceEn
     candidates = chunks[after - 1]
     for start in range(0, len(candidates), _SLICES_AT_ONCE):
         part = candidates[start : start + _SLICES_AT_ONCE]
-        for entry, read in zip(part, _read(ledger, part), strict=True):
+        for entry, read in zip(part, read_slices(ledger, part), strict=True):
             offset = read.body.offset_of_row(row) if read is not None else None
             if read is not None and offset is not None:
                 return entry, read, offset
@@ -82,10 +83,15 @@ def _found(ledger: Ledger, entries: list[SliceEntry], row: int) -> tuple[SliceEn
 
 def _first_row(ledger: Ledger, of_chunk: list[SliceEntry]) -> int:
     first_of_account = {entry.account: entry for entry in reversed(of_chunk)}
-    return min((read.body.row(0) for read in _read(ledger, list(first_of_account.values())) if read), default=0)
+    return min((read.body.row(0) for read in read_slices(ledger, list(first_of_account.values())) if read), default=0)
 
 
-def _read(ledger: Ledger, entries: list[SliceEntry]) -> list[Slice | None]:
+def read_slices(ledger: Ledger, entries: Sequence[SliceEntry]) -> list[Slice | None]:
+    """Whole slices, None for those that are gone.
+
+    Raises:
+        StoreError: Redis is away.
+    """
     with store_errors():
         pipe = ledger.server.pipeline(transaction=False)
         for entry in entries:
