@@ -164,10 +164,10 @@ class Xioo:
             cost=len(accepted),
             refused=invalid + black,
             start_ns=instant_ns(call.text("stime")) if call.text("stime") else 0,
-            states=dict.fromkeys(accepted, "REJECT") if sensitive else self._too_often(call, account, accepted),
+            states=dict.fromkeys(accepted, "REJECT") if sensitive else self.too_often(call, account, accepted),
         )
 
-    def _too_often(self, call: Call, account: Account, numbers: list[int]) -> dict[int, str]:
+    def too_often(self, call: Call, account: Account, numbers: list[int]) -> dict[int, str]:
         """The numbers that get more than one a minute or five an hour, with the state that they end in."""
         if not account.flag("limit_per_number"):
             return {}

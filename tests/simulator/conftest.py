@@ -111,10 +111,13 @@ def receiver() -> Iterator[Receiver]:
 def send(simulator: Simulator) -> Callable[..., Reply]:
     """One request on a connection of its own."""
 
-    def request(method: str, path: str, body: bytes | None = None, content_type: str = "") -> Reply:
+    def request(
+        method: str, path: str, body: bytes | None = None, content_type: str = "", *, cookie: str = ""
+    ) -> Reply:
         host = urlsplit(simulator.url).netloc
         connection = http.client.HTTPConnection(host, timeout=20)
-        headers = {"Content-Type": content_type} if content_type else {}
+        given = {"Content-Type": content_type, "Cookie": cookie}
+        headers = {name: value for name, value in given.items() if value}
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

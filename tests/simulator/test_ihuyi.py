@@ -1,6 +1,8 @@
 """ihuyi.txt, row by row."""
 
 import hashlib
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -89,14 +91,49 @@ def test_success_in_xml_and_json_by_get_and_post(send: Any, new_account: Any, si
 def test_the_dynamic_password_signs_the_mobile_as_sent(send: Any, new_account: Any) -> None:
     """Section 5: md5($account.$apikey.$mobile.$content.$time), and without mobile and content for GetNum."""
     account = new_account("ihuyi", options={"dynamic_only": True})
-    time = "1451544941"
-    signed = f"{account}secret{_GOOD['mobile']}{_GOOD['content']}{time}".encode()
-    fields = {**_GOOD, "account": account, "time": time, "password": hashlib.md5(signed).hexdigest()}
+    at = "1451544941"
+    signed = f"{account}secret{_GOOD['mobile']}{_GOOD['content']}{at}".encode()
+    fields = {**_GOOD, "account": account, "time": at, "password": hashlib.md5(signed).hexdigest()}
     assert "<code>2</code>" in get(send, "Submit", **fields)
     assert "<code>405</code>" in get(send, "Submit", account=account, **_GOOD)
-    balance = hashlib.md5(f"{account}secret{time}".encode()).hexdigest()
-    answer = get(send, "GetNum", account=account, password=balance, time=time)
+    balance = hashlib.md5(f"{account}secret{at}".encode()).hexdigest()
+    answer = get(send, "GetNum", account=account, password=balance, time=at)
     assert answer == xml("GetNumResult", "2", "提交成功", "<num>999999999</num>")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("0", "提交失败"),
+        ("400", "非法ip访问"),
+        ("4051", "剩余条数不足"),
+        ("4071", "没有提交备案模板"),
+        ("40722", "变量内容超过指的的长度"),
+        ("40501", "动态密码已过期"),
+        ("4075", "签名未通过审核"),
+        ("4082", "超出同一手机号码一天之内发送限制"),
+    ],
+)
+def test_any_code_comes_on_request(
+    send: Any, new_account: Any, simulator: Simulator, *, code: str, message: str
+) -> None:
+    """The table of 2.5, and the newer codes, as faults."""
+    account = new_account("ihuyi")
+    simulator.add_faults({"kind": "code", "code": code, "account": account})
+    answer = get(send, "Submit", account=account, **_GOOD)
+    assert answer == xml("SubmitResult", code, message, "<smsid>0</smsid>")
+
+
+def test_a_dynamic_password_may_expire(send: Any, new_account: Any) -> None:
+    """40501 of newer clients, as an option; the APIKEY has no time."""
+    account = new_account("ihuyi", options={"time_window_s": 300})
+    codes = []
+    for at_s in (int(time.time()), int(time.time()) - 600):
+        signed = f"{account}secret{_GOOD['mobile']}{_GOOD['content']}{at_s}".encode()
+        fields = {**_GOOD, "account": account, "time": str(at_s), "password": hashlib.md5(signed).hexdigest()}
+        codes.append(re.findall("<code>(.*)</code>", get(send, "Submit", **fields))[0])
+    codes.append(re.findall("<code>(.*)</code>", get(send, "Submit", account=account, **_GOOD))[0])
+    assert codes == ["2", "40501", "2"]
 
 
 def test_a_form_under_another_content_type_is_not_read(send: Any, new_account: Any, simulator: Simulator) -> None:

@@ -1,6 +1,7 @@
 """sms467890.txt, row by row."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -94,13 +95,36 @@ def test_upper_case_names_are_breaches(send: Any, new_account: Any, simulator: S
     assert kinds == {"parameter_unknown", "parameter_missing"}
 
 
-def test_repeats_are_swallowed_with_success_when_switched_on(send: Any, new_account: Any, simulator: Simulator) -> None:
-    """Note B."""
-    uid = new_account("sms467890", options={"deduplicate_s": 60})
-    post(send, uid, **_GOOD)
-    assert b'"success"' in post(send, uid, **_GOOD)
+def test_repeats_are_swallowed_with_success_when_switched_on(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """Note B: taken with success, delivered once, reported once; the journal tells them apart."""
+    uid = new_account("sms467890", push_url=receiver.url, options={"deduplicate_s": 60})
+    both = {**_GOOD, "mobile": "13800000000,13800000001"}
+    for fields in (_GOOD, _GOOD, both, {**_GOOD, "content": "other"}):
+        assert b'"respMsg":"send success"' in post(send, uid, **fields)
+    simulator.wait_until_delivered()
+    rows = [(row["outcome"], row["numbers"], row.get("parts", {})) for row in simulator.journal(uid)]
+    again = {"swallowed": ["8613800000000"]}
+    assert rows == [
+        ("0", ["8613800000000"], {}),
+        ("swallowed", [], again),
+        ("0", ["8613800000001"], again),
+        ("0", ["8613800000000"], {}),
+    ]
+    assert len(receiver.pushed) == 3
     counters = simulator.counters("sms467890", uid)
-    assert (counters["messages_accepted"], counters["numbers_swallowed"]) == (1, 1)
+    assert (counters["messages_accepted"], counters["numbers_swallowed"]) == (3, 2)
+    assert counters["outcomes"] == {"0": 3, "swallowed": 1}
+
+
+def test_a_repeat_after_the_window_is_sent(send: Any, new_account: Any, simulator: Simulator) -> None:
+    """No window is published: the option says one, in seconds."""
+    uid = new_account("sms467890", options={"deduplicate_s": 1})
+    post(send, uid, **_GOOD)
+    time.sleep(1)
+    post(send, uid, **_GOOD)
+    assert simulator.counters("sms467890", uid)["messages_accepted"] == 2
 
 
 def test_some_reports_are_pushed_twice(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:

@@ -1,6 +1,7 @@
 """smsadmin.txt, endpoint by endpoint; every byte in GB2312."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote_to_bytes, urlencode
@@ -175,6 +176,46 @@ def test_dtime_schedules(send: Any, new_account: Any, simulator: Simulator) -> N
     assert simulator.breaches()["total"] == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "change", "answer"),
+    [
+        ({}, {}, "0 发送成功!"),
+        ({"balance": 0}, {}, "2 余额不足!"),
+        ({}, {"pwd": "wrong"}, "1 用户名或密码错误!"),
+        ({}, {"mobile": ";".join(f"138{n:08d}" for n in range(101))}, "3 超过发送最大量 100 条"),
+        ({"state": "not_allowed"}, {}, "4 此用户不允许发送!"),
+        ({}, {"msg": ""}, "5 手机号或发送信息不能为空!"),
+        ({}, {"msg": "字" * 501}, "7 超过 500 个字,请修改后发送!"),
+        ({"state": "frozen"}, {}, "8 用户已冻结, 请联系客服人员!"),
+    ],
+)
+def test_the_lines_may_have_the_spaces_of_the_document(
+    send: Any, new_account: Any, *, settings: dict[str, Any], change: dict[str, str], answer: str
+) -> None:
+    """The table of section 2, letter by letter."""
+    uid = new_account("smsadmin", **settings, options={"spaces_as_printed": True})
+    assert call(send, "get_send", uid=uid, **{**_GOOD, **change}) == answer
+
+
+def test_what_is_scheduled_is_reported_after_its_time(send: Any, new_account: Any, simulator: Simulator) -> None:
+    """dtime: 时间为空为立即发送."""
+    uid = new_account("smsadmin", options={"poll_interval_s": 0})
+    simulator.add_fates({"state": "DELIVRD", "delay_ms": 0})
+    at_s = int(time.time()) + 2
+    dtime = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_s + 8 * 3600))
+    call(send, "post_send", uid=uid, **{**_GOOD, "dtime": dtime})
+    assert call(send, "report", uid=uid, pwd="secret") == "160"
+    reports: list[str] = []
+
+    def look(_: Simulator) -> bool:
+        reports[:] = [call(send, "report", uid=uid, pwd="secret")]
+        return reports != ["160"]
+
+    simulator.wait_until(look)
+    assert time.time() >= at_s
+    assert reports == [f"13800000000/{dtime}//DELIVRD/56666\n"]
+
+
 def test_balance_and_sensitive_words(send: Any, new_account: Any) -> None:
     """Sections 5 and 6."""
     uid = new_account("smsadmin", balance=1, sensitive_words=["坏词", "恶词"])
@@ -239,6 +280,36 @@ def test_pushes_are_forms_in_gbk_and_never_repeated(
     assert "收到".encode("gbk") in unquote_to_bytes(receiver.pushed[1].body)
     counters = simulator.counters("smsadmin", uid)
     assert (counters["reports_push_failed"], counters["replies_push_failed"]) == (1, 1)
+
+
+def test_pushes_before_1_0_5_have_no_linkid_and_no_time(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """版本历史 1.0.5: 增加推送流水号及上行回复时间."""
+    uid = new_account("smsadmin", push_url=receiver.url, options={"push_version": "1.0.4"})
+    simulator.add_fates({"state": "DELIVRD"})
+    call(send, "post_send", uid=uid, linkid="L1", **_GOOD)
+    simulator.wait_until_delivered()
+    simulator.reply("smsadmin", uid, "8613800000000", "test")
+    simulator.wait_until_delivered()
+    assert [push.body.decode() for push in receiver.pushed] == [
+        f"Class=rpt&SmsName={uid}&Mobile=13800000000&Report=DELIVRD",
+        f"Class=mo&SmsName={uid}&Mobile=13800000000&Message=test",
+    ]
+
+
+def test_the_misprint_of_the_push_is_an_option(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """Section 9 prints `& RevertTime=`."""
+    uid = new_account("smsadmin", push_url=receiver.url, options={"push_misprint": True})
+    call(send, "post_send", uid=uid, linkid="L1", **_GOOD)
+    simulator.reply("smsadmin", uid, "8613800000000", "test")
+    simulator.wait_until_delivered()
+    replies = [push.body.decode() for push in receiver.pushed if b"Class=mo" in push.body]
+    assert [reply.partition("=20")[0] for reply in replies] == [
+        f"Class=mo&SmsName={uid}&Mobile=13800000000&Message=test&LinkId=L1& RevertTime"
+    ]
 
 
 def test_the_first_reports_are_left_for_polling(

@@ -1,13 +1,22 @@
 """xioo.txt, row by row."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from simulator.accounts import Account
 from simulator.client import Simulator
+from simulator.fates import Fates
+from simulator.faults import Faults
+from simulator.pushing import Pusher
+from simulator.vendor import Call
+from simulator.wire import Request
+from simulator.world import World
+from simulator.xioo import Xioo
 from tests.simulator.conftest import Receiver
 
 _PATH = "/xioo/asmx/smsservice.aspx"
@@ -140,3 +149,58 @@ def test_replies_are_pushed_as_records(send: Any, new_account: Any, simulator: S
         ("13800000001", "收到", "008123"),
     ]
     assert simulator.counters("xioo", name)["replies_pushed"] == 2
+
+
+def states(receiver: Receiver) -> list[tuple[str, str]]:
+    """Mobile and state of each report pushed."""
+    pushed = [dict(parse_qsl(push.body.decode())) for push in receiver.pushed]
+    return [(one["mobile"], one["state"]) for one in pushed]
+
+
+def test_sensitive_words_may_be_rejected_after_success(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """1.1: 有人工审核; 3.2: REJECT 审核驳回."""
+    name = new_account("xioo", push_url=receiver.url, sensitive_words=["坏词"], options={"reject_later": True})
+    simulator.add_fates({"state": "DELIVRD"})
+    assert post(send, name, **{**_GOOD, "content": "坏词"}).startswith("0,")
+    simulator.wait_until_delivered()
+    assert states(receiver) == [("13800000000", "REJECT")]
+
+
+def test_more_than_one_a_minute_fails_in_the_report_alone(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """One number 1/min and 5/hour; other numbers of the call are delivered."""
+    name = new_account("xioo", push_url=receiver.url, options={"limit_per_number": True})
+    simulator.add_fates({"state": "DELIVRD"})
+    for mobile in ("13800000000", "13800000000,13800000001"):
+        assert post(send, name, **{**_GOOD, "mobile": mobile}).startswith("0,")
+        simulator.wait_until_delivered()
+    assert sorted(states(receiver)) == [
+        ("13800000000", "DELIVRD"), ("13800000000", "MK:0012"), ("13800000001", "DELIVRD"),
+    ]  # fmt: skip
+
+
+def test_the_limit_of_an_hour_is_five() -> None:
+    """Judged by the times of arrival, a minute and more apart."""
+    vendor, account = Xioo(World(Fates(), Faults(), Pusher(1))), Account("xioo", "x", options=dict(Xioo.options))
+    account.options["limit_per_number"] = True
+    found = []
+    for minute in (0, 1, 2, 3, 4, 5, 60, 61):
+        request = Request("POST", "", b"", {}, b"", minute * 60_000_000_000, kernel_stamp=False, peer="")
+        found.append(vendor.too_often(Call(request, "xioo", "send", {}), account, [8_613_800_000_000]))
+    late = {8_613_800_000_000: "MK:0012"}
+    assert found == [{}, {}, {}, {}, {}, late, {}, {}]
+
+
+def test_a_near_time_is_waited_for(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
+    """1.6: 填写时已填写的时间发送."""
+    name = new_account("xioo", push_url=receiver.url)
+    simulator.add_fates({"state": "DELIVRD", "delay_ms": 0})
+    at_s = int(time.time()) + 2
+    stime = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_s + 8 * 3600))
+    post(send, name, **{**_GOOD, "stime": stime})
+    simulator.wait_until_delivered()
+    assert time.time() >= at_s
+    assert dict(parse_qsl(receiver.pushed[0].body.decode()))["time"] == stime
