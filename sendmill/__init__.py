@@ -48,6 +48,7 @@ from sendmill.messages import (
     VendorTemplateSms,
     Voice,
 )
+from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ __all__ = [
     "Mms",
     "NoSuchJob",
     "NotEncodable",
+    "OptOut",
+    "OptOutImport",
     "ProviderError",
     "Refusal",
     "ReplyEvent",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -31,6 +31,7 @@ from sendmill.messages import (
     MessageInfo,
     ReplyEvent,
 )
+from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 from sendmill.tariff import Tariff
 
@@ -84,6 +85,10 @@ class AsyncClient:
         """All that is known of a message: `Client.show`."""
         return await self._run(partial(self._client.show, message_id))
 
+    def find(self, number: str, *, region: str | None = None) -> AsyncIterator[MessageInfo]:
+        """All kept messages to a number: `Client.find`."""
+        return self._iterate(partial(self._client.find, number, region=region))
+
     def jobs(self, since: datetime | None = None) -> AsyncIterator[JobSummary]:
         """The jobs that are kept, newest first: `Client.jobs`."""
         return self._iterate(partial(self._client.jobs, since))
@@ -105,6 +110,29 @@ class AsyncClient:
     def replies(self, since: datetime | None = None) -> AsyncIterator[ReplyEvent]:
         """Replies that are kept, oldest first: `Client.replies`."""
         return self._iterate(partial(self._client.replies, since))
+
+    def optouts(self) -> AsyncIterator[OptOut]:
+        """The numbers that opted out: `Client.optouts`."""
+        return self._iterate(self._client.optouts)
+
+    async def add_optout(self, number: str, *, region: str | None = None) -> bool:
+        """Let a number opt out: `Client.add_optout`."""
+        return await self._run(partial(self._client.add_optout, number, region=region))
+
+    async def remove_optout(self, number: str, *, region: str | None = None) -> bool:
+        """Let a number opt in again: `Client.remove_optout`."""
+        return await self._run(partial(self._client.remove_optout, number, region=region))
+
+    async def import_optouts(
+        self,
+        numbers: Iterable[str],
+        *,
+        region: str | None = None,
+        on_refused: Callable[[int, str], None] | None = None,
+    ) -> OptOutImport:
+        """Let many numbers opt out: `Client.import_optouts`. `numbers` and `on_refused` are called from a thread."""
+        imported = partial(self._client.import_optouts, numbers, region=region, on_refused=on_refused)
+        return await self._run(imported)
 
     async def accounts(self) -> list[AccountInfo]:
         """The accounts that workers have published: `Client.accounts`."""

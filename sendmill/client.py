@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +16,12 @@ from sendmill.broker import PLANNED_NOW_ROWS
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import ConfigError, InvalidOption
 from sendmill.events import EventReader
+from sendmill.ledger.bynumber import find_messages
 from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
 from sendmill.ledger.finding import read_message
 from sendmill.ledger.jobs import JobMeta, Uploaded, new_job_id, upload
+from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
 from sendmill.ledger.published import KnownNames, published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
@@ -36,6 +38,7 @@ from sendmill.messages import (
     ReplyEvent,
 )
 from sendmill.options import Durability, Lane, SendOptions
+from sendmill.optouts import OptOut, OptOutImport
 from sendmill.prepare import prepare_batches
 from sendmill.publisher import Publisher
 from sendmill.states import State
@@ -149,6 +152,22 @@ class Client:
         """
         return read_message(self._ledger, message_id)
 
+    def find(self, number: str, *, region: str | None = None) -> Iterator[MessageInfo]:
+        """All kept messages to a number, at all accounts, those of the newest job first.
+
+        Everything that is kept is looked through: a million messages take a tenth of a second, ten where each is a job
+        of its own. Rows that were refused are found where their recipient was given as it is given here, or as E.164.
+
+        Args:
+            number: E.164, or as somebody in `region` would dial it.
+            region: ISO 3166 code such as `HK`, for a number without a country code.
+
+        Raises:
+            InvalidNumber: it is none.
+            StoreError: Redis is away.
+        """
+        return find_messages(self._ledger, number, region)
+
     def jobs(self, since: datetime | None = None) -> Iterator[JobSummary]:
         """The jobs that are kept, newest first, those created since a time (aware) where one is given.
 
@@ -193,6 +212,53 @@ class Client:
             StoreError: Redis is away.
         """
         return read_replies(self._ledger, since)
+
+    # --- opt-outs --------------------------------------------------------------------------------------------------
+
+    def optouts(self) -> Iterator[OptOut]:
+        """The numbers that get no message of the lanes `normal` and `bulk`, from no account; the oldest change first.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return read_optouts(self._ledger)
+
+    def add_optout(self, number: str, *, region: str | None = None) -> bool:
+        """Let a number opt out, as a reply of its own would; False where it had.
+
+        Raises:
+            InvalidNumber: it is none.
+            StoreError: Redis is away: repeat it.
+        """
+        return add_optout(self._ledger, number, region)
+
+    def remove_optout(self, number: str, *, region: str | None = None) -> bool:
+        """Let a number opt in again; False where it had not opted out.
+
+        Raises:
+            InvalidNumber: it is none.
+            StoreError: Redis is away: repeat it.
+        """
+        return remove_optout(self._ledger, number, region)
+
+    def import_optouts(
+        self,
+        numbers: Iterable[str],
+        *,
+        region: str | None = None,
+        on_refused: Callable[[int, str], None] | None = None,
+    ) -> OptOutImport:
+        """Let many numbers opt out; they are streamed. One that is none stops no other.
+
+        Args:
+            numbers: E.164, or as somebody in `region` would dial them.
+            region: ISO 3166 code such as `HK`, for numbers without a country code.
+            on_refused: called for each that is no number, with its place from 1 and one sentence that shows it masked.
+
+        Raises:
+            StoreError: Redis is away; those before it are stored: import all again.
+        """
+        return import_optouts(self._ledger, numbers, region, on_refused)
 
     # --- accounts --------------------------------------------------------------------------------------------------
 

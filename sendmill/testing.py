@@ -25,6 +25,7 @@ import pytest
 
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
+from sendmill.fake_optouts import FakeOptOuts
 from sendmill.features import refuse_missing
 from sendmill.messages import (
     AnyEvent,
@@ -42,6 +43,7 @@ from sendmill.messages import (
 )
 from sendmill.numbers import normalise, unpack
 from sendmill.options import DEFAULT_ROUTE, ReportEvents, SendOptions
+from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
 from sendmill.states import FINAL, LATE_TRUTH, State
 from sendmill.tariff import Tariff
@@ -82,7 +84,7 @@ class _FakeJob:
     cost: dict[str, Decimal] = field(default_factory=dict)
 
 
-class FakeClient:
+class FakeClient(FakeOptOuts):
     """A `Client` that keeps everything in this process.
 
     Messages are `submitted` at once, or `scheduled` where the job has an `at` to come.
@@ -103,6 +105,7 @@ class FakeClient:
         self.sent: list[SentMessage] = []
         """Every message that would have gone, in order."""
         self._now = now or (lambda: datetime.now(UTC))
+        super().__init__(self._now)
         self._numbers = count(1)
         self._jobs: dict[str, _FakeJob] = {}
         self._job_by_key: dict[str, str] = {}
@@ -177,6 +180,12 @@ class FakeClient:
             self.sent = [sent for sent in self.sent if sent.message_id != message.message_id]
         return CancelResult(cancelled=len(waiting), gone=fake.job.total - len(waiting))
 
+    def find(self, number: str, *, region: str | None = None) -> Iterator[MessageInfo]:
+        """All messages to a number, those of the latest job first. Raises InvalidNumber."""
+        wanted = {normalise(number, region), number.strip()}
+        jobs = reversed(list(self._jobs.values()))
+        return (message for fake in jobs for message in list(fake.messages.values()) if message.to in wanted)
+
     def jobs(self, since: datetime | None = None) -> Iterator[JobSummary]:
         """The jobs, latest first."""
         for job_id, fake in reversed(list(self._jobs.items())):
@@ -248,21 +257,23 @@ class FakeClient:
         return self._report_event(fake, fake.messages[message_id], known.state)
 
     def reply(self, number: str, text: str, *, account: str | None = None, extno: str | None = None) -> ReplyEvent:
-        """Let a handset answer: matched to the latest message to it within 7 days, as in earnest."""
+        """Let a handset answer: matched to the latest message to it within 7 days, as in earnest.
+
+        A reply that is an opt-out or opt-in word of `sendmill.optouts` is heeded, as where a site configures none.
+        """
         from_ = normalise(number)
         now = self._now()
-        answered = next(
-            (
-                message
-                for fake in reversed(list(self._jobs.values()))
-                for message in reversed(list(fake.messages.values()))
-                if message.to == from_
-                and message.submitted_at is not None
-                and now - message.submitted_at <= _REPLY_WINDOW
-                and account in (None, message.account)
-            ),
-            None,
-        )
+        sent = [
+            (message, str(fake.options.vendor.get("extno", "")))
+            for fake in reversed(list(self._jobs.values()))
+            for message in reversed(list(fake.messages.values()))
+            if message.to == from_
+            and message.submitted_at is not None
+            and now - message.submitted_at <= _REPLY_WINDOW
+            and account in (None, message.account)
+        ]
+        by_extno = next((message for message, sent_with in sent if extno and sent_with == extno), None)
+        answered = by_extno or next((message for message, _ in sent), None)
         event = ReplyEvent(
             id=f"{next(self._numbers)}-0",
             account=account or (answered.account if answered else FAKE_ACCOUNT),
@@ -272,9 +283,10 @@ class FakeClient:
             text=text,
             extno=extno,
             message_id=answered.message_id if answered else None,
-            matched_by="number" if answered else None,
+            matched_by="extno" if by_extno else "number" if answered else None,
         )
         self._events.append(event)
+        self._heed(from_, text, event.account or FAKE_ACCOUNT)
         return event
 
     # --- how it is kept ------------------------------------------------------------------------------------------
@@ -308,6 +320,18 @@ class FakeClient:
             text = text_of(content) if template is None else template.fill(row.values or ())
             values = {} if template is not None else dict(zip(fields, row.values or (), strict=True))
             account = tariff.account_for(number, needs, anywhere)
+            if number in self._out and options.lane in SUPPRESSED_LANES and not waits:
+                fake.messages[message_id] = suppressed = MessageInfo(
+                    message_id,
+                    number,
+                    State.SUPPRESSED,
+                    account=account or FAKE_ACCOUNT,
+                    code=OPTED_OUT,
+                    detail=OPTED_OUT_DETAIL,
+                    updated_at=now,
+                )
+                self._report_event(fake, suppressed, State.ACCEPTED)
+                continue
             state = State.SCHEDULED if waits else State.SUBMITTED
             fake.messages[message_id] = MessageInfo(
                 message_id,
@@ -369,7 +393,22 @@ class FakeClient:
         return event
 
 
-_REDIRECTED = ("send", "status", "messages", "show", "cancel", "jobs", "events", "replies", "tariff")
+_REDIRECTED = (
+    "send",
+    "status",
+    "messages",
+    "show",
+    "find",
+    "cancel",
+    "jobs",
+    "events",
+    "replies",
+    "optouts",
+    "add_optout",
+    "remove_optout",
+    "import_optouts",
+    "tariff",
+)
 _NOWHERE = "redis://sendmill-outbox.invalid:6379/0"
 
 
