@@ -41,10 +41,12 @@ ENDPOINTS = {
     "/sms/sendsms-batch.php": Endpoint(
         "POST", "batch", "json", (*_LOGIN, "msg", "phone"), ("dnc", "from", "Senddate", "ref")
     ),
-    # Part D, p.69 to 75; production also has it without /sms.
-    "/sms/sendsms-otp.php": Endpoint("GET", "otp", "json", (*_LOGIN, "tid", "phone"), (*VARIABLES, "from")),
+    # Part D, p.69 to 75; production also has it without /sms. `delivery_url` is announced (p.74) and does nothing yet.
+    "/sms/sendsms-otp.php": Endpoint(
+        "GET", "otp", "json", (*_LOGIN, "tid", "phone"), (*VARIABLES, "from", "delivery_url")
+    ),
     # Part E, p.77 to 98: XML by p.83, while the table of p.7 says JSON.
-    "/sms/sendsms-vercode.php": Endpoint("GET", "otp", "xml", (*_LOGIN, "msg", "phone"), ("from",)),
+    "/sms/sendsms-vercode.php": Endpoint("GET", "otp", "xml", (*_LOGIN, "msg", "phone"), ("from", "delivery_url")),
     # Part F, p.99 to 122.
     "/mms/upload_img.php": Endpoint("GET", "mms", "xml", (*_LOGIN, "imgfile", "img_url"), submit=False, image=True),
     "/mms/sendmms.php": Endpoint(

@@ -108,6 +108,7 @@ def duplicates(world: World) -> dict[str, Any]:
     journal = world.journal
     texts: dict[bytes, int] = {}
     same = [texts.setdefault(text, index) for index, text in enumerate(journal.texts)]
+    contents: dict[tuple[object, ...], int] = {}
     del texts
     everywhere: set[int] = set()
     by_account: dict[int, set[int]] = defaultdict(set)
@@ -119,8 +120,12 @@ def duplicates(world: World) -> dict[str, Any]:
         place = (journal.keys.items[key].vendor, journal.keys.items[key].account)
         mine = by_account[hash(place)]
         first = journal.first_number(sequence)
+        parts = tuple(sorted(item for item in journal.parts.get(sequence, {}).items() if item[0] != "swallowed"))
         for at in range(first, journal.ends[sequence]):
             text = same[journal.text_index(sequence, at - first)]
+            if parts:
+                # An MMS is its subject and image too, a call its recording.
+                text = contents.setdefault((text, *parts), len(same) + len(contents))
             packed = text << 50 | journal.numbers[at]
             if packed in everywhere:
                 extra += 1

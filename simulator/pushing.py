@@ -183,9 +183,14 @@ class Pusher:
                 _Customer, host, port, ssl=ssl.create_default_context() if tls else None
             )
             open_connections[place] = customer
-        request = b"%bContent-Length: %d\r\n\r\n" % (head, len(push.body))
+        body = push.body
+        if push.in_query:
+            line, _, rest = head.partition(b" HTTP/1.1\r\n")
+            head = b"%b%b%b HTTP/1.1\r\n%b" % (line, b"&" if b"?" in line else b"?", body.replace(b" ", b"%20"), rest)
+            body = b""
+        request = b"%bContent-Length: %d\r\n\r\n" % (head, len(body))
         try:
-            return await customer.post(request, push.body)
+            return await customer.post(request, body)
         except BaseException:
             with contextlib.suppress(KeyError):
                 del open_connections[place]

@@ -7,7 +7,8 @@ Gaps of the document, and what is done here:
 - note B, removal of repeats: option `deduplicate_s`, 0 = off, since no window is published; a
   swallowed repeat is answered with success, is sent no second time and never reported; the journal names the numbers
   under `swallowed`, and a call that has no others ends as "swallowed";
-- the sample's `"msgid":"msgid""}` is a misprint: option `misprint` repeats it.
+- the sample's `"msgid":"msgid""}` is a misprint: option `misprint` repeats it;
+- the report's sample has spaces behind its commas, its format has none: option `report_spaces`.
 """
 
 import json
@@ -42,7 +43,7 @@ class Sms467890:
     """POST of JSON to `send` and `balance`."""
 
     name: ClassVar[str] = "sms467890"
-    options: ClassVar[dict[str, Option]] = {"deduplicate_s": 0, "misprint": False}
+    options: ClassVar[dict[str, Option]] = {"deduplicate_s": 0, "misprint": False, "report_spaces": False}
     delivered: ClassVar[str] = "DELIVRD"
     failed: ClassVar[list[str]] = ["UNKNOWN"]
     one_at_a_time: ClassVar[bool] = False
@@ -161,7 +162,8 @@ class Sms467890:
             at_ns = self._desk.journal.arrivals_ns[report.sequence]
             message_id = vendor_message_id(self.name, report.sequence, at_ns)
             mobile, at_s = without_86(report.number), report.at_ns // _NS_PER_S
-            body = f"Report={message_id},{mobile},{report.state},{at_s}".encode()
+            comma = ", " if account.flag("report_spaces") else ","
+            body = f"Report={comma.join((message_id, mobile, report.state, str(at_s)))}".encode()
             pushes.append(Push(account, account.push_url, body, 1, "report"))
         return pushes
 

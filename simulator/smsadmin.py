@@ -32,6 +32,7 @@ class Smsadmin:
         "subcode": "56666",
         "push_version": "1.0.5",
         "push_misprint": False,
+        "push_in_query": False,
         "spaces_as_printed": False,
     }
     delivered: ClassVar[str] = "DELIVRD"

@@ -71,7 +71,7 @@ def report_push(desk: Desk, account: Account, report: Report) -> Push:
         "Report": report.state,
         "ReportTime": local_time(report.at_ns),
     }
-    return Push(account, account.push_url, _form(account, fields), 1, "report")
+    return Push(account, account.push_url, _form(account, fields), 1, "report", in_query=account.flag("push_in_query"))
 
 
 def reply_push(desk: Desk, account: Account, reply: Reply) -> Push:
@@ -84,7 +84,8 @@ def reply_push(desk: Desk, account: Account, reply: Reply) -> Push:
         "LinkId": desk.journal.references.get(reply.sequence, ""),
         "RevertTime": local_time(reply.at_ns),
     }
-    return Push(account, account.reply_url or account.push_url, _form(account, fields), 1, "reply")
+    url = account.reply_url or account.push_url
+    return Push(account, url, _form(account, fields), 1, "reply", in_query=account.flag("push_in_query"))
 
 
 def _form(account: Account, fields: dict[str, str]) -> bytes:

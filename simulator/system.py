@@ -38,7 +38,7 @@ from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey, free_tcp_port
 from simulator.guard import Guard
 from simulator.interrupts import interrupts_put_off
-from simulator.vendor_accounts import Accounts, five_accounts, with_push_urls
+from simulator.vendor_accounts import Accounts, five_accounts, with_email, with_push_urls
 
 ROOT: Final = procfile.PATH.parent
 NAMESPACE: Final = "sendmill"
@@ -89,6 +89,7 @@ class System:
         redis_over_tcp: bool = False,
         namespace: str | None = None,
         stop_timeout_s: float = _STOP_TIMEOUT_S,
+        email: bool = False,
     ) -> Iterator[Self]:
         """Bring everything up, wait until it can send and receive, and take it down when the block ends.
 
@@ -104,6 +105,7 @@ class System:
             namespace: stands before all keys. None is `sendmill` on a server of our own; on another it is one that
                 nobody uses, whose keys are removed in the end.
             stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
+            email: whether the accounts at AccessYou have the simulator's mail server too.
 
         Raises:
             SystemFailed: it did not come up; the message holds the end of what the culprit wrote.
@@ -121,7 +123,7 @@ class System:
             # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
             with interrupts_put_off():
                 system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp)
-                system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {})
+                system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {}, email=email)
             if borrowed:
                 stack.callback(system._remove_keys)
             stack.callback(system._stop_processes, stop_timeout_s)
@@ -143,13 +145,15 @@ class System:
         accounts: Callable[[str], Accounts],
         config: Mapping[str, Any],
         changes: Accounts,
+        *,
+        email: bool,
     ) -> None:
         push_url = f"http://127.0.0.1:{self._first_port}"
         own = list(with_push_urls(accounts("http://simulator"), push_url, changes))
         text = toml.dump({**config, "accounts": own})
         simulator = stack.enter_context(Simulator.start(config=text))
         self._simulator = simulator
-        self.accounts = accounts(simulator.url)
+        self.accounts = with_email(accounts(simulator.url), simulator.smtp) if email else accounts(simulator.url)
 
     def _start_processes(self, counts: Mapping[str, int]) -> None:
         kinds = procfile.processes()

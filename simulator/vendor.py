@@ -78,7 +78,10 @@ class Reply:
 
 @dataclass(slots=True)
 class Push:
-    """One POST to the customer. `retries_s` are the waits before each repeat of a failed push."""
+    """One POST to the customer. `retries_s` are the waits before each repeat of a failed push.
+
+    With `in_query` the fields travel behind the address and not in the body.
+    """
 
     account: Account
     url: str
@@ -88,6 +91,7 @@ class Push:
     acknowledgement: bytes | None = None
     retries_s: tuple[float, ...] = ()
     content_type: str = "application/x-www-form-urlencoded"
+    in_query: bool = False
     attempts: int = 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from simulator.settings import DEFAULT_ACCOUNTS
 
@@ -124,14 +125,21 @@ def at_vendor(settings: Mapping[str, Any]) -> tuple[str, str]:
 def with_push_urls(accounts: Accounts, push_url: str, changes: Accounts) -> Iterator[dict[str, Any]]:
     """The simulator's side of accounts: each pushes to `push_url/push/<account>/<token>` if it has a token.
 
-    `changes` by account name are the simulator's settings of an account, such as `{"hk": {"reply_share": 0.1}}`.
+    `changes` by account name are the simulator's settings of an account, such as `{"hk": {"reply_share": 0.1}}`. Where
+    `{"hk": {"options": {"fetch_files": True}}}` has files fetched, they come from the push process too, whatever port
+    their address names: in production a proxy on port 80 stands before it.
     """
+    push_port = urlsplit(push_url).port or 0
     passwords = {(one["vendor"], one["name"]): one["password"] for one in DEFAULT_ACCOUNTS}
     for name, settings in accounts.items():
         vendor, identity = place = at_vendor(settings)
-        account = {"vendor": vendor, "name": identity, "password": passwords.get(place, "")}
+        account: dict[str, Any] = {"vendor": vendor, "name": identity, "password": passwords.get(place, "")}
+        change = changes.get(name, {})
         token = settings.get("push_token")
         if token:
             first = token if isinstance(token, str) else token[0]
             account["push_url"] = f"{push_url}/push/{name}/{first}"
-        yield {**account, **changes.get(name, {})}
+        if vendor == "accessyou":
+            account["options"] = {"fetch_port": push_port}
+        options = {**account.get("options", {}), **change.get("options", {})}
+        yield {**account, **change, **({"options": options} if options else {})}

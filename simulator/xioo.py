@@ -75,6 +75,7 @@ class Xioo:
         "system_extno": "008",
         "reject_later": False,
         "limit_per_number": False,
+        "push_in_query": False,
     }
     delivered: ClassVar[str] = "DELIVRD"
     failed: ClassVar[list[str]] = [
@@ -235,7 +236,9 @@ class Xioo:
                     "state": state,
                 }
                 body = urlencode(fields).encode()
-                pushes.append(Push(account, account.push_url, body, len(part), "report"))
+                push = Push(account, account.push_url, body, len(part), "report")
+                push.in_query = account.flag("push_in_query")
+                pushes.append(push)
         return pushes
 
     def reply_pushes(self, account: Account, replies: list[Reply]) -> list[Push]:
@@ -251,7 +254,9 @@ class Xioo:
                 "args": args,
             }
             url = account.reply_url or account.push_url
-            pushes.append(Push(account, url, urlencode(fields).encode(), len(part), "reply"))
+            push = Push(account, url, urlencode(fields).encode(), len(part), "reply")
+            push.in_query = account.flag("push_in_query")
+            pushes.append(push)
         return pushes
 
     def _record(self, account: Account, reply: Reply) -> str:

@@ -28,6 +28,7 @@ class Pushed(NamedTuple):
 
     body: bytes
     content_type: str
+    query: str
 
 
 class Receiver:
@@ -65,7 +66,7 @@ def new_account(simulator: Simulator) -> Callable[..., str]:
     """Open an account of its own for the test; returns its name."""
 
     def make(vendor: str, **settings: Any) -> str:
-        name = f"110{next(_serial):05d}"
+        name = f"120{next(_serial):05d}"
         simulator.set_account(vendor, name, **{"password": "secret", **settings})
         return name
 
@@ -82,7 +83,7 @@ def receiver() -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            found.pushed.append(Pushed(body, self.headers["Content-Type"]))
+            found.pushed.append(Pushed(body, self.headers["Content-Type"], urlsplit(self.path).query))
             status, answer = found.answer()
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))

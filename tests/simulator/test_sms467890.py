@@ -153,3 +153,15 @@ def test_reports_are_pushed_as_a_raw_body(
         f"Report={row['vendor_id']},13800000001,UNKNOWN",
     ]
     assert simulator.counters("sms467890", uid)["reports_pushed"] == 2
+
+
+def test_the_spaces_of_the_report_are_an_option(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """Report=800000, mobile number, DELIVRD, timestamp."""
+    uid = new_account("sms467890", push_url=receiver.url, options={"report_spaces": True})
+    simulator.add_fates({"state": "DELIVRD"})
+    post(send, uid, **_GOOD)
+    simulator.wait_until_delivered()
+    row = next(simulator.journal(uid))
+    assert receiver.pushed[0].body.decode().rpartition(" ")[0] == f"Report={row['vendor_id']}, 13800000000, DELIVRD,"

@@ -298,6 +298,18 @@ def test_pushes_before_1_0_5_have_no_linkid_and_no_time(
     ]
 
 
+def test_pushes_may_stand_in_the_address(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
+    """Section 10 prints http://pushURL?Class=rpt&…, of type POST."""
+    uid = new_account("smsadmin", push_url=receiver.url, options={"push_in_query": True})
+    simulator.add_fates({"state": "DELIVRD"})
+    call(send, "post_send", uid=uid, linkid="L1", **_GOOD)
+    simulator.wait_until_delivered()
+    assert receiver.pushed[0].body == b""
+    assert receiver.pushed[0].query.partition("&ReportTime=")[0] == (
+        f"Class=rpt&SmsName={uid}&Mobile=13800000000&LinkId=L1&Report=DELIVRD"
+    )
+
+
 def test_the_misprint_of_the_push_is_an_option(
     send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
 ) -> None:

@@ -28,6 +28,13 @@ def submit(send: Callable[..., Any], account: str, number: str = "98882844", con
     return send("GET", _PATH + urlencode(fields))
 
 
+def test_what_differs_in_its_parts_is_no_duplicate(send: Callable[..., Any], simulator: Simulator) -> None:
+    """Two recordings to one number are two messages; the same one again is a duplicate."""
+    for wav in ("1", "2", "1"):
+        send("GET", f"/accessyou/voice/send.php?accountno=11000001&pwd=voice-secret&phone=85291239123&wavfile={wav}")
+    assert simulator.duplicates()["total"] == 1
+
+
 def test_stamps_are_from_before_a_stall(simulator: Simulator, new_account: Any) -> None:
     """A simulator that is stopped while a client writes still notes when the bytes came in."""
     account = new_account("ihuyi")

@@ -204,3 +204,17 @@ def test_a_near_time_is_waited_for(send: Any, new_account: Any, simulator: Simul
     simulator.wait_until_delivered()
     assert time.time() >= at_s
     assert dict(parse_qsl(receiver.pushed[0].body.decode()))["time"] == stime
+
+
+def test_pushes_may_stand_in_the_address(send: Any, new_account: Any, simulator: Simulator, receiver: Receiver) -> None:
+    """3.3 and 4 print http://pushMoUrl?name=…&args=…."""
+    name = new_account(
+        "xioo", push_url=f"{receiver.url}?a=1", reply_share=1.0, reply_texts=["收 到"], reply_delay_ms=0,
+        options={"push_in_query": True},
+    )  # fmt: skip
+    post(send, name, **_GOOD)
+    simulator.wait_until_delivered()
+    found = [dict(parse_qsl(push.query)) for push in receiver.pushed]
+    assert [one["a"] for one in found] == ["1", "1"]
+    assert next(one["mobile"] for one in found if "state" in one) == "13800000000"
+    assert next(one["args"] for one in found if "args" in one).startswith("13800000000#@#收 到#@#")
