@@ -21,8 +21,10 @@ key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
 processes           zset    sending process → ms of its last heartbeat
-requests            list    JSON requests of the command line that need credentials
+requests            list    JSON requests of the command line that need credentials: id, kind, account
+asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
+media:<name>        string  a file that a vendor is to fetch from the push server; a quarter of an hour
 optouts             hash    keyed digest of a number → msgpack StoredOptOut
 optouts:log         zset    that digest → version of its last change, also where it opted in again
 optouts:version     string  how many changes there were: each is a version
@@ -48,6 +50,8 @@ past:<n // 64>      hash    call → msgpack PastCall
 ref:<bucket>        hash    vendor message id → call
 ask                 zset    call → ms when the vendor is to be asked what became of it
 slots:<service>     zset    call → ms when its slot is free again at the latest
+cap:<digest>        string  what went lately to a number, or of a text to a number, under a keyed digest: ms, mark and
+                            message of each; lives as long as the longest window that counts it
 used:<limit>        list    sliding log: "ms count" entries
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits)
 seats               zset    process that drains this account → ms when its seat runs out
@@ -121,6 +125,14 @@ class JobKeys:
         """Where a worker puts the answer to a request."""
         return f"{self._prefix}answer:{request_id}"
 
+    def asked(self, request_id: str) -> str:
+        """What a request is about."""
+        return f"{self._prefix}asked:{request_id}"
+
+    def media(self, name: str) -> str:
+        """A file that a vendor is to fetch from the push server."""
+        return f"{self._prefix}media:{name}"
+
 
 class AccountKeys:
     """Keys that belong to one account."""
@@ -187,6 +199,11 @@ class AccountKeys:
     def slots(self, service: str) -> str:
         """The slots in use of a service."""
         return f"{self.prefix}slots:{service}"
+
+    @staticmethod
+    def cap_name(digest: str) -> str:
+        """The log of what went lately to one place, by its digest, without the account's prefix."""
+        return f"cap:{digest}"
 
     def used(self, limit: str) -> str:
         """The sliding log of a limit."""

@@ -1,0 +1,95 @@
+"""Frequency caps: never more to one number in any window than its cap allows, whoever sends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sendmill.ledger.keys import AccountKeys
+from tasks.caps import Cap, Logs, message
+from tasks.runtime import connect
+
+NUMBERS = ("+8613800000001", "+8613800000002")
+CAPS = (Cap(2, 1_000, "nb"), Cap(3, 10_000, "nb"))
+KEEP_MS = 10_000
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 4_000),
+        st.integers(0, 1),
+        st.lists(st.integers(0, 11), min_size=1, max_size=4, unique=True),
+        st.sampled_from(["note", "note", "note", "strike"]),
+    ),
+    min_size=2,
+    max_size=30,
+)
+"""What happens: so many ms later one of two processes notes some of twelve messages, or strikes them out."""
+
+
+def _entry(logs: Logs, number: int) -> tuple[str, bytes]:
+    return logs.against(NUMBERS[number % 2]), message("job1.0.0", number)
+
+
+def test_no_window_ever_holds_more_than_a_cap_allows(redis_url: str, namespace: str) -> None:
+    """Two processes, two caps, time passing: noted messages never exceed a cap in any window that ends at any moment.
+
+    And nothing is held up for longer than it must: what was refused had a full window before it, and has none at the
+    moment that was named.
+    """
+    with asyncio.Runner() as runner:
+        server = connect(redis_url)
+        example = 0
+
+        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(steps=STEPS)
+        def walk(steps: Sequence[Any]) -> None:
+            nonlocal example
+            example += 1
+            runner.run(_walk(server, AccountKeys(f"{namespace}-{example}", "hk"), steps))
+
+        try:
+            walk()
+        finally:
+            runner.run(server.aclose())
+
+
+async def _walk(server: Any, keys: AccountKeys, steps: Sequence[Any]) -> None:
+    processes = [Logs(server, keys, "secret"), Logs(server, keys, "secret")]
+    now_ms = time.time() * 1000 + 86_400_000
+    noted: dict[int, float] = {}
+    """When each message was last let go: what a model of one number after the other says."""
+
+    for later_ms, process, numbers, what in steps:
+        now_ms += later_ms
+        await server.hset(keys.clock, "last", now_ms)
+        entries = [_entry(processes[process], number) for number in numbers]
+        if what == "strike":
+            await processes[process].strike(entries, KEEP_MS, now_ms)
+            for number in numbers:
+                noted.pop(number, None)
+            continue
+        verdict = await processes[process].note(entries, CAPS, "n", KEEP_MS)
+        over = {numbers[each.place]: each for each in verdict.over}
+        for number in numbers:
+            others = [at for other, at in noted.items() if other != number and other % 2 == number % 2]
+            free_ms = max(_free_ms(cap, others, now_ms) for cap in CAPS)
+            assert (number in over) == (free_ms > now_ms)
+            if number in over:
+                assert abs(free_ms - over[number].free_ms) < 0.01
+            else:
+                noted[number] = now_ms
+    for number in (0, 1):
+        times = [at for other, at in noted.items() if other % 2 == number]
+        for cap in CAPS:
+            assert all(sum(at - cap.window_ms < each <= at for each in times) <= cap.most for at in times)
+
+
+def _free_ms(cap: Cap, others: Sequence[float], now_ms: float) -> float:
+    """When there is room for one more under a cap, by counting: the first moment at which few enough are left."""
+    ends = sorted(at + cap.window_ms for at in others if at + cap.window_ms > now_ms)
+    return now_ms if len(ends) < cap.most else ends[len(ends) - cap.most]
