@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, jobs, send, text
+from sendmill.cli import accounts, events, find, jobs, optouts, send, text
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -76,9 +76,11 @@ for _command in (
     jobs.jobs,
     jobs.status,
     jobs.show,
+    find.find,
     jobs.cancel,
     events.events,
     events.replies,
+    optouts.optouts,
     accounts.accounts,
     accounts.balance,
     accounts.pause,

@@ -81,7 +81,7 @@ def status(
         _watch(client, job, as_json=as_json)
     if with_messages or state is not None:
         wanted = None if state is None else State(state)
-        _print_messages(client.messages(job, state=wanted), as_json=as_json, reveal=reveal)
+        print_messages(client.messages(job, state=wanted), as_json=as_json, reveal=reveal)
     elif not watch:
         print_status(client.status(job), as_json=as_json)
 
@@ -162,7 +162,8 @@ def followed(client: Client, job: str, meanwhile: Callable[[], None] = lambda: N
         time.sleep(_WATCH_S)
 
 
-def _print_messages(messages: Iterator[MessageInfo], *, as_json: bool, reveal: bool) -> None:
+def print_messages(messages: Iterator[MessageInfo], *, as_json: bool, reveal: bool) -> None:
+    """A line for each message, printed as they come."""
     if as_json:
         for message in messages:
             print_json(fields_of(message))

@@ -159,3 +159,54 @@ def test_show_has_the_message_and_its_reports(client: FakeClient) -> None:
     shown = client.show(f"{job.id}-1")
     assert (GOOD, State.DELIVERED, []) == (shown["to"], shown["state"], shown["attempts"])
     assert ["0"] == [report["code"] for report in shown["reports"]]
+
+
+@pytest.mark.parametrize(("lane", "goes"), [("normal", False), ("bulk", False), ("otp", True)])
+def test_a_number_that_opted_out_is_suppressed_in_two_lanes(client: FakeClient, lane: str, goes: bool) -> None:
+    """As workers do: its row has code and detail, consumers hear of it, the others go."""
+    client.reply(GOOD, " Ｓtop. ", account="hk")
+    job = client.send(Sms("hi", [GOOD, OTHER]), lane=lane)
+    assert ([GOOD, OTHER] if goes else [OTHER]) == [sent.to for sent in client.sent]
+    suppressed = [(m.to, m.code) for m in client.messages(job.id, "suppressed")]
+    assert ([] if goes else [(GOOD, "opted_out")]) == suppressed
+    assert len(suppressed) == len(list(client.events("g", kinds=("report",))))
+    assert (2, 2) == (job.accepted, client.status(job.id).total)
+
+
+def test_a_number_opts_in_again_by_its_word_or_an_operator(client: FakeClient) -> None:
+    """The latest word counts."""
+    client.reply(GOOD, "TD")
+    client.reply(GOOD, "hello")
+    assert [(GOOD, "td", "reply", "fake")] == [(o.number, o.word, o.source, o.account) for o in client.optouts()]
+    client.reply(GOOD, "订阅")
+    assert [] == list(client.optouts())
+    assert (True, False) == (client.add_optout(GOOD), client.add_optout("98882844", region="HK"))
+    assert (True, False) == (client.remove_optout(GOOD), client.remove_optout(GOOD))
+
+
+def test_opt_outs_are_imported(client: FakeClient) -> None:
+    """What is no number is told with its place."""
+    bad: list[int] = []
+    done = client.import_optouts(iter([GOOD, "12", OTHER, GOOD]), on_refused=lambda place, _: bad.append(place))
+    assert ((2, 1, 1), [2]) == ((done.added, done.known, done.refused), bad)
+
+
+def test_a_reply_to_an_extension_answers_what_was_sent_with_it(client: FakeClient) -> None:
+    """Though a later message went to the number."""
+    job = client.send(Sms("vote", GOOD), vendor={"extno": "12"})
+    later = client.send(Sms("hi", GOOD))
+    assert (f"{job.id}-1", "extno") == _match(client.reply(GOOD, "Y", extno="12"))
+    assert (f"{later.id}-1", "number") == _match(client.reply(GOOD, "Y", extno="13"))
+
+
+def _match(reply: ReplyEvent) -> tuple[str | None, str | None]:
+    return reply.message_id, reply.matched_by
+
+
+def test_messages_are_found_by_number(client: FakeClient) -> None:
+    """Of all jobs, the latest first; refused ones as they were given."""
+    first = client.send(Sms("hi", [GOOD, OTHER, "9888 2844"]))
+    second = client.send(Sms("ho", GOOD), region="HK")
+    assert [f"{second.id}-1", f"{first.id}-1", f"{first.id}-3"] == [
+        message.message_id for message in client.find("9888 2844", region="HK")
+    ]
