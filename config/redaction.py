@@ -31,7 +31,9 @@ _NO_NUMBER = re.compile(r"(_(s|ms|us|ns|at|chars|bytes|septets|id)|_per_\w+|^(ca
 
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?", re.IGNORECASE)
 _PATH_WITH_QUERY = re.compile(r"((?:^|(?<=[\s\"'(=]))/[^\s?\"'<>]*)\?[^\s\"'<>]*")
-_PUSH_PATH = re.compile(r"(/push/[^/\s\"'<>]+/)[^/\s?\"'<>]+")
+_SECRET_PATH = re.compile(r"(/push/[^/\s\"'<>]+/|/media/)[^/\s?\"'<>]+")
+"""What stands last there opens the door: a push's token, a file's random name."""
+
 _VALUE = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s&,;}\"')]+"
 _ASSIGNED = re.compile(
     rf"\b((?:{'|'.join(sorted(REMOVED_KEYS - {'message'}))})[\"']?\s*[=:]\s*)(?:{_VALUE})", re.IGNORECASE
@@ -65,7 +67,7 @@ class Redactor:
             text = self._secrets.sub(REMOVED, text)
         text = _URL.sub(_bare_url, text)
         text = _PATH_WITH_QUERY.sub(r"\1?…", text)
-        text = _PUSH_PATH.sub(rf"\1{REMOVED}", text)
+        text = _SECRET_PATH.sub(rf"\1{REMOVED}", text)
         return _ASSIGNED.sub(rf"\1{REMOVED}", text)
 
     def _value(self, key: str, value: Any) -> Any:

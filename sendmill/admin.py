@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sendmill.errors import InvalidOption, ProviderError, StoreError, UnknownAccount
+from sendmill.errors import InvalidOption
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import AccountKeys
-from sendmill.ledger.published import published_accounts
+from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import HEADER_BYTES, decode_header
-from sendmill.messages import AccountInfo, Balance
+from sendmill.messages import AccountInfo
 from sendmill.options import Lane
 from sendmill.states import State
 
@@ -50,7 +47,7 @@ def set_active(ledger: Ledger, account: str, *, active: bool) -> None:
         UnknownAccount: no worker has published it.
         StoreError: Redis is away.
     """
-    _published(ledger, account)
+    published_account(ledger, account)
     with store_errors():
         ledger_script("active").run(ledger.server, ledger.account(account).state, "active" if active else "paused")
 
@@ -63,7 +60,7 @@ def set_limit(ledger: Ledger, account: str, name: str, value: int) -> None:
         InvalidOption: the account has no such limit, or a smaller one.
         StoreError: Redis is away.
     """
-    limits: Mapping[str, int] = _published(ledger, account)["limits"]
+    limits: Mapping[str, int] = published_account(ledger, account)["limits"]
     if name not in limits:
         there = ", ".join(limits) or "none"
         raise InvalidOption(
@@ -73,46 +70,6 @@ def set_limit(ledger: Ledger, account: str, name: str, value: int) -> None:
         raise InvalidOption(f"{name} of {account} is a whole number from 1 to {limits[name]}, what its settings allow")
     with store_errors():
         ledger.server.hset(ledger.account(account).state, f"limit:{name}", value)
-
-
-def ask_balance(ledger: Ledger, account: str, timeout_s: float) -> Balance:
-    """Have a worker ask the vendor what is left on an account.
-
-    Raises:
-        UnknownAccount: no worker has published it.
-        ProviderError: what the vendor answered instead.
-        StoreError: Redis is away, or no worker answered in time.
-    """
-    _published(ledger, account)
-    answer = _ask(ledger, {"kind": "balance", "account": account}, timeout_s)
-    return Balance(account, answer["amount"], answer["unit"], datetime.fromisoformat(answer["at"]))
-
-
-def _ask(ledger: Ledger, question: Mapping[str, str], timeout_s: float) -> dict[str, str]:
-    """Leave a request and wait for its answer."""
-    request_id = secrets.token_hex(8)
-    request = json.dumps({"id": request_id, **question})
-    ends = time.monotonic() + timeout_s
-    with store_errors():
-        ledger.server.rpush(ledger.jobs.requests, request)
-        while (left_s := ends - time.monotonic()) > 0:
-            wait_s = max(0.01, min(left_s, ledger.block_s))
-            popped = ledger.server.blpop([ledger.jobs.answer(request_id)], timeout=wait_s)
-            if popped is not None:
-                answer: dict[str, str] = json.loads(popped[1])
-                if "error" in answer:
-                    raise ProviderError(answer["error"])
-                return answer
-        ledger.server.lrem(ledger.jobs.requests, 1, request)
-    raise StoreError(f"no worker answered within {timeout_s:g} s: is one running?")
-
-
-def _published(ledger: Ledger, account: str) -> dict[str, Any]:
-    accounts = published_accounts(ledger)
-    if account not in accounts:
-        there = ", ".join(accounts) or "none: is a worker running?"
-        raise UnknownAccount(f"no account {account} is configured: there are {there}")
-    return accounts[account]
 
 
 # --- what is shown -----------------------------------------------------------------------------------------------

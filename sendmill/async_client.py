@@ -2,7 +2,7 @@
 
 It runs a `Client` in a few threads of its own. Reading a million recipients, encoding them and publishing through
 Celery would block a loop whatever spoke to Redis, and one way into the ledger is one way to get right. A call costs
-about 0.1 ms more than that of `Client`. What waits for long (events, a balance) has a thread of its own.
+about 0.1 ms more than that of `Client`. What waits for long (events, a worker's answer) has a thread of its own.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from sendmill.client import Client, environment
+from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
     AnyEvent,
@@ -28,6 +30,7 @@ from sendmill.messages import (
     Job,
     JobStatus,
     JobSummary,
+    Kind,
     MessageInfo,
     ReplyEvent,
 )
@@ -156,9 +159,21 @@ class AsyncClient:
 
     async def balance(self, account: str, *, timeout_s: float = 15.0) -> Balance:
         """What is left on an account: `Client.balance`."""
-        with _own_thread("sendmill-balance") as thread:
-            asked = partial(self._client.balance, account, timeout_s=timeout_s)
-            return await asyncio.get_running_loop().run_in_executor(thread, asked)
+        return await _alone(partial(self._client.balance, account, timeout_s=timeout_s))
+
+    async def check_words(self, account: str, text: str, *, timeout_s: float = 15.0) -> list[str]:
+        """The sensitive words that an account's vendor finds in a text: `Client.check_words`."""
+        return await _alone(partial(self._client.check_words, account, text, timeout_s=timeout_s))
+
+    async def upload(
+        self, account: str, source: str | Path, *, kind: Kind | str | None = None, timeout_s: float = 30.0
+    ) -> MediaName:
+        """Have an account's vendor keep a picture or a recording: `Client.upload`."""
+        return await _alone(partial(self._client.upload, account, source, kind=kind, timeout_s=timeout_s))
+
+    async def add_sender(self, account: str, name: str, *, timeout_s: float = 15.0) -> str:
+        """Register a sender ID at an account's vendor: `Client.add_sender`."""
+        return await _alone(partial(self._client.add_sender, account, name, timeout_s=timeout_s))
 
     async def close(self) -> None:
         """Wait for the calls under way and close the connections."""
@@ -185,6 +200,12 @@ class AsyncClient:
 
 def _take(items: Iterator[_Item]) -> list[_Item]:
     return list(islice(items, _ITEMS_AT_ONCE))
+
+
+async def _alone(call: Callable[[], _Result]) -> _Result:
+    """What waits for a worker and its vendor keeps no other call waiting."""
+    with _own_thread("sendmill-asking") as thread:
+        return await asyncio.get_running_loop().run_in_executor(thread, call)
 
 
 @contextlib.contextmanager

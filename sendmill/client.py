@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from sendmill.admin import ask_balance, read_accounts, set_active, set_limit
+from sendmill.admin import read_accounts, set_active, set_limit
+from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.broker import PLANNED_NOW_ROWS
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import ConfigError, InvalidOption
@@ -25,6 +27,7 @@ from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, re
 from sendmill.ledger.published import KnownNames, published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
+from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
     Balance,
@@ -33,6 +36,7 @@ from sendmill.messages import (
     Job,
     JobStatus,
     JobSummary,
+    Kind,
     MessageInfo,
     Refusal,
     ReplyEvent,
@@ -315,6 +319,48 @@ class Client:
             StoreError: Redis is away, or no worker answered within `timeout_s`.
         """
         return ask_balance(self._ledger, account, timeout_s)
+
+    # --- asked of a vendor -------------------------------------------------------------------------------------------
+
+    def check_words(self, account: str, text: str, *, timeout_s: float = 15.0) -> list[str]:
+        """The sensitive words that an account's vendor finds in a text, none where it is clean. A worker asks.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            UnsupportedFeature: its vendor does not tell; the accounts whose do are named.
+            InvalidMessage: the vendor cannot be given this text.
+            ProviderError: what the vendor answered instead.
+            StoreError: Redis is away, or no worker answered within `timeout_s`.
+        """
+        return ask_words(self._ledger, account, text, timeout_s)
+
+    def upload(
+        self, account: str, source: str | Path, *, kind: Kind | str | None = None, timeout_s: float = 30.0
+    ) -> MediaName:
+        """Have an account's vendor keep a picture or a recording; returns the name to use in an Mms or a Voice.
+
+        Args:
+            account: whose vendor is to keep it; the name is good at that account.
+            source: an http(s) address, from which the vendor fetches it, or a file of this machine: JPEG or GIF up to
+                1 MB, WAV up to 5 MB. The vendor fetches a file from the push server within a quarter of an hour.
+            kind: `mms` or `voice`, where neither the file nor the address's ending says it.
+            timeout_s: how long a worker and the vendor may take.
+
+        Raises:
+            ConfigError: a file, and the workers do not know where vendors reach the push server (`public_url`).
+            UnsupportedFeature: the account's vendor keeps no such files; the accounts whose do are named.
+            UnknownAccount, InvalidMessage, ProviderError, StoreError: as `check_words`.
+        """
+        return ask_upload(self._ledger, account, source, kind, timeout_s)
+
+    def add_sender(self, account: str, name: str, *, timeout_s: float = 15.0) -> str:
+        """Register a sender ID at an account's vendor; returns in a sentence what the vendor says to it.
+
+        Raises:
+            SenderNotAllowed: it breaks the vendor's rules.
+            UnsupportedFeature, UnknownAccount, ProviderError, StoreError: as `check_words`.
+        """
+        return ask_sender(self._ledger, account, name, timeout_s)
 
     def close(self) -> None:
         """Close the connections. A closed client opens new ones when it is used again."""

@@ -115,7 +115,7 @@ def prepare_batches(content: Content, options: SendOptions) -> Prepared:
             fields = template.fields
             batches = _template_batches(_Filled(template), _streamed(content.rows, "rows"), options)
         case _:
-            _check_name("template_id", content.template_id)
+            check_name("template_id", content.template_id)
             rows = _streamed(content.rows, "rows")
             first_row = next(rows, None)
             fields = variables_of(first_row)
@@ -158,13 +158,13 @@ def _check_parts(content: Sms | Mms | Voice) -> None:
             if content.text:
                 check_text(content.text)
             if content.image is not None:
-                _check_name("image", content.image)
+                check_name("image", content.image)
         case Voice():
-            _check_name("audio", content.audio)
+            check_name("audio", content.audio)
 
 
-def _check_name(part: str, value: object) -> None:
-    """A name or an address: short, printable, without spaces."""
+def check_name(part: str, value: object) -> None:
+    """Refuse what is no name or address: it must be short, printable, without spaces. Raises InvalidMessage."""
     if not isinstance(value, str):
         raise InvalidMessage(f"{part} must be a str, not {type(value).__name__}")
     if not 0 < len(value) <= LONGEST_NAME_CHARS or not value.isprintable() or any(map(str.isspace, value)):

@@ -3,6 +3,8 @@
 The address is `/push/<account>/<token>`, by POST or GET. What is not stored is not acknowledged: a full inbox or a
 Redis that is away is answered with 503, so that a vendor that repeats its pushes does. Most vendors never repeat one,
 so such a push is kept on disk as well until Redis takes it. One that then comes twice is folded twice: no harm.
+
+`/media/` gives vendors the files that they are to fetch: see `workers.files`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from sendmill.ledger.keys import AccountKeys
 from tasks import alerts
 from tasks.inbox import Inbox, InboxFull, Writer, entry_of_push
 from tasks.spool import Spool
+from workers import files
 
 MAX_BODY_BYTES = 1_000_000
 """The largest documented push (xioo, 200 numbers) has some kilobytes."""
@@ -83,6 +86,7 @@ class Receiver:
 
     def __init__(self, settings: Settings, server: redis.asyncio.Redis) -> None:
         self._server = server
+        self._namespace = settings.namespace
         self._accounts = {
             name: _receiving(settings, server, name)
             for name, account in settings.accounts.items()
@@ -113,6 +117,10 @@ class Receiver:
         if path in ("/healthz", "/readyz"):
             return await self._healthy(path)
         account = "-"
+        if path.startswith(files.PATH):
+            response = await files.file_at(self._server, self._namespace, request, path)
+            self._counted[account, response.status] += 1
+            return response
         try:
             receiving = self._account_at(path)
             account = receiving.name

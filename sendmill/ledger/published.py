@@ -29,6 +29,20 @@ def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {name.decode(): json.loads(entry) for name, entry in sorted(raw.items())}
 
 
+def published_account(ledger: Ledger, account: str) -> dict[str, Any]:
+    """What workers published of one account.
+
+    Raises:
+        UnknownAccount: naming those that there are.
+        StoreError: Redis is away.
+    """
+    accounts = published_accounts(ledger)
+    if account not in accounts:
+        there = ", ".join(accounts) or "none: is a worker running?"
+        raise UnknownAccount(f"no account {account} is configured: there are {there}")
+    return accounts[account]
+
+
 def published_routes(ledger: Ledger) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """The accounts, as above, and the routes as workers published them: name, prefix, accounts.
 
