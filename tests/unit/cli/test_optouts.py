@@ -81,8 +81,8 @@ def test_an_import_takes_a_column_of_a_csv(desk: Desk, tmp_path: Path, encoding:
 
 def test_an_import_reads_a_pipe(desk: Desk) -> None:
     """`-` is standard input; national numbers need a region."""
-    given = {"input": "9888 2844\n9123 4567\n", "obj": lambda: desk}
-    result = CliRunner().invoke(cli, ["optouts", "import", "-", "--region", "HK"], **given)
+    piped = "9888 2844\n9123 4567\n"
+    result = CliRunner().invoke(cli, ["optouts", "import", "-", "--region", "HK"], input=piped, obj=lambda: desk)
     assert "2 numbers opted out, 0 had before\n" == result.stdout
     assert [GOOD, THIRD] == [each.number for each in desk.optouts()]
 
