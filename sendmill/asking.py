@@ -20,12 +20,17 @@ from sendmill.errors import ConfigError, InvalidMessage, InvalidOption, Provider
 from sendmill.features import Feature, refuse_missing
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.published import published_account, published_accounts
-from sendmill.media import UPLOADS, MediaName, drop_file, is_address, kind_of_address, put_file, read_file
+from sendmill.media import UPLOADS, FileKind, MediaName, read_source
 from sendmill.messages import Balance, Kind
-from sendmill.prepare import check_name, check_text
+from sendmill.prepare import check_text
 
 MOST_KEPT_S = 60
 """The longest that what was asked about lies in Redis."""
+
+FILE_KEPT_S = 900
+"""How long the push server has a file. A vendor fetches it at once; some ask twice."""
+
+_NAME_BYTES = 16
 
 
 def ask_balance(ledger: Ledger, account: str, timeout_s: float) -> Balance:
@@ -64,41 +69,29 @@ def ask_upload(
 
     A ConfigError says that the workers do not know where vendors reach the push server.
     """
-    wanted = None if kind is None else _kind(kind)
-    if isinstance(source, str) and is_address(source):
-        check_name("the address", source)
-        chosen = wanted or kind_of_address(source) or _only_kind(ledger, account)
-        _check_can(ledger, account, UPLOADS[chosen])
-        answer = _ask(ledger, account, "upload", {"media": chosen.value, "url": source}, timeout_s)
+    wanted = read_source(source, kind, published_account(ledger, account).get("features", ()))
+    _check_can(ledger, account, UPLOADS[wanted.kind])
+    about = {"media": wanted.kind.value}
+    if wanted.file is None:
+        answer = _ask(ledger, account, "upload", {**about, "url": str(wanted.url)}, timeout_s)
     else:
-        file, data = read_file(source)
-        chosen = file.kind
-        if wanted not in (None, chosen):
-            raise InvalidOption(f"{Path(source).name} is a file for {chosen.value}, not for {wanted}")
-        _check_can(ledger, account, UPLOADS[chosen])
-        name = put_file(ledger, file, data)
+        name = _put_file(ledger, wanted.file, wanted.data)
         try:
-            answer = _ask(ledger, account, "upload", {"media": chosen.value, "file": name}, timeout_s)
+            answer = _ask(ledger, account, "upload", {**about, "file": name}, timeout_s)
         except ConfigError:
-            drop_file(ledger, name)
+            with store_errors():
+                ledger.server.delete(ledger.jobs.media(name))
             raise
     until = answer["kept_until"]
-    return MediaName(answer["name"], chosen, None if until is None else datetime.fromisoformat(until))
+    return MediaName(answer["name"], wanted.kind, None if until is None else datetime.fromisoformat(until))
 
 
-def _kind(kind: Kind | str) -> Kind:
-    if kind not in (Kind.MMS, Kind.VOICE):
-        raise InvalidOption(f"an upload is for mms or voice, not {str(kind)[:40]!r}")
-    return Kind(kind)
-
-
-def _only_kind(ledger: Ledger, account: str) -> Kind:
-    """The kind of file that an account takes, where it is only one."""
-    offered = published_account(ledger, account).get("features", ())
-    kinds = [kind for kind, feature in UPLOADS.items() if feature in offered]
-    if len(kinds) == 1:
-        return kinds[0]
-    raise InvalidOption("the address does not end like a picture or a recording: say mms or voice as its kind")
+def _put_file(ledger: Ledger, kind: FileKind, data: bytes) -> str:
+    """Lay a file where the push server finds it; returns its name there."""
+    name = f"{secrets.token_hex(_NAME_BYTES)}.{kind.extension}"
+    with store_errors():
+        ledger.server.set(ledger.jobs.media(name), data, ex=FILE_KEPT_S)
+    return name
 
 
 def _check_can(ledger: Ledger, account: str, feature: Feature) -> None:

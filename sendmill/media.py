@@ -6,20 +6,16 @@ Redis for a quarter of an hour, under a name that nobody guesses, and the push s
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from sendmill.errors import InvalidOption
 from sendmill.features import Feature
-from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.messages import Kind
+from sendmill.prepare import check_name
 
-KEPT_S = 900
-"""A vendor fetches a file at once; some ask twice."""
-
-_NAME_BYTES = 16
 _WAVE_AT = 8
 
 
@@ -64,23 +60,49 @@ class MediaName(str):
         return made
 
 
-def is_address(source: str) -> bool:
-    """Whether a file is named by where it is on the web."""
-    return source.lower().startswith(("http://", "https://"))
+class Source(NamedTuple):
+    """What is to be uploaded: `url` is where it is, or None for a file, which is `file` and `data`."""
+
+    kind: Kind
+    url: str | None
+    file: FileKind | None = None
+    data: bytes = b""
 
 
-def kind_of_address(url: str) -> Kind | None:
-    """What an address is for, as far as its ending says."""
-    path = url.partition("?")[0].partition("#")[0].lower()
-    return next((kind for ending, kind in _BY_ENDING.items() if path.endswith(ending)), None)
+def read_source(source: str | Path, kind: Kind | str | None, offered: Collection[str]) -> Source:
+    """Find out what a source is, and read it where it is a file of this machine.
 
-
-def read_file(path: str | Path) -> tuple[FileKind, bytes]:
-    """A file of this machine, told by its first bytes.
+    Args:
+        source: an http(s) address, or a file, which is told by its first bytes.
+        kind: `mms` or `voice`, where the caller knows it.
+        offered: the features of the account; where it takes one kind only, an address is of that kind.
 
     Raises:
-        InvalidOption: it cannot be read, is too large, or is neither JPEG, GIF nor WAV.
+        InvalidOption: the file cannot be read, is too large, or is no JPEG, GIF or WAV; or what it is for is not clear.
+        InvalidMessage: the address is none.
     """
+    if kind not in (None, Kind.MMS, Kind.VOICE):
+        raise InvalidOption(f"an upload is for mms or voice, not {str(kind)[:40]!r}")
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        check_name("the address", source)
+        kinds = [Kind(kind)] if kind is not None else _kinds_of_address(source, offered)
+        if len(kinds) != 1:
+            raise InvalidOption("the address does not end like a picture or a recording: say mms or voice as its kind")
+        return Source(kinds[0], source)
+    file, data = _read_file(source)
+    if kind not in (None, file.kind):
+        raise InvalidOption(f"{Path(source).name} is a file for {file.kind}, not for {kind}")
+    return Source(file.kind, None, file, data)
+
+
+def _kinds_of_address(url: str, offered: Collection[str]) -> list[Kind]:
+    """What an address may be for: its ending says it, or what the account takes."""
+    path = url.partition("?")[0].partition("#")[0].lower()
+    told = [kind for ending, kind in _BY_ENDING.items() if path.endswith(ending)]
+    return told or [kind for kind, feature in UPLOADS.items() if feature in offered]
+
+
+def _read_file(path: str | Path) -> tuple[FileKind, bytes]:
     name = Path(path).name
     try:
         with Path(path).open("rb") as file:
@@ -103,21 +125,3 @@ def _kind_of_bytes(data: bytes) -> FileKind | None:
     if data.startswith(b"RIFF") and data[_WAVE_AT:].startswith(b"WAVE"):
         return WAVE
     return None
-
-
-def put_file(ledger: Ledger, kind: FileKind, data: bytes) -> str:
-    """Lay a file where the push server finds it; returns its name there.
-
-    Raises:
-        StoreError: Redis is away or full.
-    """
-    name = f"{secrets.token_hex(_NAME_BYTES)}.{kind.extension}"
-    with store_errors():
-        ledger.server.set(ledger.jobs.media(name), data, ex=KEPT_S)
-    return name
-
-
-def drop_file(ledger: Ledger, name: str) -> None:
-    """Take it away again."""
-    with store_errors():
-        ledger.server.delete(ledger.jobs.media(name))

@@ -26,6 +26,7 @@ import pytest
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.fake_optouts import FakeOptOuts
+from sendmill.fake_vendor import FakeVendor
 from sendmill.features import refuse_missing
 from sendmill.messages import (
     AnyEvent,
@@ -84,7 +85,7 @@ class _FakeJob:
     cost: dict[str, Decimal] = field(default_factory=dict)
 
 
-class FakeClient(FakeOptOuts):
+class FakeClient(FakeOptOuts, FakeVendor):
     """A `Client` that keeps everything in this process.
 
     Messages are `submitted` at once, or `scheduled` where the job has an `at` to come.
@@ -101,11 +102,11 @@ class FakeClient(FakeOptOuts):
         now: Callable[[], datetime] | None = None,
         accounts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._accounts = accounts or {}
         self.sent: list[SentMessage] = []
         """Every message that would have gone, in order."""
         self._now = now or (lambda: datetime.now(UTC))
-        super().__init__(self._now)
+        FakeOptOuts.__init__(self, self._now)
+        FakeVendor.__init__(self, accounts or {})
         self._numbers = count(1)
         self._jobs: dict[str, _FakeJob] = {}
         self._job_by_key: dict[str, str] = {}
@@ -408,6 +409,9 @@ _REDIRECTED = (
     "remove_optout",
     "import_optouts",
     "tariff",
+    "check_words",
+    "upload",
+    "add_sender",
 )
 _NOWHERE = "redis://sendmill-outbox.invalid:6379/0"
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, find, jobs, optouts, send, text
+from sendmill.cli import accounts, events, find, jobs, optouts, send, text, vendor
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -87,5 +87,8 @@ for _command in (
     accounts.resume,
     accounts.limit,
     text.segments,
+    vendor.check_words,
+    vendor.upload,
+    vendor.sender_id,
 ):
     cli.add_command(_command)
