@@ -5,7 +5,8 @@ p.7 says "JSON", p.67 "If successful, you can login to check". Nothing promises 
 number, and check_msginfo (p.50) takes the "returned value from SENDSMS API" and prints one
 destination. So here a batch gets one JSON answer of the shape of p.44 with one msg_id for all its
 numbers; what check_msginfo says of it is option `batch_log`: "each" repeats <msginfo> for every
-number, "first" shows the first alone, "none" knows no such id.
+number, "first" shows the first alone, "none" knows no such id. Nor is said what `dnc=y` does to a batch that holds a
+registered number ("filter", p.63): option `batch_dnc` is "refuse" or "drop".
 """
 
 from typing import ClassVar
@@ -61,6 +62,9 @@ class Accessyou:
         "debug_tail": True,
         "byte_order_mark": True,
         "batch_log": "each",
+        "batch_dnc": "refuse",
+        "mask_destination": False,
+        "log_leaves_out": [],
         "rate": "0.10",
         "expiry_date": "2030-12-31",
         "reply_sender_name": "sender",

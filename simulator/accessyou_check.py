@@ -4,6 +4,7 @@ check_accinfo's answer is not printed; clients in production read <balanceinfo> 
 balance and expiry_date.
 """
 
+import re
 import time
 from xml.sax.saxutils import escape
 
@@ -69,9 +70,13 @@ def _message(desk: Desk, account: Account, row: Row, position: int, message_id: 
     waiting = "SENT"
     if row.key.endpoint == "sendmms.php":
         state, waiting = _mms_state(account, state, now_ns - at_ns), "Sent"
-    return (
+    destination = str(row.numbers[position])
+    if account.flag("mask_destination"):
+        # As the sample prints it: 8613*****09.
+        destination = f"{destination[:4]}*****{destination[-2:]}"
+    element = (
         f"<msginfo>\n<account_no>{account.name}</account_no>\n<msgid>{message_id}</msgid>\n"
-        f"<status>finish</status>\n<destination>{row.numbers[position]}</destination>\n"
+        f"<status>finish</status>\n<destination>{destination}</destination>\n"
         f"<rate>{account.text('rate')}</rate>\n"
         f"<charge>{float(account.text('rate')) * count:.2f}</charge>\n<noofmsg>{count}</noofmsg>\n"
         f"<submissiondate>{local_time(row.arrival_ns)}</submissiondate>\n"
@@ -80,6 +85,10 @@ def _message(desk: Desk, account: Account, row: Row, position: int, message_id: 
         f"<route>{'email' if row.key.endpoint == 'email' else 'HTTP'}</route>\n"
         f"<receivestatus>{state or waiting}</receivestatus>\n</msginfo>\n"
     )
+    # "some paramters are not applicable to your account plan" (p.51).
+    for name in account.words("log_leaves_out"):
+        element = re.sub(f"<{re.escape(name)}>.*</{re.escape(name)}>\n", "", element)
+    return element
 
 
 def _mms_state(account: Account, state: str, since_ns: int) -> str:

@@ -27,7 +27,7 @@ _DOUBLE = frozenset("^{}\\[]~|")
 def submit(desk: Desk, call: Call, senders: Senders) -> Answer:
     """Judge a submission in the order of the table of p.75."""
     rules = rules_of(call)
-    text, numbers = "", list[int]()
+    text, numbers, dropped = "", list[int](), 0
     code = check_request(desk, call, rules) or login_error(desk, call, rules)
     account = call.account
     if not code and account is not None:
@@ -36,7 +36,9 @@ def submit(desk: Desk, call: Call, senders: Senders) -> Answer:
         code = code or _detail_error(desk, call, account, rules, text)
         if not code and "from" in call.fields:
             code = senders.error(account, call.text("from"), call.request.arrival_ns)
-        code = code or _refused_number(desk, call, numbers)
+        sent = numbers if code else _without_registered(desk, call, account, numbers)
+        code = code or _refused_number(desk, call, sent)
+        dropped, numbers = len(numbers) - len(sent), sent
         if not code and account.balance < units(text) * len(numbers):
             code = "107"
     if code or account is None:
@@ -50,6 +52,7 @@ def submit(desk: Desk, call: Call, senders: Senders) -> Answer:
         texts=[text],
         reference=call.text("ref"),
         cost=units(text) * len(numbers),
+        refused=dropped,
         # "Numeric Timestamp (Hong Kong Time)" (p.64), read as Unix seconds of that instant.
         start_ns=int(call.text("Senddate") or 0) * 1_000_000_000,
         states=_never_delivered(call, account, text, numbers),
@@ -139,6 +142,14 @@ def _knows_template(desk: Desk, call: Call, account: Account) -> bool:
     if given != list(VARIABLES[:wanted]):
         desk.breach(call, "template", f"variables {', '.join(given) or 'none'}, {wanted} in the template")
     return True
+
+
+def _without_registered(desk: Desk, call: Call, account: Account, numbers: list[int]) -> list[int]:
+    """What `dnc=y` leaves of a batch where the vendor drops registered numbers; for the last one it refuses."""
+    if call.endpoint != "sendsms-batch.php" or call.text("dnc") != "y" or account.text("batch_dnc") != "drop":
+        return numbers
+    left = [one for one in numbers if not in_hong_kong(one) or desk.refusal(call, one) != "blacklisted"]
+    return left or numbers
 
 
 def _refused_number(desk: Desk, call: Call, numbers: list[int]) -> str:

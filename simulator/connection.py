@@ -22,8 +22,10 @@ from simulator.world import Reaction, World
 
 _log = logging.getLogger(__name__)
 _READ_BYTES = 256 * 1024
-_RESET = struct.pack("ii", 1, 0)
+# SO_LINGER of no time: closing sends RST.
+RESET = struct.pack("ii", 1, 0)
 _SLOW_PIECES = 10
+_OUR_FAULT = Response(b"simulator error", "text/plain", 500)
 _FIELDS_KEPT = {b"content-type", b"cookie"}
 
 Admin = Callable[[Request], Response]
@@ -76,7 +78,7 @@ class Connection:
         except httptools.HttpParserCallbackError:
             # A mistake of the simulator must be seen, and must not look like one of the client.
             _log.exception("request failed in the simulator")
-            self._send(Response(b"simulator error", "text/plain", 500), keep_alive=False)
+            self._send(_OUR_FAULT, keep_alive=False)
         except httptools.HttpParserError:
             self._send(Response(b"bad request", "text/plain", 400), keep_alive=False)
 
@@ -139,7 +141,11 @@ class Connection:
 
     async def _fetch_first(self, request: Request, wanted: tuple[str, int], *, keep_alive: bool) -> None:
         request.file = await fetch(*wanted)
-        self._judge(request, keep_alive=keep_alive)
+        try:
+            self._judge(request, keep_alive=keep_alive)
+        except Exception:  # noqa: BLE001  a task of its own: nobody else would see the mistake, and the client would hang
+            _log.exception("request failed in the simulator")
+            self._send(_OUR_FAULT, keep_alive=False)
 
     def _judge(self, request: Request, *, keep_alive: bool) -> None:
         reaction = self._world.handle(request)
@@ -163,7 +169,7 @@ class Connection:
         if self._closed:
             return
         if fault.kind == "reset":
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self._leave(time.time_ns())
             self.close()
         elif fault.kind == "close":

@@ -1,12 +1,14 @@
 """The mail server: SMTP on a port of its own, for vendors that take messages as mails."""
 
 import asyncio
-import contextlib
+import re
+import socket
 import time
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from simulator.connection import RESET
 from simulator.faults import KINDS, Fault
 from simulator.vendor import Answer, Call, TakesMail
 from simulator.wire import Request, Response
@@ -15,6 +17,9 @@ from simulator.world import World
 _HOST_NAME = "mail.simulator"
 _MAX_BYTES = 10_000_000
 _TAKEN = "250 OK"
+_REFUSAL = re.compile("[45][0-9]{2}")
+# A fault that hangs does so for longer than a client waits.
+_IDLE_S = 3600.0
 # What a mail server cannot do wrong: it has no pages and no content types.
 _DATA_KINDS = frozenset(KINDS).difference(("refuse_rcpt", "html", "content_type", "slow", "garbage", "empty"))
 _REPLIES = {
@@ -45,6 +50,7 @@ class MailServer:
             hostname=_HOST_NAME,
             ident="ESMTP",
             data_size_limit=_MAX_BYTES,
+            timeout=_IDLE_S,
             loop=asyncio.get_running_loop(),
         )
 
@@ -59,7 +65,6 @@ class _Handler:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._vendor: TakesMail = world.mail[0]
         self._call: Call | None = None
         self._error = ""
 
@@ -69,7 +74,8 @@ class _Handler:
         del server, rcpt_options
         peer = str(session.peer[0]) if session.peer else ""
         request = Request("SMTP", "/accessyou/email", b"", {}, b"", time.time_ns(), kernel_stamp=False, peer=peer)
-        call = self._vendor.addressed(request, address)
+        vendor = self._vendor()
+        call = vendor.addressed(request, address)
         if envelope.rcpt_tos:
             # "Our standard operation supports SINGLE recipient only."
             self._world.breach(call, "too_many_numbers", "one recipient a mail")
@@ -78,7 +84,7 @@ class _Handler:
         if fault is not None:
             self._note(call, Answer(Response(), "fault:refuse_rcpt"))
             return _reply(fault)
-        error = self._vendor.recipient_error(call)
+        error = vendor.recipient_error(call)
         if error and (call.account is None or call.account.flag("email_refuses")):
             self._note(call, Answer(Response(), error))
             return _REPLIES["refuse_rcpt"]
@@ -101,7 +107,7 @@ class _Handler:
         elif self._error:
             answer = Answer(Response(), self._error)
         else:
-            answer = self._vendor.take_mail(call)
+            answer = self._vendor().take_mail(call)
         self._note(call, answer)
         if fault is not None:
             await self._fail(server, fault)
@@ -110,11 +116,16 @@ class _Handler:
         refuses = call.account is not None and call.account.flag("email_refuses")
         return _TAKEN if answer.accepted or not refuses else _REPLIES["refuse_data"]
 
+    def _vendor(self) -> TakesMail:
+        """Asked for each time, since a reset opens the vendors anew."""
+        return self._world.mail[0]
+
     async def _fail(self, server: SMTP, fault: Fault) -> None:
         """Wait as long as the fault says: for ever where it gives no reply."""
         await asyncio.sleep(self._world.faults.delay_s(fault))
         transport: Any = server.transport
         if fault.kind == "reset" and transport is not None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             transport.abort()
         elif fault.kind == "close" and transport is not None:
             transport.close()
@@ -128,7 +139,6 @@ class _Handler:
 
 
 def _reply(fault: Fault) -> str:
+    """The fault's own reply code where it is one of SMTP's refusals; `code` faults may carry a vendor's."""
     line = _REPLIES[fault.kind]
-    with contextlib.suppress(ValueError):
-        return f"{int(fault.code)} {line.partition(' ')[2]}"
-    return line
+    return f"{fault.code} {line.partition(' ')[2]}" if _REFUSAL.fullmatch(fault.code) else line

@@ -171,6 +171,8 @@ def test_a_mail_has_one_recipient(simulator: Simulator, account: str, user: str)
         ({"kind": "refuse_rcpt", "code": "451"}, 451),
         ({"kind": "refuse_data"}, 554),
         ({"kind": "refuse_data", "code": "452"}, 452),
+        ({"kind": "status"}, 451),
+        ({"kind": "code", "code": "887"}, 554),
         ({"kind": "latency", "delay_ms": 20}, 250),
     ],
 )
@@ -186,7 +188,7 @@ def test_faults_that_reply(simulator: Simulator, account: str, user: str, *, fau
 def test_faults_that_give_no_reply(simulator: Simulator, account: str, user: str, *, kind: str, accepted: bool) -> None:
     """The mail is written, and nobody says whether it was taken."""
     simulator.add_faults({"kind": kind, "account": account, "endpoint": "email", "count": 1, "accepted": accepted})
-    error = TimeoutError if kind == "hang" else (smtplib.SMTPServerDisconnected, ConnectionResetError)
+    error = {"hang": TimeoutError, "close": smtplib.SMTPServerDisconnected, "reset": ConnectionResetError}[kind]
     with connected(simulator, 0.5 if kind == "hang" else _TIMEOUT_S) as client:
         client.ehlo()
         client.mail("sms@customer.example")

@@ -232,3 +232,33 @@ def test_replies_may_come_plain(new_account: Any, simulator: Simulator, receiver
     assert dict(parse_qsl(receiver.pushed[0].body.decode()))["message"] == "收到"
     assert urlsplit(receiver.url).path == "/push"
     assert receiver.pushed[0].content_type == _FORM
+
+
+def test_the_log_masks_numbers_and_leaves_out_what_the_plan_has_not(send: Any, new_account: Any) -> None:
+    """p.53 prints 8613*****09; p.51: some parameters are not applicable to your account plan."""
+    account = new_account("accessyou", options={"mask_destination": True, "log_leaves_out": ["receivestatus", "rate"]})
+    found = parse(get(send, "/sms/sendsms.php", accountno=account, **{**_GOOD, "phone": "8613229966209"}))
+    log = log_of(send, account, found["msg_id"])
+    assert log["destination"] == "8613*****09"
+    assert {"receivestatus", "rate"} & set(log) == set()
+
+
+@pytest.mark.parametrize(
+    ("option", "phone", "status", "numbers"),
+    [
+        ("refuse", "85298882844\r\n85290000001", "reject_dnc", ["85298882844", "85290000001"]),
+        ("drop", "85298882844\r\n85290000001", "100", ["85298882844"]),
+        ("drop", "85290000001", "reject_dnc", ["85290000001"]),
+        ("drop", "8613229966221\r\n85298882844", "100", ["8613229966221", "85298882844"]),
+    ],
+)
+def test_a_batch_with_a_registered_number_is_refused_or_goes_without_it(
+    send: Any, new_account: Any, simulator: Simulator, *, option: str, phone: str, status: str, numbers: list[str]
+) -> None:
+    """p.63: "y = filter OFCA Do-not-call Registers", for numbers of Hong Kong only."""
+    account = new_account("accessyou", options={"batch_dnc": option})
+    for number in ("85290000001", "8613229966221"):
+        simulator.add_fates({"number": number, "refuse": "blacklisted"})
+    assert parse(batch(send, accountno=account, **{**_BATCH, "phone": phone, "dnc": "y"}))["msg_status"] == status
+    row = next(simulator.journal(account))
+    assert (row["numbers"], row["accepted"]) == (numbers, status == "100")
