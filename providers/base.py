@@ -263,6 +263,13 @@ class Provider(ABC):
     polls: Sequence[Poll] = ()
     """The addresses that are asked for reports and replies."""
 
+    repeat_window_s: float = 0.0
+    """The vendor removes a repeat of a text to the same number by itself, without a word, for about so long; 0 where it
+    does not."""
+
+    repeats: Literal["suppress", "send"] = "suppress"
+    """What becomes of a repeat within that window: it is not sent, or it is sent and marked as one."""
+
     queries_at_once: int = 1
     """How many queries about single messages may be open at once."""
 

@@ -11,7 +11,8 @@ guess (FACTS section 5):
 - The vendor has no parameter for a signature, so 【…】 stands in front of the content and counts in its length.
 - What acknowledges a report is not said: HTTP 200 with a body that is a setting (`ack`).
 - The vendor removes a repeated content to the same number by itself and answers success (note B): a deliberate repeat
-  may be swallowed, and a resend after an unknown outcome rarely arrives twice. For how long is not said.
+  may be swallowed, and a resend after an unknown outcome rarely arrives twice. For how long is not said, so it is a
+  setting (`repeat_window_s`).
 - Code 2 or 6 refuses the whole call: it does not say which of its numbers is wrong.
 """
 
@@ -21,9 +22,9 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from config.settings import AccountSettings
 from providers.addresses import VendorUrl
@@ -121,6 +122,11 @@ class Sms467890Settings(AccountSettings):
     uid: str
     pwd: SecretStr
     ack: str = "OK"
+    repeat_window_s: float = Field(default=60.0, ge=0, le=31 * 86_400)
+    """How long the vendor removes a repeated content to the same number. Not printed, so this is a guess, and a short
+    one: where it is too short a repeat gets no report, where it is too long a message that was wanted is not sent."""
+    repeats: Literal["suppress", "send"] = "suppress"
+    """A repeat within that time is not sent, or it is sent and its message has the code `repeat_at_vendor`."""
 
 
 class Sms467890(Provider):
@@ -134,6 +140,8 @@ class Sms467890(Provider):
         assert isinstance(settings, Sms467890Settings)
         self._settings = settings
         self._base_url = settings.base_url.rstrip("/")
+        self.repeat_window_s = settings.repeat_window_s
+        self.repeats = settings.repeats
 
     # --- before a message is taken -------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from providers.http import NotInTime, Session
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError
 from tasks import gate, submit
 from tasks.account import Account
+from tasks.admission import Admission
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
@@ -76,6 +77,7 @@ class Drain:
         self._most_open = most_open
         self._stopping = stopping
         self._stock = Stock(account, most_open, clock)
+        self._admission = Admission(account, self._stock)
         self._open: set[asyncio.Task[None]] = set()
         self._open_by_service: dict[str, int] = {}
         self._woken = asyncio.Event()
@@ -146,6 +148,7 @@ class Drain:
                         break
                     if grant.why == "paused":
                         self._halted = True
+        await self._stock.release_taken_out()
         return wait_s
 
     def _room(self, call: ReadyCall) -> int:
@@ -161,17 +164,15 @@ class Drain:
             call = calls.popleft()
             if any(lease.dropped for lease, _, _ in call.runs):
                 self._stock.repack(call)
-                continue
-            try:
-                can_be_asked = await self._build(call)
-            except (RedisError, OSError):
-                calls.extendleft(reversed([*asking, call]))
-                raise
-            if can_be_asked:
+            else:
                 asking.append(call)
-        if not asking:
-            return Grant(0, "ok")
         try:
+            asking = await self._admission.admit(asking)
+            for call in list(asking):
+                if not await self._build(call):
+                    asking.remove(call)
+            if not asking:
+                return Grant(0, "ok")
             grant = await gate.ask(self._account, asking)
         except (RedisError, OSError):
             calls.extendleft(reversed(asking))
@@ -242,7 +243,7 @@ class Drain:
             if self._stock.is_quiet(call.lane):
                 return False
             try:
-                if not await self._build(call):
+                if not await self._admission.still_admitted(call) or not await self._build(call):
                     return False
                 grant = await gate.ask(self._account, [call])
             except (RedisError, OSError):
@@ -260,6 +261,7 @@ class Drain:
 
     async def _after(self, call: ReadyCall, error: ProviderError | None) -> None:
         """What a call's end means for the drain: halves, alerts, slices that are through."""
+        await self._admission.ended(call, error)
         if error is None:
             if not self._all_well:
                 self._all_well = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +26,9 @@ from tasks.contents import message_of, personal_message
 class Lease:
     """A slice that this drain leases, and how many of its rows it still holds.
 
-    `held` rows are waiting here or in a call; `requeued` ones came back from a call that the vendor did not take, and
-    go out again when the slice does. A `dropped` lease is no longer ours: its rows are passed over.
+    `held` rows are waiting here or in a call; `requeued` ones go out again when the slice does: they came back from a
+    call that the vendor did not take, or may go only later (`postponed`; the first of them at `again_at`, by
+    `time.monotonic`). A `dropped` lease is no longer ours: its rows are passed over.
     """
 
     slice_id: str
@@ -35,6 +36,8 @@ class Lease:
     slice: Slice
     held: int = 0
     requeued: int = 0
+    postponed: int = 0
+    again_at: float = math.inf
     dropped: bool = False
 
     @property
@@ -45,6 +48,9 @@ class Lease:
 
 Run = tuple[Lease, int, int]
 """Rows first..last of a lease."""
+
+Row = tuple[Lease, int]
+"""One of them."""
 
 Shape = tuple[str, str, str | None, str | None, bytes, bool, int | None]
 """What all rows of a slice share: lane, kind, signature, sender, options and parts, duplicates_ok, time to send at."""
@@ -59,6 +65,8 @@ class ReadyCall:
     """A call that can be made as soon as the gate lets it through.
 
     `typed` and `request` are the call as the provider sees it and what it made of it.
+    `admitted_until` (`time.monotonic`) and `admitted_ms` (Redis' clock) are until when nothing stands against its rows
+    but the gate, and when that was found; `told` are codes of rows that go all the same.
     `asked_at` is when it was asked (`time.monotonic`), `granted_ms` when it let the call through (Redis' clock).
     """
 
@@ -71,6 +79,9 @@ class ReadyCall:
     typed: Call | None = None
     request: Request | Mail | None = None
     request_made_at: float = 0.0
+    admitted_until: float = 0.0
+    admitted_ms: float = 0.0
+    told: dict[tuple[str, int], str] = field(default_factory=dict)
     asked_at: float = math.inf
     granted_ms: float = 0.0
 
@@ -94,7 +105,7 @@ class ReadyCall:
             return []
         return [(lease.body.values or ())[offset] for lease, offset in self.rows()]
 
-    def rows(self) -> Iterator[tuple[Lease, int]]:
+    def rows(self) -> Iterator[Row]:
         """Each row."""
         for lease, first, last in self.runs:
             for offset in range(first, last + 1):
@@ -109,10 +120,15 @@ class ReadyCall:
 
     def halves(self, provider: Provider) -> Iterator[ReadyCall]:
         """The same rows as two calls, to find the one that a vendor refuses."""
-        flat = [(lease, offset, offset) for lease, offset in self.rows()]
+        flat = list(self.rows())
         middle = len(flat) // 2
         for part in (flat[:middle], flat[middle:]):
-            yield _ready(provider, self.lane, self.message, _joined(part), self.duplicates_ok)
+            yield self.part(provider, part)
+
+    def part(self, provider: Provider, rows: Iterable[Row]) -> ReadyCall:
+        """Some of the rows, in their order, as a call of their own."""
+        runs = _joined([(lease, offset, offset) for lease, offset in rows])
+        return _ready(provider, self.lane, self.message, runs, self.duplicates_ok)
 
 
 @dataclass(eq=False, slots=True)

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from sendmill.states import State
 from tasks.account import Account
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS
-from tasks.pack import Lease, Packer, ReadyCall
+from tasks.pack import Lease, Packer, ReadyCall, Row
 from tasks.quiet import quiet_until
 from tasks.throttle import largest_call
 
@@ -31,6 +31,8 @@ LOOK_AGAIN_S = 0.05
 _RENEW_S = LEASE_MS / 3000
 _LONGEST_PUT_ASIDE_MS = 300_000
 _FIRST_PUT_ASIDE_MS = 2_000
+_LEAST_POSTPONED_MS = 1_000
+"""Rows of one slice may become free one after another: it does not come out for each of them."""
 
 
 class Stock:
@@ -52,6 +54,7 @@ class Stock:
         self._ready: dict[tuple[str, str], deque[ReadyCall]] = {}
         self._look_at = 0.0
         self._look_for_otp_at = 0.0
+        self._taken_out = False
 
     @property
     def empty(self) -> bool:
@@ -186,14 +189,34 @@ class Stock:
             if requeued:
                 lease.requeued += last - first + 1
 
+    def take_out(self, row: Row, wait_ms: float | None) -> None:
+        """A row does not go: it has ended, or (with `wait_ms`) goes out again only then."""
+        lease, _ = row
+        lease.held -= 1
+        if wait_ms is not None:
+            lease.requeued += 1
+            lease.postponed += 1
+            lease.again_at = min(lease.again_at, time.monotonic() + wait_ms / 1000)
+        self._taken_out = True
+
+    async def release_taken_out(self) -> None:
+        """Give back slices of which nothing waits here since rows were taken out."""
+        if self._taken_out:
+            self._taken_out = False
+            await self.release_done(aside=False)
+
     async def release_done(self, *, aside: bool) -> None:
         """Give back slices of which no row waits here; with `aside` those that go out again are put aside."""
         for lease in [each for each in self._leases.values() if each.held <= 0]:
             del self._leases[lease.slice_id]
             if lease.requeued:
-                wait_ms = min(_LONGEST_PUT_ASIDE_MS, _FIRST_PUT_ASIDE_MS << min(lease.slice.header.put_aside, 10))
-                released = [(lease.slice_id, lease.epoch)]
-                await self._outbox.release(released, wait_ms=wait_ms if aside else 0, put_aside=aside)
+                wait_ms = 0
+                if aside:
+                    wait_ms = min(_LONGEST_PUT_ASIDE_MS, _FIRST_PUT_ASIDE_MS << min(lease.slice.header.put_aside, 10))
+                elif lease.postponed == lease.requeued:
+                    left_ms = 1000 * (lease.again_at - time.monotonic())
+                    wait_ms = max(_LEAST_POSTPONED_MS, math.ceil(left_ms))
+                await self._outbox.release([(lease.slice_id, lease.epoch)], wait_ms=wait_ms, put_aside=aside)
 
     async def renew(self) -> None:
         """Keep the seat and the leases, until cancelled."""

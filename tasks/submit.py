@@ -163,14 +163,15 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
     reported = account.provider.reports and call.service.reports
     apart: list[tuple[str, int, str, str, str]] = []
     refs = [(account.keys.ref_name(each), each) for each in (vendor_id, *accepted.vendor_message_ids.values()) if each]
-    if accepted.refused or accepted.vendor_message_ids:
+    if accepted.refused or accepted.vendor_message_ids or call.told:
         for lease, offset in call.rows():
             number = lease.body.number(offset)
             own_id = accepted.vendor_message_ids.get(number, vendor_id)
+            told = call.told.get((lease.slice_id, offset), "")
             if number in accepted.refused:
                 apart.append((lease.slice_id, offset, "r", own_id, accepted.refused[number]))
-            elif accepted.vendor_message_ids:
-                apart.append((lease.slice_id, offset, "s", own_id, ""))
+            elif accepted.vendor_message_ids or told:
+                apart.append((lease.slice_id, offset, "s", own_id, told))
     return CallOutcome(
         no=call.number,
         state="s",
