@@ -6,14 +6,13 @@ import asyncio
 import json
 import os
 import signal
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from config.settings import Settings
 from providers.sms467890 import Sms467890
@@ -24,70 +23,14 @@ from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
 from tasks import inbox as inbox_module
 from tasks import reports
-from tasks.inbox import Entry, Inbox
 from tasks.runtime import connect
 from tests.support.flow import flow, mainland
 from tests.support.logs import logs_of
+from tests.support.receiving import REPORT, Running, listening
 from tests.support.rows import settings_of
 from tests.support.vendors import settings_for
 from workers import push as push_module
 from workers import receiver as receiver_module
-from workers.push import runner_of
-from workers.receiver import Receiver
-
-REPORT = b"Report=id1,13800000001,DELIVRD,1735696800"
-
-
-class Running:
-    """A receiver that listens, and a client."""
-
-    def __init__(self, settings: Settings, port: int, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        self.port = port
-        self.receiver = receiver
-        self._settings = settings
-        self._session = session
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def push(self, path: str, body: bytes | None = REPORT, method: str = "POST") -> tuple[int, bytes]:
-        """Status and body of the answer to a push."""
-        async with self._session.request(method, self.url + path, data=body) as answer:
-            return answer.status, await answer.read()
-
-    async def stored(self, account: str) -> list[Entry]:
-        """What lies in an account's inbox."""
-        server = connect(self._settings.redis_url)
-        try:
-            return await Inbox(server, AccountKeys(self._settings.namespace, account)).read()
-        finally:
-            await server.aclose()
-
-    async def raw(self, text: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection on which these bytes were written."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(text)
-        await writer.drain()
-        return reader, writer
-
-
-@asynccontextmanager
-async def listening(settings: Settings, *, idle_s: float = 5.0) -> AsyncIterator[Running]:
-    """A receiver on a free port."""
-    server = connect(settings.redis_url)
-    receiver = Receiver(settings, server)
-    runner = runner_of(receiver, idle_s=idle_s)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession() as session:
-            yield Running(settings, runner.addresses[0][1], receiver, session)
-    finally:
-        await runner.cleanup()
-        await receiver.close()
-        await server.aclose()
 
 
 @pytest.fixture
@@ -274,6 +217,32 @@ async def test_a_body_that_is_too_large_is_refused_unread(running: Running) -> N
         session.post(f"{running.url}/push/bulk/bulk-token", data=chunks()) as answer,
     ):
         assert 413 == answer.status
+    assert [] == await running.stored("bulk")
+
+
+@pytest.mark.parametrize(
+    ("framing", "before", "after"),
+    [("Content-Length: 100000000", b"", b""), ("Transfer-Encoding: chunked", b"186a0\r\n", b"\r\n")],
+    ids=["with its length", "chunked"],
+)
+async def test_a_body_of_100_megabytes_is_answered_at_once_and_fills_no_memory(
+    running: Running, framing: str, before: bytes, after: bytes
+) -> None:
+    """Whoever sends on hears 413 all the same, and what he sends is thrown away as it comes."""
+    reader, writer = await running.raw(f"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+    piece = before + b"x" * 100_000 + after
+    tracemalloc.start()
+    try:
+        async with asyncio.timeout(60):
+            with suppress(ConnectionError):
+                for _ in range(1000):
+                    writer.write(piece)
+                    await writer.drain()
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+        writer.close()
     assert [] == await running.stored("bulk")
 
 
