@@ -1,6 +1,7 @@
-"""A vendor that looks for words, fetches files and registers sender IDs, in a form as plain as can be.
+"""A vendor that takes every kind of message, looks for words, fetches files and registers sender IDs.
 
-It stands in for those that do, so that the way of a request through sendmill is tested without any one's own form.
+Its form is as plain as can be: it stands in for those that do some of it, so that the way through sendmill is tested
+without any one's own form.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import quote
 
-from providers.base import Request, Response, Upload
+from providers.base import Message, Request, Response, Upload
 from providers.sms467890 import Sms467890
 from sendmill.errors import BadCredentials, RequestRefused, SenderNotAllowed
 from sendmill.features import Feature
@@ -23,11 +24,13 @@ KEPT_S = 14 * 86_400
 class Able(Sms467890):
     """`url` is where the vendor is: `/words`, `/fetch` and `/sender` below it."""
 
-    features = frozenset(
-        {Feature.SMS, Feature.CHECK_WORDS, Feature.UPLOAD_IMAGE, Feature.UPLOAD_AUDIO, Feature.ADD_SENDER}
-    )
+    features = frozenset(Feature)
+    options = frozenset({"dnc"})
     media_kept_s = KEPT_S
     url = ""
+
+    def check(self, message: Message) -> None:
+        """It refuses nothing."""
 
     def words_request(self, text: str) -> Request:
         """The text in the body."""

@@ -13,7 +13,7 @@ import msgspec
 from config.settings import Settings
 from sendmill.client import Client
 from sendmill.ledger.slices import Slice, decode
-from sendmill.messages import Sms, TemplateSms
+from sendmill.messages import Content
 from sendmill.states import State
 from tasks import wake
 from tasks.drains import Drains
@@ -29,7 +29,7 @@ class Flow:
         self.drains = Drains(runtime)
         self.client = Client(runtime.settings.redis_url, namespace=runtime.settings.namespace)
 
-    async def send(self, content: Sms | TemplateSms, **options: Any) -> str:
+    async def send(self, content: Content, **options: Any) -> str:
         """Store and plan a job; returns its id."""
         job = await asyncio.to_thread(self.client.send, content, **options)
         await plan(self.runtime, job.id)
