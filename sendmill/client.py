@@ -159,8 +159,8 @@ class Client:
     def find(self, number: str, *, region: str | None = None) -> Iterator[MessageInfo]:
         """All kept messages to a number, at all accounts, those of the newest job first.
 
-        Everything that is kept is looked through: a million messages take a tenth of a second, ten where each is a job
-        of its own. Rows that were refused are found where their recipient was given as it is given here, or as E.164.
+        Everything that is kept is looked through: a million messages take a tenth of a second, or 20 s where each is a
+        job of its own. Rows that were refused are found where their recipient was given as here, or as E.164.
 
         Args:
             number: E.164, or as somebody in `region` would dial it.

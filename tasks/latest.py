@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import msgspec
-
-from sendmill.ledger.bynumber import SLICES_AT_ONCE, NewestJobs, offsets_of, scan_arguments
+from sendmill.ledger.bynumber import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Slice, decode, pack_u64
 from sendmill.states import State
@@ -27,7 +25,8 @@ WINDOW_MS = 7 * 86_400_000
 """A message that was submitted longer ago is not what a reply answers."""
 
 MOST_SLICES = 200_000
-"""Looked through for a batch of replies: less than a second. What lies further back is not found."""
+"""Looked through for a batch of replies: a second or two, four where each is a job of its own. What lies further back
+is not found."""
 
 _READ_AT_ONCE = 50
 _SENT = frozenset(
@@ -103,12 +102,15 @@ class Latest:
 
     async def _slices_of(self, jobs: Sequence[str]) -> list[str]:
         """The account's slices of these jobs."""
-        async with self._runtime.server.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.lrange(self._runtime.jobs.slices(job), 0, -1)
-            lists = await pipe.execute()
-        entries = (msgspec.msgpack.decode(raw) for raws in lists for raw in raws)
-        return [slice_id for account, slice_id, _ in entries if account == self._account.name]
+        found: list[str] = []
+        ended = told = 0
+        while ended < len(jobs):
+            more, told, *raws = await ledger_script("slicelist").arun(
+                self._runtime.server, self._runtime.jobs.due, told, *jobs[ended:]
+            )
+            found += [slice_id for account, slice_id in map(account_and_slice, raws) if account == self._account.name]
+            ended += more
+        return found
 
     async def _sent(self, replies: Sequence[Asked], slice_ids: Sequence[str]) -> list[_Sent]:
         """The messages to their senders that have gone, the latest first."""
