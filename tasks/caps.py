@@ -17,8 +17,8 @@ import msgspec
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
 
-AT_ONCE = 1000
-"""Messages in one script, which then runs for about two milliseconds."""
+AT_ONCE = 500
+"""Messages in one script, which then runs for one to three milliseconds."""
 
 _CAPS = Script(Path(__file__).parent / "lua" / "caps.lua")
 _DIGEST_BYTES = 8

@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from redis.exceptions import RedisError
@@ -25,6 +25,7 @@ from tasks.admission import Admission
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
+from tasks.quiet import wall_clock
 from tasks.stock import LANES, LOOK_AGAIN_S, Stock
 
 DRAIN_S = 20.0
@@ -47,10 +48,6 @@ _AWAY_S = 0.5
 log = structlog.get_logger(__name__)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Drain:
     """One account's drain in this process.
 
@@ -69,7 +66,7 @@ class Drain:
         *,
         most_open: int,
         stopping: Callable[[], bool],
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = wall_clock,
     ) -> None:
         self._account = account
         self._outbox = account.outbox

@@ -14,6 +14,11 @@ from config.settings import QuietHours
 _NEAREST = timedelta(milliseconds=1)
 
 
+def wall_clock() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
+
+
 def quiet_until(now: datetime, hours: QuietHours) -> datetime | None:
     """When the quiet that `now` (aware) falls into ends, in UTC; None where `now` is not quiet."""
     now = now.astimezone(UTC)

@@ -13,6 +13,7 @@
 
 local RECORD = '<dc1c12'
 local RECORD_BYTES = 21
+local ID_AT = 10 -- where the digest stands in a record, from 1
 
 local ask = cmsgpack.unpack(ARGV[1])
 local now = clock_ms()
@@ -21,40 +22,40 @@ for i = 2, #ARGV, 2 do names[#names + 1] = key(ARGV[i]) end
 local logs = {}
 for n, raw in ipairs(redis.call('MGET', unpack(names))) do logs[names[n]] = raw or '' end
 
--- The messages in a log that still count, in the order of their times, without one of them; and when that was noted.
+-- A log without one message and without what counts no more; and when that one was noted. Logs are in order of time.
 local function others(log, id)
-  local found, own = {}, nil
-  for i = 1, #log, RECORD_BYTES do
-    local at, mark, each = struct.unpack(RECORD, log, i)
-    if each == id then
-      own = at
-    elseif at + ask.keep_ms > now then
-      found[#found + 1] = { at = at, mark = mark, raw = string.sub(log, i, i + RECORD_BYTES - 1) }
-    end
+  local own, at = nil, string.find(log, id, 1, true)
+  while at and (at - ID_AT) % RECORD_BYTES ~= 0 do at = string.find(log, id, at + 1, true) end
+  if at then
+    local first = at - ID_AT + 1
+    own = struct.unpack('<d', log, first)
+    log = string.sub(log, 1, first - 1) .. string.sub(log, first + RECORD_BYTES)
   end
-  return found, own
+  while log ~= '' and struct.unpack('<d', log) + ask.keep_ms <= now do log = string.sub(log, RECORD_BYTES + 1) end
+  return log, own
 end
 
 -- When the oldest of those in the way of one more was noted, and when there is room; nil where there is.
-local function in_the_way(cap, found)
-  local counted = {}
-  for _, each in ipairs(found) do
-    if string.find(cap.marks, each.mark, 1, true) and each.at + cap.window_ms > now then
-      counted[#counted + 1] = each.at
+local function in_the_way(cap, log)
+  local counted = 0
+  for i = #log - RECORD_BYTES + 1, 1, -RECORD_BYTES do
+    local at, mark = struct.unpack('<dc1', log, i)
+    if at + cap.window_ms <= now then return nil end
+    if string.find(cap.marks, mark, 1, true) then
+      counted = counted + 1
+      if counted == cap.most then return at, at + cap.window_ms end
     end
   end
-  if #counted < cap.most then return nil end
-  local oldest = counted[#counted - cap.most + 1]
-  return oldest, oldest + cap.window_ms
+  return nil
 end
 
 local result = { string.format('%.3f', now) }
 for n, name in ipairs(names) do
   local id = ARGV[2 * n + 1]
-  local found, own = others(logs[name], id)
+  local log, own = others(logs[name], id)
   local first, at, free, stays = nil, 0, now, false
   for c, cap in ipairs(ask.caps) do
-    local oldest, room = in_the_way(cap, found)
+    local oldest, room = in_the_way(cap, log)
     if oldest then
       if not first then first, at = c, oldest end
       free = math.max(free, room)
@@ -69,16 +70,14 @@ for n, name in ipairs(names) do
   end
   local note = ask.mark ~= '' and not stays
   if note or (ask.mark == '' and own and own <= ask.until_ms) then
-    local log = {}
-    for i, each in ipairs(found) do log[i] = each.raw end
-    if note then log[#log + 1] = struct.pack(RECORD, now, ask.mark, id) end
-    logs[name] = table.concat(log)
-    if logs[name] == '' then
+    if note then log = log .. struct.pack(RECORD, now, ask.mark, id) end
+    logs[name] = log
+    if log == '' then
       redis.call('DEL', name)
     elseif note then
-      redis.call('SET', name, logs[name], 'PX', ask.keep_ms)
+      redis.call('SET', name, log, 'PX', ask.keep_ms)
     else
-      redis.call('SET', name, logs[name], 'KEEPTTL')
+      redis.call('SET', name, log, 'KEEPTTL')
     end
   end
 end

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from sendmill.client import Client
@@ -13,6 +11,7 @@ from sendmill.messages import ReportEvent, Sms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.admission import Admission
+from tasks.quiet import wall_clock
 from tasks.stock import Stock
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
@@ -151,7 +150,7 @@ async def test_a_process_that_dies_behind_its_admission_loses_and_doubles_nothin
     async with flow(settings) as one, flow(settings) as other:
         job = await one.send(Sms("Hello", mainland(3)), account="mainland")
         account = one.runtime.accounts["mainland"]
-        stock = Stock(account, 16, partial(datetime.now, UTC))
+        stock = Stock(account, 16, wall_clock)
         await stock.claim()
         ((call,),) = stock.queues("normal")
         assert [call] == await Admission(account, stock).admit([call])
