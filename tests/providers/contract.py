@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -20,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from providers.base import Call, Message, Provider, Push, Request, Service
+from providers.base import Call, Message, Provider, Request, Service
 from sendmill.errors import EmptyText, InvalidNumber, OutcomeUnknown, ProviderError, SendmillError, TextTooLong
 from tests.providers.payload import answer, files, origins
+from tests.providers.readers import MADE_AT, REFERENCE, readers_of
 
-MADE_AT = datetime(2026, 3, 1, 4, 5, 6, tzinfo=UTC)
-REFERENCE = "0f3c9a7e21d84b6c"
+__all__ = ["FUZZ", "GARBAGE", "MADE_AT", "REFERENCE", "ProviderContract"]
 
 GARBAGE = {
     "empty": b"",
@@ -105,20 +104,8 @@ class ProviderContract:
 
     def readers(self) -> Iterator[Callable[[bytes], object]]:
         """Every method that reads a vendor's bytes, each taking the bytes alone."""
-        provider = self.provider()
-        for service in provider.services():
-            call = self.call(service)
-            yield lambda body, call=call: provider.submitted(call, answer(body))  # type: ignore[misc]
-        yield lambda body: provider.balance(answer(body))
-        for poll in provider.polls:
-            yield lambda body, poll=poll: provider.polled(poll, answer(body))  # type: ignore[misc]
-        if provider.queries:
-            yield lambda body: provider.queried("854998103", answer(body))
-            yield lambda body: provider.queried_all("854998103", answer(body))
-        for push in (_post, _get):
-            yield lambda body, push=push: provider.pushed(push(body))  # type: ignore[misc]
-            yield lambda body, push=push: provider.authenticate_push(push(body), MADE_AT)  # type: ignore[misc]
-            yield lambda body, push=push: provider.ack(push(body))  # type: ignore[misc]
+        for _, read in readers_of(self.provider(), self.number(0), self.message):
+            yield read
 
     # --- settings and secrets ------------------------------------------------------------------------------------
 
@@ -277,14 +264,6 @@ class ProviderContract:
             body[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
         for read in self.readers():
             _error_of(read, bytes(body))
-
-
-def _post(body: bytes) -> Push:
-    return Push("POST", b"", {"content-type": "application/x-www-form-urlencoded"}, body)
-
-
-def _get(body: bytes) -> Push:
-    return Push("GET", body, {}, b"")
 
 
 def _error_of(read: Callable[[bytes], object], body: bytes) -> SendmillError | None:

@@ -1,0 +1,43 @@
+"""Pushes of a size that nobody documents, over real HTTP."""
+
+from __future__ import annotations
+
+import tracemalloc
+from contextlib import suppress
+
+import pytest
+
+from tests.support.receiving import listening
+from tests.support.rows import settings_of
+
+MOST_MEMORY_BYTES = 10_000_000
+"""Of receiver and sender together: a tenth of what is sent."""
+
+
+@pytest.mark.parametrize(
+    ("framing", "before", "after"),
+    [("Content-Length: 100000000", b"", b""), ("Transfer-Encoding: chunked", b"186a0\r\n", b"\r\n")],
+    ids=["with its length", "chunked"],
+)
+async def test_a_body_of_100_megabytes_is_answered_at_once_and_fills_no_memory(
+    redis_url: str, namespace: str, framing: str, before: bytes, after: bytes
+) -> None:
+    """Whoever sends on hears 413 all the same, and what he sends is thrown away as it comes."""
+    head = f"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"
+    piece = before + b"x" * 100_000 + after
+    async with listening(settings_of(redis_url, namespace, "bulk")) as running:
+        reader, writer = await running.raw(head.encode())
+        tracemalloc.start()
+        try:
+            with suppress(ConnectionError):  # it stops listening after a while, which is its right
+                for _ in range(1000):
+                    writer.write(piece)
+                    await writer.drain()
+            answer = await reader.readline()
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            writer.close()
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert peak_bytes < MOST_MEMORY_BYTES
+        assert [] == await running.stored("bulk")
