@@ -11,7 +11,7 @@ import pytest
 
 from sendmill import AsyncClient, InvalidNumber, MessageInfo
 from sendmill.ledger import bynumber
-from sendmill.ledger.scripts import Script
+from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import SliceBody, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.numbers import pack
@@ -108,7 +108,7 @@ async def test_thousands_of_slices_are_looked_through_in_parts(
     """Pages of jobs, lists of slices, slices of a script: each ends somewhere, and nothing falls between."""
     scripts = {}
     for name, bound, small in (("slicelist", "MOST = 2000", "MOST = 2"), ("scan", "= 2000000,", "= 6000,")):
-        text = bynumber.ledger_script(name).text
+        text = ledger_script(name).text
         assert bound in text
         (tmp_path / f"{name}.lua").write_text(text.replace(bound, small), encoding="utf-8")
         scripts[name] = Script(tmp_path / f"{name}.lua")
