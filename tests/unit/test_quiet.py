@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from config.settings import QuietHours
 from tasks.quiet import quiet_until
@@ -117,3 +118,18 @@ def test_quiet_ends_when_the_wall_shows_its_end(now: str, start: str, end: str, 
     hours = _hours(time.fromisoformat(start), time.fromisoformat(end), zone)
     expected = None if until is None else datetime.fromisoformat(until)
     assert expected == quiet_until(datetime.fromisoformat(now), hours)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param({"end": "21:00"}, "nothing could ever be sent", id="no hour left"),
+        pytest.param({"start": "21:00Z"}, "write them as 21:00", id="zone of its own"),
+        pytest.param({"zone": "Asia/Peking"}, "no time zone", id="no zone"),
+        pytest.param({"lanes": ["sales"]}, "otp", id="no lane"),
+    ],
+)
+def test_hours_that_cannot_be_kept_are_refused(changes: dict[str, object], why: str) -> None:
+    """With a line that says why."""
+    with pytest.raises(ValidationError, match=why):
+        QuietHours.model_validate({"start": "21:00", "end": "08:00"} | changes)
