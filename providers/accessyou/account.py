@@ -19,7 +19,7 @@ _AMOUNT = re.compile(r"-?[0-9][0-9,]{0,18}(?:\.[0-9]{1,6})?", re.ASCII)
 def balance_request(settings: AccessYouSettings) -> Request:
     """GET `accountno`, `user`, `pwd`, the query's own."""
     check = settings.check
-    return query(check.accinfo_url, settings.accountno, check.accinfo_user, check.accinfo_pwd)
+    return query(check.accinfo_url, settings.accountno, check.accinfo_user, check.accinfo_pwd, cookie=check.cookie)
 
 
 def read_balance(settings: AccessYouSettings, response: Response) -> Balance:

@@ -103,8 +103,16 @@ document prints nothing, and the login codes of `msg_status` are taken (inferred
 ADD_SENDER: CodeTable = {"200": None}
 """`response/status` of add_senderid.php behind a passed `auth_status` (p.57). Nothing else is printed."""
 
-VOICE_UPLOAD: CodeTable = {"ok": None}
-"""upload_wav.php: the text `ok` (p.128). voice/send.php prints no answer at all."""
+_VOICE_ERRORS: CodeTable = {code: error for code, error in SENDSMS.items() if error is not None}
+
+VOICE_UPLOAD: CodeTable = {"ok": None, **_VOICE_ERRORS}
+"""upload_wav.php: the text `ok` (p.128). For failures nothing is printed, and those of sendsms are taken (inferred)."""
+
+VOICE_SEND: CodeTable = {"100": None, **_VOICE_ERRORS}
+"""voice/send.php prints no answer at all: an id, read as 100, and the failures of sendsms are taken (inferred)."""
+
+EMAIL: CodeTable = {"250": None}
+"""EMAIL2SMS answers nothing: the mail server's own 250 (RFC 5321) says that the mail was taken."""
 
 TABLES: Mapping[str, CodeTable] = {
     "sendsms": SENDSMS,
@@ -116,6 +124,7 @@ TABLES: Mapping[str, CodeTable] = {
     "check": AUTH,
     "add_senderid": ADD_SENDER,
     "upload_wav": VOICE_UPLOAD,
+    "voice/send": VOICE_SEND,
 }
 """Every table by its endpoint."""
 

@@ -24,7 +24,7 @@ def log_request(settings: AccessYouSettings, vendor_message_id: str) -> Request:
     """GET `accountno`, `user`, `pwd`, `msgid`."""
     check = settings.check
     ids = [(name, vendor_message_id) for name in check.msginfo_id_names]
-    return query(check.msginfo_url, settings.accountno, check.msginfo_user, check.msginfo_pwd, ids)
+    return query(check.msginfo_url, settings.accountno, check.msginfo_user, check.msginfo_pwd, ids, check.cookie)
 
 
 def read_log(vendor_message_id: str, response: Response) -> Report | None:

@@ -18,8 +18,13 @@ from sendmill.errors import UnsupportedFeature
 VENDOR = "accessyou"
 
 
-def query(
-    url: str | None, accountno: str, user: str | None, pwd: SecretStr | None, extra: Sequence[tuple[str, str]] = ()
+def query(  # noqa: PLR0917 - the parameters of a query, in the order of the document
+    url: str | None,
+    accountno: str,
+    user: str | None,
+    pwd: SecretStr | None,
+    extra: Sequence[tuple[str, str]] = (),
+    cookie: str | None = None,
 ) -> Request:
     """GET with the query's own user and password.
 
@@ -29,7 +34,7 @@ def query(
     if url is None or user is None or pwd is None:
         raise UnsupportedFeature("this account of accessyou has no such query: fill in [accounts.….check]")
     fields = [("accountno", accountno), ("user", user), ("pwd", pwd.get_secret_value()), *extra]
-    return Request("GET", f"{url}?{encode_form(fields)}")
+    return Request("GET", f"{url}?{encode_form(fields)}", {} if cookie is None else {"Cookie": cookie})
 
 
 def authenticated(response: Response) -> Element:

@@ -5,6 +5,7 @@ The document masks the hosts (`sms.accessyou****.com`) and has them asked for, s
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -13,6 +14,7 @@ from config.settings import AccountSettings, Strict
 from providers.addresses import VendorUrl
 
 HEADER_VALUE = r"^[!-~]([ -~]*[!-~])?$"
+ADDRESS_PART = r"^[A-Za-z0-9_+-]{1,32}$"
 
 
 class Host(Strict):
@@ -66,21 +68,59 @@ class Batch(Service):
     reports: bool = False
 
 
+class Vercode(Service):
+    """`[accounts.x.vercode]`: sendsms-vercode.php (part E). `long = true` where AccessYou has opened longer messages
+    for the account: else one part is all that it takes (p.79)."""
+
+    long: bool = False
+
+
 class Media(Strict):
-    """`[accounts.x.mms]`: sending and uploading (part F)."""
+    """`[accounts.x.mms]`: sending and uploading (part F). `cookie` as for any host."""
 
     send_url: VendorUrl
     upload_url: VendorUrl | None = None
     user: str = Field(min_length=1)
     pwd: SecretStr
+    cookie: str | None = Field(default=None, pattern=HEADER_VALUE, max_length=200)
 
 
 class Voice(Strict):
-    """`[accounts.x.voice]`: sending and uploading (part J). It has no user."""
+    """`[accounts.x.voice]`: sending and uploading (part J). It has no user. `cookie` as for any host."""
 
     send_url: VendorUrl
     upload_url: VendorUrl | None = None
     pwd: SecretStr
+    cookie: str | None = Field(default=None, pattern=HEADER_VALUE, max_length=200)
+
+
+class Email(Strict):
+    """`[accounts.x.email]`: EMAIL2SMS (part H, p.124), a mail to `mobile.username.pwd.sender@domain`.
+
+    The mail goes to `host`, a server that relays for us, with `user` and `smtp_pwd` where that wants a login. AccessYou
+    sets for each account what of a mail is the message: `text_in` says the same here. No part of the address may hold a
+    dot.
+    """
+
+    domain: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    username: str = Field(pattern=ADDRESS_PART)
+    pwd: SecretStr
+    sender: str | None = Field(default=None, pattern=ADDRESS_PART)
+    mail_from: str = Field(pattern=r"^[!-~]+@[A-Za-z0-9.-]+$", max_length=254)
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=25, gt=0, lt=65536)
+    encryption: Literal["none", "starttls", "tls"] = "starttls"
+    user: str | None = Field(default=None, min_length=1)
+    smtp_pwd: SecretStr | None = None
+    text_in: Literal["subject", "body"] = "body"
+
+    @model_validator(mode="after")
+    def _fits_an_address(self) -> Self:
+        if not re.fullmatch(ADDRESS_PART, self.pwd.get_secret_value()):
+            raise ValueError("pwd cannot stand in a mail address: letters, digits, _ and - without a dot")
+        if (self.user is None) != (self.smtp_pwd is None):
+            raise ValueError("user and smtp_pwd belong together")
+        return self
 
 
 class Check(Strict):
@@ -98,6 +138,7 @@ class Check(Strict):
     accinfo_user: str | None = Field(default=None, min_length=1)
     accinfo_pwd: SecretStr | None = None
     accinfo_unit: str = "HKD"
+    cookie: str | None = Field(default=None, pattern=HEADER_VALUE, max_length=200)
 
     @model_validator(mode="after")
     def _all_three_or_none(self) -> Self:
@@ -128,21 +169,27 @@ class Inbound(Strict):
 
 
 class AccessYouSettings(AccountSettings):
-    """All services of one account; at least `sms` or `batch`."""
+    """All services of one account; at least one that sends.
+
+    `template_service` takes templates that are kept at the vendor where both could: `otp` (part D), or `sms` (part B,
+    which has `tid` and `a` to `f` too).
+    """
 
     accountno: str = Field(min_length=1)
     sms: Sms | None = None
     batch: Batch | None = None
     otp: Service | None = None
-    vercode: Service | None = None
+    vercode: Vercode | None = None
     mms: Media | None = None
     voice: Voice | None = None
+    email: Email | None = None
+    template_service: Literal["otp", "sms"] = "otp"
     check: Check = Check()
     senderid: Service | None = None
     inbound: Inbound = Inbound()
 
     @model_validator(mode="after")
     def _something_to_send_with(self) -> Self:
-        if self.sms is None and self.batch is None:
-            raise ValueError("neither sms nor batch is there: add [accounts.….sms] or [accounts.….batch]")
+        if not any((self.sms, self.batch, self.otp, self.vercode, self.mms, self.voice, self.email)):
+            raise ValueError("no service is there that sends: add [accounts.….sms], [accounts.….batch] or another")
         return self

@@ -22,7 +22,22 @@ SETTINGS: dict[str, Any] = {
         "user": "api-mms",
         "pwd": "mms-password",
     },
-    "voice": {"send_url": "https://voice.example/voice/send.php", "pwd": "voice-password"},
+    "voice": {
+        "send_url": "https://voice.example/voice/send.php",
+        "upload_url": "https://voice.example/voice/upload_wav.php",
+        "pwd": "voice-password",
+    },
+    "email": {
+        "domain": "mail.example",
+        "username": "mailer",
+        "pwd": "mail-password",
+        "mail_from": "app@customer.example",
+        "host": "127.0.0.1",
+        "port": 2525,
+        "encryption": "none",
+        "user": "relay",
+        "smtp_pwd": "relay-password",
+    },
     "check": {
         "msginfo_url": "https://check.example/sms/check_msginfo.php",
         "msginfo_user": "api-log",
@@ -33,6 +48,9 @@ SETTINGS: dict[str, Any] = {
     },
     "senderid": {"url": "https://sms.example/sms/add_senderid.php", "user": "api-id", "pwd": "senderid-password"},
 }
+
+SENDING = ("sms", "batch", "otp", "vercode", "mms", "voice", "email")
+"""The tables of services that send."""
 
 
 def build(**changes: Any) -> AccessYou:

@@ -15,7 +15,7 @@ from providers.accessyou.codes import TABLES
 from providers.base import Call, Message, Request
 from sendmill.errors import InvalidOption, NotEncodable, SenderNotAllowed, TextTooLong, UnsupportedFeature
 from sendmill.segments import Segments, count_accessyou
-from tests.providers.accessyou import SETTINGS, VENDOR, build, sms
+from tests.providers.accessyou import SENDING, SETTINGS, VENDOR, build, sms
 from tests.providers.contract import FUZZ, GARBAGE, MADE_AT, REFERENCE, ProviderContract
 from tests.providers.payload import payload
 
@@ -117,7 +117,7 @@ def test_signature_sender_option_and_cookie_go_where_they_belong() -> None:
 def test_a_batch_is_a_posted_form_with_numbers_joined_by_cr_lf() -> None:
     """p.62 and p.63, with the numbers of its own example; user and password are the batch service's."""
     provider = build()
-    [_, batch] = provider.services()
+    batch = provider.services()[1]
     call = Call(batch, Message("hello 1+1", sender="Acme"), ["+85298882844", "+8613229966221"], REFERENCE, MADE_AT)
     request = provider.submit_request(call)
     assert ("POST", "https://batch.example/sms/sendsms-batch.php") == (request.method, request.url)
@@ -157,20 +157,23 @@ def test_one_recipient_goes_by_sms_and_many_by_batch(without: tuple[str, ...], r
 
 def test_each_service_has_one_slot_of_its_own() -> None:
     """p.43: the id must be there before the next message is sent."""
-    assert [("sms", 1), ("batch", 1)] == [(service.name, service.max_in_flight) for service in build().services()]
+    slots = {service.name: service.max_in_flight for service in build().services()}
+    assert {"sms": 1, "batch": 1, "otp": 1, "vercode": 1, "mms": 1, "voice": 1, "email": None} == slots
 
 
 def test_reports_are_promised_only_where_the_log_can_be_asked() -> None:
-    """The log answers about one id (p.50): sms has one, a batch where the account says so, and nothing without it."""
-    expected: list[tuple[dict[str, Any], tuple[bool, ...]]] = [
-        ({}, (True, True, False)),
-        ({"batch": {**SETTINGS["batch"], "reports": True}}, (True, True, True)),
-        ({"check": None}, (False, False, False)),
-        ({"sms": None}, (False, False)),
+    """The log answers about one id (p.50): a batch has one where the account says so, voice and mail have none."""
+    asked = {"sms", "otp", "vercode", "mms"}
+    expected: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, asked),
+        ({"batch": {**SETTINGS["batch"], "reports": True}}, asked | {"batch"}),
+        ({"check": None}, set()),
+        ({"sms": None}, asked - {"sms"}),
     ]
     for changes, promised in expected:
         provider = build(**changes)
-        assert promised == (provider.reports, *(service.reports for service in provider.services()))
+        assert promised == {service.name for service in provider.services() if service.reports}
+        assert bool(promised) == provider.reports
 
 
 def test_a_text_that_no_address_can_hold_goes_by_batch_or_is_refused() -> None:
@@ -288,7 +291,7 @@ def test_a_longer_text_never_has_fewer_parts(text: str, more: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"sms": None, "batch": None}, "neither sms nor batch"),
+        (dict.fromkeys(SENDING), "no service is there that sends"),
         ({"sms": sms(user=None)}, "user is missing"),
         ({"sms": sms(style="both")}, "sms.style"),
         ({"sms": sms(tid="")}, "sms.tid"),
