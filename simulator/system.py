@@ -89,12 +89,12 @@ class System:
         redis_over_tcp: bool = False,
         namespace: str | None = None,
         stop_timeout_s: float = _STOP_TIMEOUT_S,
-        email: bool = False,
     ) -> Iterator[Self]:
         """Bring everything up, wait until it can send and receive, and take it down when the block ends.
 
         Args:
-            accounts: makes the configuration's `[accounts.…]` from the simulator's address.
+            accounts: makes the configuration's `[accounts.…]` from the simulator's address. Those at AccessYou get its
+                mail server too, where they name none.
             routes: the configuration's `[[routes]]`.
             counts: how many processes of a Procfile line to start; one of each that is not named.
             site: other settings of the configuration file, such as `{"report_horizon_h": 1}`.
@@ -105,7 +105,6 @@ class System:
             namespace: stands before all keys. None is `sendmill` on a server of our own; on another it is one that
                 nobody uses, whose keys are removed in the end.
             stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
-            email: whether the accounts at AccessYou have the simulator's mail server too.
 
         Raises:
             SystemFailed: it did not come up; the message holds the end of what the culprit wrote.
@@ -123,7 +122,7 @@ class System:
             # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
             with interrupts_put_off():
                 system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp)
-                system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {}, email=email)
+                system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {})
             if borrowed:
                 stack.callback(system._remove_keys)
             stack.callback(system._stop_processes, stop_timeout_s)
@@ -145,15 +144,13 @@ class System:
         accounts: Callable[[str], Accounts],
         config: Mapping[str, Any],
         changes: Accounts,
-        *,
-        email: bool,
     ) -> None:
         push_url = f"http://127.0.0.1:{self._first_port}"
         own = list(with_push_urls(accounts("http://simulator"), push_url, changes))
         text = toml.dump({**config, "accounts": own})
         simulator = stack.enter_context(Simulator.start(config=text))
         self._simulator = simulator
-        self.accounts = with_email(accounts(simulator.url), simulator.smtp) if email else accounts(simulator.url)
+        self.accounts = with_email(accounts(simulator.url), simulator.smtp)
 
     def _start_processes(self, counts: Mapping[str, int]) -> None:
         kinds = procfile.processes()

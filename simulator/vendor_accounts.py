@@ -98,7 +98,10 @@ def five_accounts(url: str) -> dict[str, dict[str, Any]]:
 
 
 def with_email(accounts: Accounts, smtp: str) -> dict[str, dict[str, Any]]:
-    """The same, with EMAIL2SMS for the accounts at AccessYou; `smtp` is `HOST:PORT` of the simulator's mail server."""
+    """The same, with EMAIL2SMS for the accounts at AccessYou that name none.
+
+    `smtp` is `HOST:PORT` of the simulator's mail server.
+    """
     host, _, port = smtp.rpartition(":")
     email = {
         "domain": "sms.accessyou.example",
@@ -111,7 +114,7 @@ def with_email(accounts: Accounts, smtp: str) -> dict[str, dict[str, Any]]:
         "text_in": "body",
     }
     return {
-        name: {**settings, "email": email} if settings["provider"] == "accessyou" else dict(settings)
+        name: {"email": email, **settings} if settings["provider"] == "accessyou" else dict(settings)
         for name, settings in accounts.items()
     }
 
