@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, find, jobs, optouts, send, text, vendor
+from sendmill.cli import accounts, events, export, find, jobs, optouts, send, text, vendor
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -77,6 +77,7 @@ for _command in (
     jobs.status,
     jobs.show,
     find.find,
+    export.export,
     jobs.cancel,
     events.events,
     events.replies,
