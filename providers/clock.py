@@ -58,6 +58,15 @@ def format_wall_clock(at: datetime) -> str:
     return at.astimezone(VENDOR_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def format_to_come(at: datetime | None, now: datetime) -> str:
+    """The same of a time that is to come; empty, which is "at once", of one that has come or of none.
+
+    Vendors are told whole seconds: what is left of the last one is cut off, and no time in the past is told.
+    """
+    whole = None if at is None else at.replace(microsecond=0)
+    return "" if whole is None or whole <= now else format_wall_clock(whole)
+
+
 def _at(*parts: str) -> datetime | None:
     year, month, day, hour, minute, second = map(int, parts)
     if year < _FIRST_YEAR:

@@ -21,21 +21,26 @@ from providers.base import (
     Response,
     Service,
 )
+from providers.clock import format_to_come
 from providers.content import refuse_empty, refuse_options, refuse_sender, utf16_units
 from providers.forms import FORM_HEADERS, encode_form, encode_text, percent_encode
 from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
 from providers.secrets import secrets_of
-from providers.signatures import bracketed, is_signed
-from providers.smsadmin import receive
+from providers.signatures import is_signed
+from providers.smsadmin import receive, words
 from providers.smsadmin.answers import body_of, coded_of, over_limit, refuse, text_of
 from providers.smsadmin.codes import (
     BALANCE_CODES,
+    PERSONALISED_CODES,
     REPLY_POLL_CODES,
     REPORT_POLL_CODES,
     SUBMIT_CODES,
+    WORDS_CODES,
 )
+from providers.smsadmin.personal import Layout, layout_of
 from providers.smsadmin.settings import SmsadminSettings
+from providers.smsadmin.signing import Signing
 from sendmill.errors import (
     ConfigError,
     InvalidOption,
@@ -43,6 +48,7 @@ from sendmill.errors import (
     PushRefused,
     TextTooLong,
 )
+from sendmill.features import Feature
 from sendmill.segments import Segments, count_characters
 from sendmill.states import State
 
@@ -55,6 +61,9 @@ NUMBERS_PER_GET = 100
 NUMBERS_PER_POST = 1000
 """§3."""
 
+PERSONALISED = Service("ddt", max_numbers=1000)
+"""§4: 支持最多 1000 个参数记录."""
+
 POLL_INTERVAL_S = 5.0
 """§7, §8: 轮询间隔为 5 秒."""
 
@@ -63,7 +72,7 @@ _BALANCE = re.compile(r"剩余资费\s*[=＝:：]\s*(-?[0-9]{1,15}(?:\.[0-9]{1,6
 
 
 class Smsadmin(Provider):
-    """One account at smsadmin.cn: plain text to mainland China, reports and replies polled and pushed.
+    """One account at smsadmin.cn: texts to mainland China, reports and replies polled and pushed.
 
     It publishes no limit of calls in time, and gives a call no id of its own: our reference travels as linkid and comes
     back with each report.
@@ -72,6 +81,19 @@ class Smsadmin(Provider):
     name = "smsadmin"
     counting = "characters"
     settings_model = SmsadminSettings
+    features = frozenset(
+        {
+            Feature.SMS,
+            Feature.SCHEDULE,
+            Feature.PERSONALISED,
+            Feature.REPORTS_PUSHED,
+            Feature.REPORTS_POLLED,
+            Feature.REPLIES_PUSHED,
+            Feature.REPLIES_POLLED,
+            Feature.BALANCE,
+            Feature.CHECK_WORDS,
+        }
+    )
 
     def __init__(self, name: str, settings: SmsadminSettings) -> None:
         super().__init__(name, settings)
@@ -81,22 +103,46 @@ class Smsadmin(Provider):
         self._base_url = settings.base_url.rstrip("/")
         numbers = NUMBERS_PER_POST if settings.method == "post" else NUMBERS_PER_GET
         self._service = Service(settings.method, numbers)
+        self._personalised = settings.personalised and settings.method == "post"
+        self._signing = Signing(settings.signature, settings.signature_placement == "prefix")
         self._carrier_codes = State.UNDELIVERED if settings.carrier_codes == "undelivered" else None
         self.polls = [Poll(poll, POLL_INTERVAL_S) for poll in settings.polls]
+        self.reports = Feature.REPORTS_POLLED in self.offers() or Feature.REPORTS_PUSHED in self.offers()
         for field, value in (("uid", settings.uid), ("pwd", self._pwd)):
             if not _fits(value):
                 raise ConfigError(f"accounts.{name}.{field} has a character outside GBK, which smsadmin cannot be told")
 
+    def offers(self) -> frozenset[Feature]:
+        """Without what is switched off, is not polled, or has no token to be pushed with."""
+        missing = set() if self._personalised else {Feature.PERSONALISED}
+        if not self._settings.push_token:
+            missing |= {Feature.REPORTS_PUSHED, Feature.REPLIES_PUSHED}
+        if "report" not in self._settings.polls:
+            missing.add(Feature.REPORTS_POLLED)
+        if not {"reve", "reve_urlencode"} & set(self._settings.polls):
+            missing.add(Feature.REPLIES_POLLED)
+        return self.features - missing
+
     # --- before a message is taken -------------------------------------------------------------------------------
 
     def services(self) -> Sequence[Service]:
-        """The one address that `method` and `style` choose."""
-        return [self._service]
+        """The address that `method` and `style` choose, and the one for rows of a template."""
+        return [self._service, PERSONALISED] if self._personalised else [self._service]
 
     def service_for(self, message: Message, recipients: int) -> Service:
-        """That same one: it takes a single number as well as a thousand."""
+        """The first of them: it takes a single number as well as a thousand."""
         del message, recipients
         return self._service
+
+    def personal_service(self, message: Message) -> Service | None:
+        """§4, for a template that cannot be misread there."""
+        return PERSONALISED if self._layout(message) is not None else None
+
+    def fits_personal(self, message: Message, number: str, values: tuple[str, ...]) -> bool:
+        """Whether the vendor makes of these values the text that any other address would be sent."""
+        del number
+        layout = self._layout(message)
+        return layout is not None and layout.fits(values, message.signature, self._signing) and all(map(_fits, values))
 
     def check(self, message: Message) -> None:
         """Refuse what smsadmin would refuse: no signature, a character outside GBK, too long; and what it cannot do."""
@@ -125,34 +171,51 @@ class Smsadmin(Provider):
     # --- submitting ----------------------------------------------------------------------------------------------
 
     def submit_request(self, call: Call) -> Request:
-        """The request of §2 or §3; an empty dtime is "at once"."""
+        """The request of §2 or §3, or of §4 where each recipient has values; an empty dtime is "at once"."""
+        if call.values:
+            return self._personal_request(call)
         style, method = self._settings.style, self._settings.method
         escaped_uid = style == "urlencode" and method == "post"
         text = self._signed(call.message)
-        pairs = [
-            ("uid", self._escaped(self._settings.uid) if escaped_uid else self._settings.uid),
-            ("pwd", self._hashed_pwd if style == "md5" else self._pwd),
-            ("mobile", ";".join(map(to_national, call.numbers))),
-            ("msg", self._escaped(text) if style == "urlencode" else text),
-            ("dtime", ""),
-            ("linkid", call.reference),
-        ]
+        form = self._form(
+            call,
+            [
+                ("uid", self._escaped(self._settings.uid) if escaped_uid else self._settings.uid),
+                ("pwd", self._hashed_pwd if style == "md5" else self._pwd),
+                ("mobile", ";".join(map(to_national, call.numbers))),
+                ("msg", self._escaped(text) if style == "urlencode" else text),
+            ],
+        )
         url = f"{self._base_url}/{method}_send{_PATH_ENDS[style]}/"
-        form = encode_form(pairs, CHARSET)
         if method == "get":
             return Request("GET", f"{url}?{form}")
         return Request("POST", url, FORM_HEADERS, form.encode("ascii"))
 
+    def _personal_request(self, call: Call) -> Request:
+        layout = self._layout(call.message)
+        if layout is None:
+            raise self._cannot(Feature.PERSONALISED)
+        form = self._form(
+            call,
+            [
+                ("uid", self._settings.uid),
+                ("pwd", self._hashed_pwd),
+                ("msg", self._escaped(layout.text)),
+                ("params", self._escaped(layout.params(call.numbers, call.values))),
+            ],
+        )
+        return Request("POST", f"{self._base_url}/post_send_ddt/", FORM_HEADERS, form.encode("ascii"))
+
     def submitted(self, call: Call, response: Response) -> Accepted:
-        """`0` and words of success, or an error by code."""
-        del call
+        """`0` and words of success, or an error by code. Of values that the vendor drops it says nothing (§4)."""
+        codes = PERSONALISED_CODES if call.values else SUBMIT_CODES
         status = response.status
         coded = coded_of(response)
         if coded.code == "0" and not coded.says_success:
             raise unreadable(self.name, "has code 0 and no words of success", http_status=status)
         if coded.limit is not None:
             raise over_limit(coded, status)
-        judge(self.name, coded.code, SUBMIT_CODES, not_sent=self._settings.treat_as_not_sent, http_status=status)
+        judge(self.name, coded.code, codes, not_sent=self._settings.treat_as_not_sent, http_status=status)
         return Accepted(answer="0 发送成功!")
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -170,6 +233,21 @@ class Smsadmin(Provider):
         if found is None:
             refuse(BALANCE_CODES, response)
         return Balance(found[1], "credit")
+
+    def words_request(self, text: str) -> Request:
+        """§6, for a text that an address can hold. Raises TextTooLong, NotEncodable."""
+        pwd = self._hashed_pwd if self._settings.words_pwd == "md5" else self._pwd
+        form = encode_form([("uid", self._settings.uid), ("pwd", pwd), ("msg", text)], CHARSET)
+        url = f"{self._base_url}/mgz/?{form}"
+        words.refuse_long(url, text)
+        return Request("GET", url)
+
+    def words(self, response: Response) -> Sequence[str]:
+        """`敏感字:a;b;` or `不含敏感字`."""
+        found = words.read(text_of(response))
+        if found is None:
+            refuse(WORDS_CODES, response)
+        return found
 
     def poll_request(self, poll: Poll) -> Request:
         """§7, §8: the password is plain."""
@@ -217,15 +295,23 @@ class Smsadmin(Provider):
     # --- helpers -------------------------------------------------------------------------------------------------
 
     def _signed(self, message: Message) -> str:
-        """The text with its signature. The account's default stays away from a text that brings its own."""
-        text = message.text
-        if message.signature is None and is_signed(text):
-            return text
-        wanted = self._settings.signature if message.signature is None else message.signature
-        signature = bracketed(wanted or "")
-        if not signature or text.startswith(signature) or text.endswith(signature):
-            return text
-        return signature + text if self._settings.signature_placement == "prefix" else text + signature
+        return self._signing.signed(message.text, message.signature)
+
+    def _layout(self, message: Message) -> Layout | None:
+        """What §4's address is given for a template; None where its rows go filled."""
+        if not self._personalised:
+            return None
+        layout = layout_of(message.text, message.fields, message.signature, self._signing, self._settings.first_value)
+        # Code 7 may count the template as it stands.
+        if layout is None or utf16_units(layout.text) > self._settings.max_text_chars or not _fits(layout.text):
+            return None
+        return layout
+
+    @staticmethod
+    def _form(call: Call, pairs: list[tuple[str, str]]) -> str:
+        """What every submit has, behind what is the address's own."""
+        dtime = format_to_come(call.message.send_at, call.made_at)
+        return encode_form([*pairs, ("dtime", dtime), ("linkid", call.reference)], CHARSET)
 
     def _escaped(self, value: str) -> str:
         return percent_encode(value, CHARSET) if self._settings.urlencode_twice else value

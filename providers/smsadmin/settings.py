@@ -30,10 +30,20 @@ class SmsadminSettings(AccountSettings):
     """Which of the three addresses is used: the password hashed, plain, or plain with the text url-encoded. The
     document recommends urlencode for texts with line breaks and spaces (history, 1.0.3)."""
 
+    personalised: bool = True
+    """Send rows of one template together, 1000 a call, with their values beside it (§4), wherever the vendor cannot
+    misread them. It is an address of POST alone: with `method = "get"` an account keeps to the addresses that it chose,
+    and rows go one by one."""
+
+    first_value: Literal[0, 1] = 0
+    """The number of the variable that the first value of a row fills. §4's words say `{value0}`; its example, which has
+    three variables and two values, can be read as if `{value0}` were the number: then it is 1. A guess, so try it with
+    two numbers of your own before the first job."""
+
     urlencode_twice: bool = True
-    """What `style = "urlencode"` does: the value is url-encoded and then encoded again like any form field. False sends
-    it encoded once. The document does not say; twice is what clients of the live service do by post, and by get it is
-    concluded from that."""
+    """What `style = "urlencode"` does, and §4's address in every style: the value is url-encoded and then encoded again
+    like any form field. False sends it encoded once. The document does not say; twice is what clients of the live
+    service do by post, and for get and §4 it is concluded from that."""
 
     signature_placement: Literal["suffix", "prefix"] = "suffix"
     """Where 【…】 goes: after the text as in the document's example (§4), or before it."""
@@ -48,6 +58,9 @@ class SmsadminSettings(AccountSettings):
     carrier_codes: Literal["undelivered", "keep"] = "undelivered"
     """What a report with a carrier's own code such as `MK:0012` means. The document does not list them; carriers give
     them to failures alone. "keep" leaves the message as it is and raises an alert, as for any other unlisted word."""
+
+    words_pwd: Literal["plain", "md5"] = "plain"
+    """The password at mgz (§6). The document says no more than 密码; one client of the live service hashes it there."""
 
     push_name: str | None = None
     """What SmsName of a push must be; None takes any. The document says `ID`, most likely the uid (§9, §10)."""
