@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from sendmill.errors import EmptyText, InvalidNumber, InvalidOption, KeyConflict, NoSuchJob, StoreError
-from sendmill.messages import CancelResult, JobStatus, ReplyEvent, ReportEvent, Sms, TemplateSms
+from sendmill.errors import (
+    EmptyText,
+    InvalidNumber,
+    InvalidOption,
+    KeyConflict,
+    NoSuchJob,
+    StoreError,
+    UnsupportedFeature,
+)
+from sendmill.messages import (
+    CancelResult,
+    JobStatus,
+    Mms,
+    ReplyEvent,
+    ReportEvent,
+    Sms,
+    TemplateSms,
+    VendorTemplateSms,
+    Voice,
+)
 from sendmill.states import State
 from sendmill.testing import FakeClient
 
@@ -210,3 +229,50 @@ def test_messages_are_found_by_number(client: FakeClient) -> None:
     assert [f"{second.id}-1", f"{first.id}-1", f"{first.id}-3"] == [
         message.message_id for message in client.find("9888 2844", region="HK")
     ]
+
+
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "cn": {"provider": "smsadmin", "features": ["sms"], "options": [], "prices": {"+86": "0.045"}, "currency": "CNY"},
+    "hk": {
+        "provider": "accessyou",
+        "features": ["sms", "mms", "voice", "vendor_template", "sender"],
+        "options": ["dnc"],
+        "counting": "accessyou",
+        "prices": {"": "0.1"},
+        "currency": "HKD",
+    },
+}
+
+
+def test_accounts_refuse_what_they_cannot_do(clock: Clock) -> None:
+    """As workers would have published them; an account that the test did not describe is believed."""
+    client = FakeClient(now=clock, accounts=ACCOUNTS)
+    mms = Mms("New", "Look", "a1", GOOD)
+    with pytest.raises(UnsupportedFeature, match=r"cn \(smsadmin\) cannot send MMS: hk can"):
+        client.send(mms, account="cn")
+    with pytest.raises(UnsupportedFeature, match="does not know the parameter 'dnc'"):
+        client.send(Sms("hi", GOOD), account="cn", vendor={"dnc": "y"})
+    assert [] == client.sent
+    client.send(mms, account="hk")
+    client.send(mms, account="other")
+    client.send(mms)
+    assert ["hk", "other", "hk"] == [next(client.messages(sent.job_id)).account for sent in client.sent]
+
+
+def test_accounts_with_prices_tell_the_cost(clock: Clock) -> None:
+    """By currency and without a binary error; what has no price adds nothing."""
+    client = FakeClient(now=clock, accounts=ACCOUNTS)
+    priced = client.send(Sms("é" * 71, [GOOD, OTHER, "+447400123456"]), account="hk")
+    assert ({"HKD": Decimal("0.6")}, 6) == (client.status(priced.id).cost, client.status(priced.id).segments)
+    unpriced = client.send(Sms("hi", GOOD), account="cn")
+    assert {} == client.status(unpriced.id).cost
+
+
+def test_what_has_no_text_is_kept_by_its_parts(client: FakeClient) -> None:
+    """Names of pictures, recordings and templates, and the values of each row; each is one segment."""
+    job = client.send(VendorTemplateSms("T1", [{"to": GOOD, "a": "1"}, {"to": OTHER, "a": "2"}]))
+    client.send(Voice("1125", GOOD))
+    first, second, voice = client.sent
+    assert ({"template_id": "T1"}, {"a": "1"}, {"a": "2"}) == (first.parts, first.values, second.values)
+    assert ({"audio": "1125"}, {}, "") == (voice.parts, voice.values, voice.text)
+    assert 2 == client.status(job.id).segments
