@@ -29,7 +29,7 @@ _DIGESTS_AT_ONCE = 1000
 
 
 class KnownOptOuts:
-    """A process's copy of all opt-outs: about 90 bytes each, and a slice of 20,000 rows is compared in a millisecond.
+    """A process's copy of all opt-outs: about 90 bytes each; a slice of 20,000 rows is compared in 3 ms.
 
     Numbers that were forgotten are known by their digests alone; where there are any, each number is digested.
     """
@@ -90,8 +90,8 @@ class KnownOptOuts:
             if began_at - self._read_at < REFRESH_S:
                 return
             key, raw_version = await self._server.mget(self._jobs.optouts_key, self._jobs.optouts_version)
-            version = int(raw_version or 0)
-            if key is not None and (key != self._key or version < self._version):
+            key, version = key or b"", int(raw_version or 0)
+            if key != self._key or version < self._version:
                 # Another ledger, or an older state of it: what is known is of no use.
                 self._forget()
                 self._key, self._digester = key, Digester(key)

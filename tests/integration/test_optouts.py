@@ -184,7 +184,7 @@ async def test_rows_that_are_suppressed_when_they_are_planned_are_told_and_count
     """State, code, detail, event, sums: as any other end. They cost nothing, and a cancellation leaves them."""
     async with flow(settings) as one:
         await asyncio.to_thread(one.client.add_optout, TWO)
-        job = await one.send(Sms("Hello【Acme】", [ONE, TWO, THREE]), account="bulk")
+        job = await one.send(Sms("Hello【Acme】", [ONE, TWO, THREE]), account="bulk", report_events="failures")
         status = await asyncio.to_thread(one.client.status, job)
         assert ({State.QUEUED: 2, State.SUPPRESSED: 1}, 2, False) == (status.states, status.segments, status.done)
         (message,) = await asyncio.to_thread(lambda: list(one.client.messages(job, state="suppressed")))
@@ -323,6 +323,7 @@ async def test_a_process_notices_a_ledger_that_began_anew(settings: Settings) ->
         assert State.SUPPRESSED is await _claimed(one, ONE)
         jobs = one.runtime.jobs
         await one.runtime.server.delete(jobs.optouts, jobs.optouts_log, jobs.optouts_version, jobs.optouts_key)
+        assert State.SUBMITTED is await _claimed(one, ONE)
         await asyncio.to_thread(one.client.add_optout, TWO)
         assert State.SUBMITTED is await _claimed(one, ONE)
         assert State.SUPPRESSED is await _claimed(one, TWO)
