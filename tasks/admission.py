@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from sendmill.errors import OutcomeUnknown, ProviderError
 from sendmill.ledger.slices import LANE_BYTES
 from sendmill.states import State
+from sendmill.template import Template
 from tasks.account import GRACE_S, Account
 from tasks.caps import AT_ONCE, Cap, Entry, Logs, message
 from tasks.outcomes import AWAY
@@ -29,6 +30,9 @@ from tasks.stock import Stock
 
 ADMITTED_S = 5.0
 """To admit 20,000 numbers takes Redis a tenth of a second: it should not be asked for that often."""
+
+_ROWS_AT_ONCE = 20_000
+"""The rows of all calls that are admitted together, where it is not one call alone."""
 
 MARGIN_MS = int(1000 * (ADMITTED_S + GRACE_S))
 
@@ -85,6 +89,11 @@ class Admission:
         self._logs = Logs(account.outbox.server, account.keys, account.tag)
         self._rules = {lane: [*_repeats(account), *_number_caps(account, lane)] for lane in LANE_BYTES}
 
+    def has_room(self, asked: Sequence[ReadyCall], call: ReadyCall) -> bool:
+        """Whether a call may be admitted together with others: it takes time, and an admission ages."""
+        rows = sum(each.recipients for each in asked) + call.recipients
+        return not asked or not self._rules[call.lane] or rows <= _ROWS_AT_ONCE
+
     async def admit(self, calls: Sequence[ReadyCall]) -> list[ReadyCall]:
         """Those of some calls that may be asked for now, without rows that may not go: these end, or wait in Redis.
 
@@ -134,9 +143,12 @@ class Admission:
         return bool(self._rules[call.lane]) and time.monotonic() >= call.admitted_until
 
     def _entries(self, call: ReadyCall, rows: Sequence[Row], rule: _Rule) -> Iterator[Entry]:
-        text = f"{call.message.signature or self._account.settings.signature or ''}\0{call.message.text}"
+        signature = call.message.signature or self._account.settings.signature or ""
+        template = Template(call.message.text) if call.personal else None
         for lease, offset in rows:
-            against = self._logs.against(lease.body.number(offset), text if rule.by_text else "")
+            values = lease.body.values if template else None
+            text = template.fill(values[offset]) if template and values else call.message.text
+            against = self._logs.against(lease.body.number(offset), f"{signature}\0{text}" if rule.by_text else "")
             yield against, message(lease.slice_id, offset)
 
     async def _judge(self, call: ReadyCall) -> _Judgement:

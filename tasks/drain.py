@@ -157,9 +157,9 @@ class Drain:
 
     async def _ask(self, calls: deque[ReadyCall], room: int) -> Grant:
         asking: list[ReadyCall] = []
-        while calls and len(asking) < room:
+        while calls and len(asking) < room and self._admission.has_room(asking, calls[0]):
             call = calls.popleft()
-            if any(lease.dropped for lease, _, _ in call.runs):
+            if call.dropped:
                 self._stock.repack(call)
             else:
                 asking.append(call)
@@ -236,9 +236,7 @@ class Drain:
     async def _regrant(self, call: ReadyCall) -> bool:
         """Wait at the gate for another try."""
         call.number = 0
-        while not self._must_stop() and not any(lease.dropped for lease, _, _ in call.runs):
-            if self._stock.is_quiet(call.lane):
-                return False
+        while not self._must_stop() and self._stock.may_go(call):
             try:
                 if not await self._admission.still_admitted(call) or not await self._build(call):
                     return False

@@ -95,6 +95,11 @@ class ReadyCall:
         """Rows in the call."""
         return sum(last - first + 1 for _, first, last in self.runs)
 
+    @property
+    def dropped(self) -> bool:
+        """Whether a lease of its rows is no longer ours."""
+        return any(lease.dropped for lease, _, _ in self.runs)
+
     def numbers(self) -> list[str]:
         """The recipients in row order, E.164."""
         return [lease.body.number(offset) for lease, offset in self.rows()]

@@ -140,6 +140,10 @@ class Stock:
         hours = self._account.settings.quiet_hours
         return hours is not None and lane in hours.lanes and quiet_until(self._clock(), hours) is not None
 
+    def may_go(self, call: ReadyCall) -> bool:
+        """Whether all rows of a call are ours still, and their lane is not quiet."""
+        return not call.dropped and not self.is_quiet(call.lane)
+
     async def _lanes_to_claim(self, *, outbox_too: bool) -> tuple[str, ...]:
         """The lanes that are not quiet now; what waits here of the others is given back until they are no more.
 

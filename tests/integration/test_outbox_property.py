@@ -40,7 +40,7 @@ HELD_BY = 2
 OWNER = st.integers(0, HELD_BY - 1)
 DECISIONS = ("go", "go", "go", "pause", "cancel", "cancelled", "expired", "unknown", "refuse")
 STEPS = (
-    *("add", "claim", "release", "renew", "fold", "decide", "give_up"),
+    *("add", "claim", "release", "rest", "renew", "fold", "decide", "give_up"),
     *("drain", "begin", "finish", "pass_time") * 3,
 )
 """The steps of a walk, by weight."""
@@ -236,11 +236,15 @@ class OutboxMachine(RuleBasedStateMachine):
         """An owner gives a slice back, which may have gone to another one."""
         if not self.leases:
             return
-        wait_ms = data.draw(st.sampled_from([0, 3_600_000]))
+        wait_ms, put_aside = data.draw(st.sampled_from([0, 3_600_000])), data.draw(st.booleans())
         owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
-        self.run(self.boxes[owner].release([(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms))
+        self.run(self.boxes[owner].release([(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms, put_aside=put_aside))
         if claimed.epoch < self._latest_epoch(claimed.slice_id) and claimed.slice_id in self.ledger.inflight:
             assert self.run(self.server.zscore(self.keys.inflight, claimed.slice_id)) is not None
+
+    def rest(self, data: st.DataObject) -> None:
+        """Quiet hours begin for a lane."""
+        self.run(self.boxes[data.draw(OWNER)].rest(data.draw(st.sampled_from(LANES)), 3_600_000))
 
     def renew(self, data: st.DataObject) -> None:
         """Only the latest epoch of a slice is renewed."""
