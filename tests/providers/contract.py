@@ -100,7 +100,15 @@ class ProviderContract:
     def call(self, service: Service, recipients: int = 1, message: Message | None = None) -> Call:
         """A call to that many distinct recipients."""
         numbers = [self.number(index) for index in range(recipients)]
-        return Call(service, message or self.message, numbers, REFERENCE, MADE_AT)
+        return Call(service, message or self.message_for(service), numbers, REFERENCE, MADE_AT)
+
+    def message_for(self, service: Service) -> Message:
+        """A message that the service takes."""
+        return self.message
+
+    def web_services(self) -> list[Service]:
+        """The services that are reached by HTTP; mail has tests of its own."""
+        return [service for service in self.provider().services() if not service.by_mail]
 
     def readers(self) -> Iterator[Callable[[bytes], object]]:
         """Every method that reads a vendor's bytes, each taking the bytes alone."""
@@ -170,7 +178,7 @@ class ProviderContract:
 
     def test_same_call_gives_the_same_bytes(self) -> None:
         """Two providers with the same settings build the same request, so that a call record tells what was sent."""
-        for service in self.provider().services():
+        for service in self.web_services():
             assert self.provider().submit_request(self.call(service)) == self.provider().submit_request(
                 self.call(service)
             )
@@ -186,7 +194,7 @@ class ProviderContract:
     def test_the_wire_carries_exactly_the_recipients_of_the_call(self) -> None:
         """From one recipient to the most that a service takes: none is missing, none is doubled, none is bent."""
         provider = self.provider()
-        for service in provider.services():
+        for service in self.web_services():
             for recipients in {1, service.max_numbers}:
                 call = self.call(service, recipients)
                 assert list(call.numbers) == self.numbers_in(provider.submit_request(call))
@@ -194,7 +202,7 @@ class ProviderContract:
     def test_a_request_is_ready_for_the_wire(self) -> None:
         """The address is plain ASCII without spaces, and a body comes with its content type."""
         provider = self.provider()
-        calls = [self.call(service) for service in provider.services()]
+        calls = [self.call(service) for service in self.web_services()]
         for request in [*map(provider.submit_request, calls), provider.balance_request(MADE_AT)]:
             assert request.url.isascii()
             assert " " not in request.url
@@ -205,7 +213,7 @@ class ProviderContract:
     def test_garbage_is_an_unknown_outcome(self) -> None:
         """An answer that no document explains is never a success and never a licence to send again."""
         provider = self.provider()
-        for service in provider.services():
+        for service in self.web_services():
             for body in self.garbage.values():
                 with pytest.raises(OutcomeUnknown):
                     provider.submitted(self.call(service), answer(body))

@@ -12,12 +12,21 @@ from pydantic import ValidationError
 
 from providers.accessyou import AccessYou, AccessYouSettings
 from providers.accessyou.codes import TABLES
-from providers.base import Call, Message, Request
+from providers.base import Call, Message, Request, Service
 from sendmill.errors import InvalidOption, NotEncodable, SenderNotAllowed, TextTooLong, UnsupportedFeature
+from sendmill.messages import Kind
 from sendmill.segments import Segments, count_accessyou
 from tests.providers.accessyou import SENDING, SETTINGS, VENDOR, build, sms
 from tests.providers.contract import FUZZ, GARBAGE, MADE_AT, REFERENCE, ProviderContract
 from tests.providers.payload import payload
+
+
+OTHER_MESSAGES = {
+    "otp": Message("", kind=Kind.VENDOR_TEMPLATE, template_id="12ab", values={"a": "1125"}),
+    "vercode": Message("Your code is 1125", options={"service": "vercode"}),
+    "mms": Message("陳大文", kind=Kind.MMS, subject="Spring", image="spring.gif"),
+    "voice": Message("", kind=Kind.VOICE, audio="888"),
+}
 
 
 class TestAccessYou(ProviderContract):
@@ -35,6 +44,10 @@ class TestAccessYou(ProviderContract):
         payload(VENDOR, name)
         for name in ("sent.json", "sent.txt", "sent.xml", "status-107.json", "log-delivered.xml", "reply.form")
     ]
+
+    def message_for(self, service: Service) -> Message:
+        """A template, an MMS, a recording, or the text."""
+        return OTHER_MESSAGES.get(service.name, self.message)
 
     def number(self, index: int) -> str:
         """A Hong Kong mobile number."""
@@ -226,7 +239,7 @@ def test_parameters_that_the_vendor_does_not_know_are_refused() -> None:
         build().check(Message("hello", options={"dnc": value}))
     with pytest.raises(InvalidOption, match="dnc is y or n"):
         build().check(Message("hello", options={"dnc": ["y"]}))
-    with pytest.raises(UnsupportedFeature, match=r"'Senddate'.*it takes: dnc"):
+    with pytest.raises(UnsupportedFeature, match=r"'Senddate'.*it takes: dnc, service"):
         build().check(Message("hello", options={"Senddate": "1"}))
 
 

@@ -51,8 +51,8 @@ def _submitted(body: bytes, *, service: str = "sms", not_sent: tuple[str, ...] =
 def test_an_acceptance_is_read_in_every_form(name: str, message_id: str) -> None:
     """JSON behind byte order marks, the bare id, XML in either order of its fields: the same acceptance."""
     accepted = Accepted(vendor_message_id=message_id, answer="msg_status 100")
-    assert accepted == _submitted(payload(VENDOR, name))
-    assert accepted == _submitted(payload(VENDOR, name), service="batch")
+    for service in ("sms", "batch", "otp", "vercode"):
+        assert accepted == _submitted(payload(VENDOR, name), service=service)
 
 
 def test_a_batch_is_accepted_with_an_id_for_the_whole_call_or_without() -> None:
@@ -78,45 +78,57 @@ def test_an_echo_behind_an_acceptance_does_not_disturb_it() -> None:
 # --- refused -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", ["sms", "batch"])
-@pytest.mark.parametrize(
-    ("name", "code", "outcome"),
-    [
-        ("status-101.json", "101", BadCredentials),
-        ("status-102.json", "102", ContentRefused),
-        ("status-103.json", "103", RecipientRefused),
-        ("status-104.json", "104", IpForbidden),
-        ("status-104.xml", "104", IpForbidden),
-        ("status-105.json", "105", BadCredentials),
-        ("status-105.xml", "105", BadCredentials),
-        ("status-106.json", "106", Frozen),
-        ("status-107.json", "107", NoBalance),
-        ("status-108.json", "108", RecipientRefused),
-        ("status-110.json", "110", RecipientRefused),
-        ("status-887.json", "887", OutcomeUnknown),
-        ("status-888.json", "888", OutcomeUnknown),
-        ("status-too_many_login_failure.json", "too_many_login_failure", Frozen),
-        ("word-login_failure.txt", "login_failure", BadCredentials),
-        ("word-too_many_login_failure.txt", "too_many_login_failure", Frozen),
-        ("word-message_empty.txt", "message_empty", ContentRefused),
-        ("word-phoneno_empty.txt", "phoneno_empty", RecipientRefused),
-        ("word-system_error.txt", "system_error", OutcomeUnknown),
-        ("word-IP_authentication_failure.txt", "IP_authentication_failure", IpForbidden),
-        ("word-no_balance.txt", "no_balance", NoBalance),
-        ("word-reject_dnc.txt", "reject_dnc", RecipientRefused),
-        ("word-invalid_phoneno.txt", "invalid_phoneno", RecipientRefused),
-        ("word-SenderID_empty.txt", "SenderID_empty", ContentRefused),
-        ("word-invalid_SenderID.txt", "invalid_SenderID", ContentRefused),
-        ("word-num_SenderID_not_more_than_16.txt", "num_SenderID_not_more_than_16", ContentRefused),
-        ("word-alpha_SenderID_not_more_than_11.txt", "alpha_SenderID_not_more_than_11", ContentRefused),
-        ("word-SenderID_not_support.txt", "SenderID_not_support", AccountBlocked),
-        ("word-ref_invalid_format.txt", "ref_invalid_format", ContentRefused),
-    ],
-)
-def test_every_documented_refusal_has_its_class(
+NUMBERS_REFUSED = [
+    ("status-101.json", "101", BadCredentials),
+    ("status-102.json", "102", ContentRefused),
+    ("status-103.json", "103", RecipientRefused),
+    ("status-104.json", "104", IpForbidden),
+    ("status-104.xml", "104", IpForbidden),
+    ("status-105.json", "105", BadCredentials),
+    ("status-105.xml", "105", BadCredentials),
+    ("status-106.json", "106", Frozen),
+    ("status-107.json", "107", NoBalance),
+    ("status-108.json", "108", RecipientRefused),
+    ("status-110.json", "110", RecipientRefused),
+    ("status-887.json", "887", OutcomeUnknown),
+    ("status-888.json", "888", OutcomeUnknown),
+    ("status-too_many_login_failure.json", "too_many_login_failure", Frozen),
+]
+WORDS_REFUSED = [
+    ("word-login_failure.txt", "login_failure", BadCredentials),
+    ("word-too_many_login_failure.txt", "too_many_login_failure", Frozen),
+    ("word-message_empty.txt", "message_empty", ContentRefused),
+    ("word-phoneno_empty.txt", "phoneno_empty", RecipientRefused),
+    ("word-system_error.txt", "system_error", OutcomeUnknown),
+    ("word-IP_authentication_failure.txt", "IP_authentication_failure", IpForbidden),
+    ("word-no_balance.txt", "no_balance", NoBalance),
+    ("word-reject_dnc.txt", "reject_dnc", RecipientRefused),
+    ("word-invalid_phoneno.txt", "invalid_phoneno", RecipientRefused),
+    ("word-SenderID_empty.txt", "SenderID_empty", ContentRefused),
+    ("word-invalid_SenderID.txt", "invalid_SenderID", ContentRefused),
+    ("word-num_SenderID_not_more_than_16.txt", "num_SenderID_not_more_than_16", ContentRefused),
+    ("word-alpha_SenderID_not_more_than_11.txt", "alpha_SenderID_not_more_than_11", ContentRefused),
+    ("word-SenderID_not_support.txt", "SenderID_not_support", AccountBlocked),
+    ("word-ref_invalid_format.txt", "ref_invalid_format", ContentRefused),
+]
+
+
+@pytest.mark.parametrize("service", ["sms", "batch", "otp", "vercode"])
+@pytest.mark.parametrize(("name", "code", "outcome"), NUMBERS_REFUSED)
+def test_every_documented_number_has_its_class(
     name: str, code: str, outcome: type[ProviderError], service: str
 ) -> None:
-    """p.43, p.44, p.75, p.79, p.113: each raises exactly its class with the vendor's code; the echo is cut off."""
+    """p.44, p.75, p.79, p.84, p.113: each raises exactly its class with the vendor's code; the echo is cut off."""
+    with pytest.raises(outcome) as raised:
+        _submitted(payload(VENDOR, name), service=service)
+    assert (outcome, code) == (type(raised.value), raised.value.vendor_code)
+    assert outcome is codes.STATUS[code]
+
+
+@pytest.mark.parametrize("service", ["sms", "batch"])
+@pytest.mark.parametrize(("name", "code", "outcome"), WORDS_REFUSED)
+def test_every_documented_word_has_its_class(name: str, code: str, outcome: type[ProviderError], service: str) -> None:
+    """p.43 and p.44: the same for the words of the older form."""
     with pytest.raises(outcome) as raised:
         _submitted(payload(VENDOR, name), service=service)
     assert (outcome, code) == (type(raised.value), raised.value.vendor_code)
