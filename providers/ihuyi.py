@@ -44,6 +44,7 @@ from providers.clock import parse_moment
 from providers.content import bracketed_text, refuse_empty, refuse_options, refuse_sender, refuse_unpaired_surrogates
 from providers.forms import FORM_HEADERS, encode_form, push_fields
 from providers.outcomes import CodeTable, judge, unreadable
+from providers.pushes import without_unreachable
 from providers.reading import Unreadable, fields_of
 from providers.secrets import secrets_of
 from sendmill.errors import (
@@ -58,6 +59,8 @@ from sendmill.errors import (
     RecipientRefused,
     Throttled,
 )
+from sendmill.features import Feature
+from sendmill.segments import Segments, count_segments
 from sendmill.states import State
 
 SUBMIT_CODES: CodeTable = {
@@ -139,11 +142,17 @@ class Ihuyi(Provider):
 
     name: ClassVar[str] = "ihuyi"
     settings_model: ClassVar[type[AccountSettings]] = IhuyiSettings
+    features = frozenset({Feature.SMS, Feature.REPORTS_PUSHED, Feature.BALANCE})
 
     def __init__(self, name: str, settings: AccountSettings) -> None:
         super().__init__(name, settings)
         assert isinstance(settings, IhuyiSettings)
         self._settings = settings
+        self.reports = Feature.REPORTS_PUSHED in self.offers()
+
+    def offers(self) -> frozenset[Feature]:
+        """Everything, but nothing pushed without a push token."""
+        return without_unreachable(self.features, self._settings)
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
@@ -165,6 +174,10 @@ class Ihuyi(Provider):
     def check_number(self, number: str) -> None:
         """Refuse what has no country code that can be told from the rest: §2.3 wants a space between them."""
         _country_and_national(number)
+
+    def segments(self, message: Message) -> Segments:
+        """As the GSM standard counts, signature included: the document says nothing of it."""
+        return count_segments(bracketed_text(message, self._settings))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 

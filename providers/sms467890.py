@@ -52,20 +52,23 @@ from providers.content import (
     utf16_units,
 )
 from providers.forms import percent_decode
+from providers.mainland import check_mainland, to_e164, to_national
 from providers.outcomes import CodeTable, judge, unreadable
+from providers.pushes import without_unreachable
 from providers.reading import Unreadable, fields_of, text_of
 from providers.secrets import secrets_of
 from sendmill.errors import (
     BadCredentials,
     ContentRefused,
     Frozen,
-    InvalidNumber,
     NoBalance,
     OutcomeUnknown,
     PushRefused,
     RecipientRefused,
     TextTooLong,
 )
+from sendmill.features import Feature
+from sendmill.segments import Segments, count_characters
 from sendmill.states import State
 
 SEND_CODES: CodeTable = {
@@ -102,8 +105,6 @@ stricter reading, because the vendor's own way to count is not said."""
 
 SEND = Service("send", MAX_NUMBERS)
 
-_MAINLAND = re.compile(r"\+861[0-9]{10}", re.ASCII)
-_NUMBER_PUSHED = re.compile(r"(?:\+?86)?(1[0-9]{10})", re.ASCII)
 _STATE_WORD = re.compile(r"[A-Z0-9_:.-]{1,32}", re.ASCII)
 _REPORT = re.compile(r"report\s*=", re.IGNORECASE)
 _REPORT_FIELDS = 4
@@ -134,6 +135,8 @@ class Sms467890(Provider):
 
     name: ClassVar[str] = "sms467890"
     settings_model: ClassVar[type[AccountSettings]] = Sms467890Settings
+    features = frozenset({Feature.SMS, Feature.REPORTS_PUSHED, Feature.BALANCE})
+    counting = "characters"
 
     def __init__(self, name: str, settings: AccountSettings) -> None:
         super().__init__(name, settings)
@@ -142,6 +145,11 @@ class Sms467890(Provider):
         self._base_url = settings.base_url.rstrip("/")
         self.repeat_window_s = settings.repeat_window_s
         self.repeats = settings.repeats
+        self.reports = Feature.REPORTS_PUSHED in self.offers()
+
+    def offers(self) -> frozenset[Feature]:
+        """Everything, but nothing pushed without a push token."""
+        return without_unreachable(self.features, self._settings)
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
@@ -165,9 +173,13 @@ class Sms467890(Provider):
             raise TextTooLong(f"{units} characters with the signature: sms467890 takes {MAX_CONTENT_UNITS}")
 
     def check_number(self, number: str) -> None:
-        """Refuse what is no mainland mobile number: +86 and 11 digits."""
-        if not _MAINLAND.fullmatch(number):
-            raise InvalidNumber("sms467890 reaches mainland Chinese mobile numbers alone: +86 and 11 digits")
+        """Mainland China alone."""
+        check_mainland(number)
+
+    def segments(self, message: Message) -> Segments:
+        """Parts of 70 and 67 characters, signature included, whatever the script: the page counts every character as
+        one, and its 268 are four parts of 67 (inferred; it prints no parts)."""
+        return count_characters(bracketed_text(message, self._settings))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -176,7 +188,7 @@ class Sms467890(Provider):
         return self._post(
             "send",
             {
-                "mobile": ",".join(number.removeprefix("+86") for number in call.numbers),
+                "mobile": ",".join(map(to_national, call.numbers)),
                 "content": bracketed_text(call.message, self._settings),
             },
         )
@@ -258,14 +270,14 @@ def _report(text: str) -> Report:
     if len(fields) != _REPORT_FIELDS:
         raise PushRefused("a report of sms467890 has the four fields msgid, mobile, report_status, report_time")
     message_id, mobile, word, time = fields
-    number = _NUMBER_PUSHED.fullmatch(mobile)
+    number = to_e164(mobile)
     if not message_id or number is None:
         raise PushRefused("a report of sms467890 names a msgid and a mainland mobile number")
     state = _state(word)
     return Report(
         state=state,
         raw_state=word,
-        number=f"+86{number[1]}",
+        number=number,
         vendor_message_id=message_id,
         code=None if state is State.DELIVERED else word,
         occurred_at=parse_moment(time),

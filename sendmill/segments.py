@@ -95,7 +95,7 @@ COUNTED_BY: Mapping[str, str] = {
     "xioo": "characters",
     "smsadmin": "characters",
     "ihuyi": "gsm",
-    "sms467890": "gsm",
+    "sms467890": "characters",
 }
 """Which of them each provider's vendor uses. Producers have no provider to ask: a test holds this to theirs."""
 

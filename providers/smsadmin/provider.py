@@ -26,6 +26,7 @@ from providers.content import refuse_empty, refuse_options, refuse_sender, utf16
 from providers.forms import FORM_HEADERS, encode_form, encode_text, percent_encode
 from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
+from providers.pushes import without_unreachable
 from providers.secrets import secrets_of
 from providers.signatures import is_signed
 from providers.smsadmin import receive, words
@@ -115,13 +116,11 @@ class Smsadmin(Provider):
     def offers(self) -> frozenset[Feature]:
         """Without what is switched off, is not polled, or has no token to be pushed with."""
         missing = set() if self._personalised else {Feature.PERSONALISED}
-        if not self._settings.push_token:
-            missing |= {Feature.REPORTS_PUSHED, Feature.REPLIES_PUSHED}
         if "report" not in self._settings.polls:
             missing.add(Feature.REPORTS_POLLED)
         if not {"reve", "reve_urlencode"} & set(self._settings.polls):
             missing.add(Feature.REPLIES_POLLED)
-        return self.features - missing
+        return without_unreachable(self.features - missing, self._settings)
 
     # --- before a message is taken -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from providers.base import (
     Response,
     Service,
 )
+from providers.clock import format_to_come
 from providers.content import (
     refuse_empty,
     refuse_options,
@@ -29,18 +30,19 @@ from providers.content import (
 from providers.forms import FORM_HEADERS, encode_form
 from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
+from providers.pushes import without_unreachable
 from providers.secrets import secrets_of
 from providers.signatures import bare, bracketed
 from providers.xioo import receive
 from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
 from providers.xioo.settings import XiooSettings
 from sendmill.errors import InvalidOption, RecipientRefused, TextTooLong
+from sendmill.features import Feature
 from sendmill.segments import Segments, count_characters
 
 MAX_CONTENT_CHARS = 500
 """§1.6: 1-500 个汉字; 300 are advised."""
 
-_OPTIONS = frozenset({"extno"})
 _EXTNO = re.compile(r"[0-9]{1,20}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
@@ -51,11 +53,20 @@ class Xioo(Provider):
     name = "xioo"
     counting = "characters"
     settings_model = XiooSettings
+    features = frozenset(
+        {Feature.SMS, Feature.SCHEDULE, Feature.REPORTS_PUSHED, Feature.REPLIES_PUSHED, Feature.BALANCE}
+    )
+    options = frozenset({"extno"})
 
     def __init__(self, name: str, settings: XiooSettings) -> None:
         super().__init__(name, settings)
         self._settings = settings
         self._service = Service("send", settings.max_numbers_per_call)
+        self.reports = Feature.REPORTS_PUSHED in self.offers()
+
+    def offers(self) -> frozenset[Feature]:
+        """Everything, but nothing pushed without a push token."""
+        return without_unreachable(self.features, self._settings)
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
@@ -72,7 +83,7 @@ class Xioo(Provider):
         """Refuse a content of more than 500 characters, an extno that is not digits, and what xioo cannot do."""
         refuse_empty(message)
         refuse_sender(self.name, message)
-        refuse_options(self.name, message, _OPTIONS)
+        refuse_options(self.name, message, self.options)
         extno = message.options.get("extno")
         if extno is not None and not _EXTNO.fullmatch(str(extno)):
             raise InvalidOption("extno is digits alone, at most 20")
@@ -94,9 +105,11 @@ class Xioo(Provider):
 
     def submit_request(self, call: Call) -> Request:
         """The form of §1.6. `sign` is mandatory there, and goes empty where the vendor has bound one to the account."""
+        stime = format_to_come(call.message.send_at, call.made_at)
         pairs = [
             ("content", self._content(call.message)),
             ("mobile", ",".join(map(to_national, call.numbers))),
+            *([("stime", stime)] if stime else []),
             ("sign", self._sign(call.message)),
             ("type", "pt"),
         ]
