@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sendmill.features import Feature
 from sendmill.messages import Content, Kind, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
-from sendmill.options import SendOptions
+from sendmill.options import SendOptions, plain
 
 _KINDS: dict[type[Content], Kind] = {
     Sms: Kind.SMS,
@@ -33,7 +33,7 @@ def text_of(content: Content) -> str:
     """Its text or template; empty where it has none here."""
     match content:
         case Sms() | TemplateSms() | Mms():
-            return content.text
+            return plain(content.text)
         case _:
             return ""
 
@@ -42,12 +42,12 @@ def parts_of(content: Content) -> dict[str, str]:
     """What it has besides the text and the recipients: `template_id`, `subject`, `image`, `audio`."""
     match content:
         case VendorTemplateSms():
-            return {"template_id": content.template_id}
+            return {"template_id": plain(content.template_id)}
         case Mms():
-            image = {} if content.image is None else {"image": content.image}
-            return {"subject": content.subject, **image}
+            image = {} if content.image is None else {"image": plain(content.image)}
+            return {"subject": plain(content.subject), **image}
         case Voice():
-            return {"audio": content.audio}
+            return {"audio": plain(content.audio)}
         case _:
             return {}
 

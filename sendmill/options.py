@@ -118,6 +118,11 @@ OPTION_NAMES = tuple("expires_in" if option.name == "expires_in_s" else option.n
 """The keyword arguments of `send`."""
 
 
+def plain(text: str) -> str:
+    """A text as the ledger can store it: a str and no class of its own, such as a member of an enumeration."""
+    return str.__str__(text)
+
+
 def _refuse_unknown(given: Mapping[str, object]) -> None:
     for name in given:
         if name not in OPTION_NAMES:
@@ -145,7 +150,7 @@ def _text(given: Mapping[str, object], name: str, longest_chars: int) -> str | N
         raise InvalidOption(f"{name} has {len(value)} characters: at most {longest_chars} are taken")
     if not value.isprintable():
         raise InvalidOption(f"{name} has a line break or another character that cannot be printed")
-    return value
+    return plain(value)
 
 
 def _flag(given: Mapping[str, object], name: str, *, default: bool) -> bool:

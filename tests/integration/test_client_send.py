@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from sendmill import (
     InvalidNumber,
     InvalidOption,
     KeyConflict,
+    Mms,
     Refusal,
     Sms,
     State,
@@ -199,6 +201,21 @@ async def test_an_account_that_is_published_later_is_known_at_once(redis_url: st
 def test_where_no_worker_has_published_yet_every_account_is_believed(client: Client) -> None:
     """Producers may start before workers."""
     assert 1 == client.send(Sms("Hello", NUMBER), account="hk").accepted
+
+
+def test_texts_may_be_of_a_class_of_their_own(client: Client, server: Any, namespace: str) -> None:
+    """Members of enumerations are: what is stored is the text that they stand for."""
+
+    class Word(StrEnum):
+        TEXT = "Your code is 1125"
+        ACCOUNT = "hk"
+        NUMBER = "+85298882844"
+
+    job = client.send(Sms(Word.TEXT, Word.NUMBER), account=Word.ACCOUNT, signature=Word.ACCOUNT)
+    meta = _meta(server, namespace, job.id)
+    assert ("Your code is 1125", "hk", "hk") == (meta.text, meta.account, meta.signature)
+    mms = client.send(Mms(Word.ACCOUNT, Word.TEXT, Word.ACCOUNT, [Word.NUMBER]))
+    assert {"subject": "hk", "image": "hk"} == _meta(server, namespace, mms.id).parts
 
 
 def test_durability_fsync_needs_a_server_that_keeps_it(client: Client) -> None:
