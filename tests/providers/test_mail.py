@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
+from aiosmtpd.smtp import SMTP, Envelope
 from aiosmtpd.smtp import Session as SmtpSession
 
 from providers.base import Mail
@@ -53,27 +53,30 @@ class _Taking:
         return "250 queued as 1"
 
 
-def _login(*given: object) -> AuthResult:
-    """The last is what was given to log in with."""
-    data = given[-1]
-    good = isinstance(data, LoginPassword) and data.password == PASSWORD.encode()
-    return AuthResult(success=good, handled=True)
-
-
 async def test_a_mail_reaches_its_server_as_it_stands() -> None:
-    """Lines that begin with a dot too; the login goes before."""
+    """Lines that begin with a dot too."""
     handler = _Taking()
-    speaking = partial(SMTP, handler, authenticator=_login, auth_require_tls=False, auth_required=True)
-    server = await asyncio.get_running_loop().create_server(speaking, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(partial(SMTP, handler), "127.0.0.1", 0)
     async with server:
-        port = server.sockets[0].getsockname()[1]
         written: list[str] = []
-        mail = _mail(port, user="relay", pwd=PASSWORD)
+        mail = _mail(server.sockets[0].getsockname()[1])
         response = await deliver(mail, timeout_s=10.0, on_written=lambda: written.append("once"))
-        with pytest.raises(BadCredentials):
-            await deliver(_mail(port, user="relay", pwd="wrong-password"), timeout_s=10.0)
     assert (250, ["once"]) == (response.status, written)
     assert [("app@customer.example", [RECIPIENT], mail.raw)] == handler.taken
+
+
+async def test_a_login_goes_before_the_mail_and_a_wrong_one_sends_none() -> None:
+    """A refused login is the account's fault, and nothing was handed over."""
+    offers = b"250-mail.example\r\n250 AUTH PLAIN\r\n"
+    async with _server((offers, b"235 welcome\r\n", OK, OK, b"354 go on\r\n", OK)) as (port, seen):
+        response = await deliver(_mail(port, user="relay", pwd=PASSWORD), timeout_s=10.0)
+    assert 250 == response.status
+    assert [b"EHLO", b"AUTH", b"MAIL", b"RCPT", b"DATA"] == [line[:4] for line in seen[:5]]
+    async with _server((offers, b"535 wrong\r\n", OK)) as (port, seen):
+        with pytest.raises(BadCredentials) as raised:
+            await deliver(_mail(port, user="relay", pwd=PASSWORD), timeout_s=10.0)
+    assert [] == [line for line in seen if line.startswith(b"MAIL")]
+    _assert_silent(raised.value)
 
 
 # --- servers that break at each step -----------------------------------------------------------------------------
