@@ -20,7 +20,7 @@ def test_segments_are_counted(desk: Desk) -> None:
         ("xioo", "2 segments: 71 16-bit units of UCS-2\n"),
         ("smsadmin", "2 segments: 71 16-bit units of UCS-2\n"),
         ("ihuyi", "1 segment: 71 septets of GSM-7\n"),
-        ("sms467890", "1 segment: 71 septets of GSM-7\n"),
+        ("sms467890", "2 segments: 71 16-bit units of UCS-2\n"),
     ],
 )
 def test_segments_are_counted_as_a_vendor_bills(desk: Desk, provider: str, told: str) -> None:
