@@ -38,7 +38,7 @@ def readers_of(provider: Provider, number: str, text: Message = MESSAGES[Kind.SM
 
     Every endpoint is read with each kind of message that goes there; what the account does not offer has no reader.
     """
-    for service, kind in _endpoints(provider):
+    for service, kind in endpoints_of(provider):
         values = [("Ada",)] if kind is Kind.TEMPLATE else ()
         message = text if kind is Kind.SMS else MESSAGES[kind]
         call = Call(service, message, [number], REFERENCE, MADE_AT, values)
@@ -71,7 +71,8 @@ PUSHES: dict[str, Callable[[bytes], Push]] = {
 """How a vendor's bytes may come to us: as a body, in the address, or both."""
 
 
-def _endpoints(provider: Provider) -> Sequence[tuple[Service, Kind]]:
+def endpoints_of(provider: Provider) -> Sequence[tuple[Service, Kind]]:
+    """Each endpoint that takes messages, with each kind that goes there."""
     found: list[tuple[Service, Kind]] = []
     personal = provider.personal_service(MESSAGES[Kind.TEMPLATE])
     if personal is not None:
