@@ -29,10 +29,16 @@ MOST_SLICES = 200_000
 is not found."""
 
 _READ_AT_ONCE = 50
-_SENT = frozenset(
+_GONE = frozenset(
     {State.SUBMITTING, State.UNCONFIRMED, State.SUBMITTED, State.DELIVERED, State.UNDELIVERED, State.UNKNOWN}
 )
 """States of messages that a handset may have got."""
+
+_REPORTED = frozenset({State.REJECTED, State.EXPIRED})
+"""States that a report may have brought, after the vendor had taken the message; or that the vendor never took it."""
+
+_TAKEN = frozenset({"s", "u"})
+"""How a call ended that the vendor took, or may have taken."""
 
 
 class Found(NamedTuple):
@@ -118,11 +124,13 @@ class Latest:
         rows: list[tuple[int, int, Slice]] = []
         for each in await self._holding([pack_u64([number]) for number in numbers], slice_ids):
             rows += [(number, offset, each) for number in numbers for offset in offsets_of(each.body, number)]
-        rows = [(number, offset, each) for number, offset, each in rows if each.state(offset) in _SENT]
+        rows = [(number, offset, each) for number, offset, each in rows if each.state(offset) in _GONE | _REPORTED]
         records = await self._calls.records({each.call(offset) for _, offset, each in rows} - {0}, rows_only=True)
         sent = []
         for number, offset, each in rows:
             record = records.get(each.call(offset))
+            if each.state(offset) in _REPORTED and (record is None or record.state not in _TAKEN):
+                continue
             began_ms = record.began_ms if record is not None else each.changed_ms(offset)
             extno = str(each.body.options.get("extno") or self._own_extno)
             sent.append(_Sent(began_ms, each.body.job, each.body.row(offset), number, extno))

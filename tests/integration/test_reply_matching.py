@@ -10,21 +10,24 @@ from typing import Any
 import pytest
 
 from providers.base import Reply
-from providers.xioo import Xioo
 from sendmill.ledger import bynumber
 from sendmill.messages import Sms, TemplateSms
-from tasks import latest
+from simulator.client import Simulator
+from tasks import latest, reports
+from tasks.inbox import Inbox, entry_of_push
 from tasks.matching import Matcher
 from tasks.replies import HeardReply, tell
 from tests.support.driving import Driven, driven
+from tests.support.flow import flow
+from tests.support.push_receiver import PushReceiver
+from tests.support.vendors import settings_for
 
 ONE, TWO, THREE = "+8613800000001", "+8613800000002", "+8613800000003"
 
 
 @pytest.fixture
-async def one(redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driven]:
+async def one(redis_url: str, namespace: str) -> AsyncIterator[Driven]:
     """Two accounts at which vendors name nothing; one knows extensions."""
-    monkeypatch.setattr(Xioo, "options", frozenset({"extno"}))
     async with driven(redis_url, namespace, ("xi", "world")) as one:
         yield one
 
@@ -89,9 +92,9 @@ async def test_a_message_that_did_not_go_is_not_answered(one: Driven, state: str
     assert [(f"{before}-1", "number")] == await matched(one, Reply(ONE, "Y"))
 
 
-@pytest.mark.parametrize("state", ["u", "d", "n"])
+@pytest.mark.parametrize("state", ["u", "d", "n", "r", "e"])
 async def test_a_message_that_may_have_gone_is_answered(one: Driven, state: str) -> None:
-    """Its answer was not read, or its report came already."""
+    """Its answer was not read, or its report came already; a report can be wrong."""
     job = one.client.send(Sms("Hello", ONE), account="xi").id
     await one.plan(job)
     claimed = await one.claim("xi")
@@ -127,11 +130,8 @@ async def test_an_extension_goes_before_a_later_message(one: Driven) -> None:
     )
 
 
-async def test_an_account_s_own_extension_is_that_of_messages_that_name_none(
-    redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_account_s_own_extension_is_that_of_messages_that_name_none(redis_url: str, namespace: str) -> None:
     """A reply to it answers the latest of them, not a later one to another extension."""
-    monkeypatch.setattr(Xioo, "options", frozenset({"extno"}))
     async with driven(redis_url, namespace, ("xi",), xi={"extno": "77"}) as one:
         plain = await sent(one, ONE)
         await sent(one, ONE, vendor={"extno": "12"})
@@ -170,3 +170,23 @@ async def test_a_sender_that_is_no_number_answers_nothing(one: Driven) -> None:
     """A short code of the network, a name."""
     await sent(one, ONE)
     assert [(None, None), (None, None)] == await matched(one, Reply("10086", "TD"), Reply("Acme", "TD"))
+
+
+async def test_a_handset_that_answers_an_extension_of_xioo_is_understood(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """The vendor puts its own code before ours (§4.1); the account knows how long that is."""
+    settings = settings_for(simulator, redis_url, namespace, ["xi"], xi={"extno_prefix_chars": 3})
+    with PushReceiver() as receiver:
+        simulator.set_account("xioo", "demo", push_url=receiver.url)
+        async with flow(settings) as one:
+            known = one.runtime.accounts["xi"]
+            job = await one.send(Sms("Vote【Acme】", ONE), account="xi", vendor={"extno": "123"})
+            await one.drain("xi")
+            simulator.reply("xioo", "demo", ONE[1:], "Y")
+            pushes = await asyncio.to_thread(receiver.wait_for, 2)
+            await one.drain("xi")
+            await Inbox(one.runtime.server, known.keys).store([entry_of_push(push) for push in pushes])
+            await reports.fold_account(one.runtime, known)
+            (reply,) = await asyncio.to_thread(lambda: list(one.client.replies()))
+    assert ("123", f"{job}-1", "extno") == (reply.extno, reply.message_id, reply.matched_by)
