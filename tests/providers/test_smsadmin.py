@@ -11,7 +11,6 @@ import pytest
 
 from providers.base import Accepted, Balance, Message, Request
 from providers.smsadmin import Smsadmin, SmsadminSettings
-from providers.smsadmin.answers import read_code
 from providers.smsadmin.codes import (
     BALANCE_CODES,
     PERSONALISED_CODES,
@@ -189,8 +188,6 @@ class TestSmsadmin(ProviderContract):
 
     # --- requests ------------------------------------------------------------------------------------------------
 
-    # The example address of §2 writes dttime and linked. Its own table, §3 and §4 write dtime and linkid, and so do all
-    # clients of the service: the example is a misprint, hence no test of it. post_send_ddt and mgz are not called yet.
     @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.label)
     def test_each_address_gets_the_request_that_the_document_describes(self, wire: Wire) -> None:
         """Method, address, headers and every byte of the form, for six addresses and their settings."""
@@ -295,7 +292,7 @@ class TestSmsadmin(ProviderContract):
 
     @pytest.mark.parametrize(("name", "code", "outcome"), REFUSALS)
     def test_every_documented_refusal_has_its_class(self, name: str, code: str, outcome: type[ProviderError]) -> None:
-        """Each code of §2 to §4 raises exactly its class, with the code."""
+        """Each code of §2 and §3 raises exactly its class, with the code."""
         provider = self.provider()
         with pytest.raises(outcome) as raised:
             provider.submitted(self.call(provider.services()[0]), answer(payload(VENDOR, name)))
@@ -350,7 +347,7 @@ class TestSmsadmin(ProviderContract):
             provider.submitted(call, answer(payload(VENDOR, "submit-8.bin")))
         assert provider.submitted(call, answer(payload(VENDOR, "submit-0.bin"))).answer
 
-    # --- balance and words ---------------------------------------------------------------------------------------
+    # --- balance -------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize(
         ("style", "url"),
@@ -386,14 +383,6 @@ class TestSmsadmin(ProviderContract):
         with pytest.raises(outcome) as raised:
             self.provider().balance(answer(body))
         assert outcome is type(raised.value)
-
-    def test_the_answers_of_the_words_address_are_in_its_table(self) -> None:
-        """§6 has two sentences and code 1."""
-        found, none, refused = (payload(VENDOR, f"words-{name}.bin").decode("gbk") for name in ("found", "none", "1"))
-        assert [] == [text for text in (found, none) if not any(map(text.startswith, WORDS_CODES))]
-        coded = read_code(refused)
-        assert coded is not None
-        assert BadCredentials is WORDS_CODES[coded.code]
 
 
 def test_an_account_needs_only_uid_and_pwd() -> None:
