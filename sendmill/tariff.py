@@ -47,13 +47,18 @@ class Tariff:
         return bool(self._accounts)
 
     def check(self, content: Content, options: SendOptions) -> None:
-        """Refuse what the named account cannot do, as `send` would.
+        """Refuse an account or a route that there is not, and what the named account cannot do, as `send` would.
 
         Raises:
             UnknownAccount: no worker has published it.
             UnsupportedFeature: it cannot; naming the accounts that can.
         """
-        if options.account is None or not self.known:
+        if not self.known:
+            return
+        if options.route is not None and options.route not in self._routes:
+            there = ", ".join(sorted(self._routes)) or "none"
+            raise UnknownAccount(f"no route {options.route} is configured: there are {there}")
+        if options.account is None:
             return
         self.check_account(options.account)
         refuse_missing(options.account, features_of(content, options), options.vendor, self._accounts)

@@ -19,15 +19,15 @@ from sendmill.tariff import Tariff
 from sendmill.template import Template
 
 
-def published_tariff(context: click.Context) -> Tariff:
-    """How accounts bill. Where nobody can say, that is told on stderr, and the GSM standard stands in."""
+def published_tariff(context: click.Context, *, told: bool) -> Tariff:
+    """How accounts bill. Where nobody can say, the GSM standard stands in, and stderr says so if the cost is `told`."""
     try:
         tariff = connected(context).tariff()
     except (ConfigError, StoreError) as error:
         tariff, why = Tariff({}, []), str(error)
     else:
         why = "no account is published: is a worker running?"
-    if not tariff.known:
+    if told and not tariff.known:
         click.echo(f"sendmill: counted as the GSM standard does, without cost: {why}", err=True)
     return tariff
 

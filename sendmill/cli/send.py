@@ -101,7 +101,7 @@ def send(
     options = {**given, "vendor": pairs("--vendor", vendor), "at": None if at is None else parse_time("--at", at)}
     checked = SendOptions.validated(**options)
     if strict or dry_run:
-        outcome = read_and_count(source.content(), checked, published_tariff(context))
+        outcome = read_and_count(source.content(), checked, published_tariff(context, told=dry_run))
         if dry_run or outcome.refused:
             outcome.tell(as_json=as_json, reveal=reveal)
             return 1 if strict and outcome.refused else 0

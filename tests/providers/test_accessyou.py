@@ -20,7 +20,6 @@ from tests.providers.accessyou import SENDING, SETTINGS, VENDOR, build, sms
 from tests.providers.contract import FUZZ, GARBAGE, MADE_AT, REFERENCE, ProviderContract
 from tests.providers.payload import payload
 
-
 OTHER_MESSAGES = {
     "otp": Message("", kind=Kind.VENDOR_TEMPLATE, template_id="12ab", values={"a": "1125"}),
     "vercode": Message("Your code is 1125", options={"service": "vercode"}),

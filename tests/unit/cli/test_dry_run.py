@@ -85,6 +85,7 @@ def test_a_dry_run_chooses_an_account_that_can(published: Desk) -> None:
         (["--voice", "1", "--account", "cn"], "cn (smsadmin) cannot send voice messages: no configured account can"),
         (["--text", "hi", "--account", "cn", "--sender", "Acme"], "cn (smsadmin) cannot set a sender ID: hk can"),
         (["--text", "hi", "--account", "no"], "no account no is configured: there are cn, hk"),
+        (["--text", "hi", "--route", "no"], "no route no is configured: there are default"),
     ],
 )
 def test_a_dry_run_refuses_what_the_named_account_cannot_do(
