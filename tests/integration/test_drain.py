@@ -8,7 +8,7 @@ from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tests.support.flow import flow, hong_kong, mainland
-from tests.support.vendors import settings_for
+from tests.support.vendors import ONE_A_CALL, settings_for
 
 
 async def test_one_message_reaches_the_vendor_and_is_submitted(
@@ -57,7 +57,7 @@ async def test_a_broadcast_takes_no_more_calls_than_the_vendor_needs(
 async def test_rows_of_a_template_carry_their_own_values(simulator: Simulator, redis_url: str, namespace: str) -> None:
     """Each row's text has its own values, and goes to its own number."""
     rows = [{"to": number, "name": f"N{place}"} for place, number in enumerate(mainland(50))]
-    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=ONE_A_CALL)) as one:
         job = await one.send(TemplateSms("{name}, 你好", rows), account="mainland")
         await one.drain("mainland")
         assert {State.SUBMITTED: 50} == await one.states(job)

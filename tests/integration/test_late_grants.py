@@ -18,9 +18,9 @@ from tasks import submit
 from tasks.outbox import Outbox
 from tasks.throttle import Limit
 from tests.support.flow import Flow, flow, mainland
-from tests.support.vendors import settings_for
+from tests.support.vendors import ONE_A_CALL, settings_for
 
-LIMITS = {"limits": {"calls_per_s": 50}}
+LIMITS = {"limits": {"calls_per_s": 50}, **ONE_A_CALL}
 
 
 async def _units_counted(one: Flow) -> int:

@@ -10,7 +10,7 @@ from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tests.support.flow import Flow, flow, hong_kong, mainland
-from tests.support.vendors import settings_for
+from tests.support.vendors import ONE_A_CALL, settings_for
 
 
 async def _alerts(one: Flow, account: str) -> list[bytes]:
@@ -27,7 +27,7 @@ async def test_an_answer_that_cannot_be_read_leaves_messages_unconfirmed(
     """No success, no second try, one alert for many calls."""
     simulator.add_faults(fault)
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(20))]
-    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=ONE_A_CALL)) as one:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
         await one.drain("mainland")
         assert {State.UNCONFIRMED: 20} == await one.states(job)
@@ -103,7 +103,7 @@ async def test_an_account_that_the_vendor_refuses_stops_and_keeps_its_messages(
     """Suspended at the first answers, one alert, every row still queued."""
     simulator.add_faults({"kind": "code", "code": code, "vendor": vendor})
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(300))]
-    async with flow(settings_for(simulator, redis_url, namespace, [account])) as one:
+    async with flow(settings_for(simulator, redis_url, namespace, [account], mainland=ONE_A_CALL)) as one:
         job = await one.send(TemplateSms("No. {n}", rows), account=account)
         await one.drain(account)
         assert {State.QUEUED: 300} == await one.states(job)

@@ -26,7 +26,7 @@ from tasks.wake import beat_heart, tick
 from tests.support.driving import Driven, driven
 from tests.support.flow import flow, mainland
 from tests.support.stub import plain, stub_vendor
-from tests.support.vendors import settings_for
+from tests.support.vendors import ONE_A_CALL, settings_for
 
 LANES = ("otp", "normal", "bulk")
 
@@ -413,7 +413,7 @@ async def test_an_account_that_is_refused_stops_here_where_its_suspension_cannot
     monkeypatch.setattr(drains, "CONNECTIONS", 8)
     simulator.add_faults({"kind": "code", "code": "1", "vendor": "smsadmin"})
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(60))]
-    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=ONE_A_CALL)) as one:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
         await one.drain("mainland")
         assert {State.QUEUED: 60} == await one.states(job)
@@ -426,7 +426,7 @@ async def test_an_account_that_is_refused_is_suspended_after_another_trouble_too
     """One answer could not be read, the next ones refuse the account: both are told."""
     simulator.add_faults({"kind": "html", "count": 1}, {"kind": "code", "code": "1", "vendor": "smsadmin"})
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(20))]
-    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=ONE_A_CALL)) as one:
         await one.send(TemplateSms("No. {n}", rows), account="mainland")
         await one.drain("mainland")
         assert b"suspended" == await one.runtime.server.hget(one.runtime.keys_of("mainland").state, "state")

@@ -10,7 +10,7 @@ from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tests.support.flow import Flow, flow, mainland
-from tests.support.vendors import settings_for
+from tests.support.vendors import ONE_A_CALL, settings_for
 
 
 async def _drain_until_empty(one: Flow, account: str) -> None:
@@ -23,7 +23,9 @@ async def test_two_processes_together_never_pass_the_limit(
     simulator: Simulator, redis_url: str, namespace: str, lane: str
 ) -> None:
     """At 50 calls a second, no sliding second sees more than 50 arrivals, whoever sends."""
-    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland={"limits": {"calls_per_s": 50}})
+    settings = settings_for(
+        simulator, redis_url, namespace, ["mainland"], mainland={"limits": {"calls_per_s": 50}, **ONE_A_CALL}
+    )
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(200))]
     async with flow(settings) as one, flow(settings) as other:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland", lane=lane)
@@ -70,7 +72,8 @@ async def test_a_stricter_limit_of_an_operator_takes_effect(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
     """`sendmill limit` writes one field; the gate reads it with the next call."""
-    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland={"limits": {"calls_per_s": 1000}})
+    limits = {"limits": {"calls_per_s": 1000}, **ONE_A_CALL}
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=limits)
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(45))]
     async with flow(settings) as one:
         await one.runtime.server.hset(one.runtime.keys_of("mainland").state, "limit:calls_per_s", "20")

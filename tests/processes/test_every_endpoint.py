@@ -99,7 +99,7 @@ def system() -> Iterator[System]:
         accounts=_accounts,
         routes=FIVE_ROUTES,
         simulator_accounts={
-            **dict.fromkeys(("hk", "mainland", "xi"), replies),
+            **dict.fromkeys(("hk", "hk_older", "mainland", "xi"), replies),
             **{f"mainland_{method}_{style}": {"password": "smsadmin-secret"} for method in METHODS for style in STYLES},
         },
         site={"public_url": "http://127.0.0.1:80"},

@@ -9,6 +9,9 @@ from providers import registry
 from simulator.client import Simulator
 from simulator.vendor_accounts import five_accounts
 
+ONE_A_CALL = {"personalised": False}
+"""For `mainland`: rows of one template, each a call of its own, as at a vendor without personalised calls."""
+
 
 def settings_for(
     simulator: Simulator, redis_url: str, namespace: str, names: list[str], **changes: Mapping[str, object]
