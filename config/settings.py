@@ -121,7 +121,7 @@ class AccountSettings(Strict):
     signature: str | None = None
     limits: Limits = Limits()
     timeout_s: float = Field(default=30.0, gt=0)
-    linger_ms: int = Field(default=0, ge=0)
+    linger_ms: int = Field(default=0, ge=0, le=10_000)
     treat_as_not_sent: Sequence[str] = ()
     """Vendor codes that only say "failed": those listed here are taken as certainly not sent."""
     schedule: Literal["sendmill", "vendor"] = "sendmill"

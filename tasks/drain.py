@@ -129,7 +129,8 @@ class Drain:
 
     async def _start(self) -> float:
         """Start what may go now; returns seconds after which to look again."""
-        wait_s = LOOK_AGAIN_S if self._open else _LONGEST_WAIT_S
+        linger_s = self._stock.linger_s
+        wait_s = LOOK_AGAIN_S if self._open else _LONGEST_WAIT_S if linger_s is None else min(linger_s, LOOK_AGAIN_S)
         for lane in LANES:
             for calls in self._stock.queues(lane):
                 while calls and not self._halted and not self._stock.is_quiet(lane):

@@ -7,8 +7,9 @@ back through the lease.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,6 +142,9 @@ class _Group:
     message: Message
     duplicates_ok: bool
     most: int
+    since: float
+    """When its first row came (monotonic)."""
+
     runs: deque[Run] = field(default_factory=deque)
     rows: int = 0
 
@@ -151,11 +155,22 @@ class Packer:
     Args:
         provider: chooses endpoints and says how many numbers they take.
         largest: the most recipients that a limit of the account allows in one call, None for any number.
+        linger_s: a call that is not full waits so long for rows of its content, unless they are otp.
+        clock: seconds that only grow.
     """
 
-    def __init__(self, provider: Provider, largest: int | None) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        largest: int | None,
+        *,
+        linger_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._provider = provider
         self._largest = largest
+        self._linger_s = linger_s
+        self._clock = clock
         self._groups: dict[str, dict[Content, _Group]] = {}
         self._full: dict[str, dict[Content, None]] = {}
         self.rows = 0
@@ -195,7 +210,8 @@ class Packer:
         if group is None:
             message = personal_message(body) if personal else None
             message = message or message_of(body, text if isinstance(text, str) else "", values)
-            group = groups[content] = _Group(message, body.duplicates_ok, self._most(message))
+            since = self._clock() if self._linger_s else 0.0
+            group = groups[content] = _Group(message, body.duplicates_ok, self._most(message), since)
         if group.runs and group.runs[-1][0] is lease and group.runs[-1][2] == first - 1:
             first = group.runs.pop()[1]
         group.runs.append((lease, first, last))
@@ -207,14 +223,14 @@ class Packer:
     def call(self, lane: str, *, full_only: bool) -> ReadyCall | None:
         """The next call of a lane: one that could not be larger first, else (unless `full_only`) the oldest content.
 
-        None where nothing waits, or nothing that fills a call.
+        None where nothing waits, or nothing that fills a call and has not lingered for long enough.
         """
         groups = self._groups.get(lane, {})
         full = self._full.get(lane, {})
         while groups:
             content = next(iter(full), None)
             if content is None:
-                if full_only:
+                if full_only or self._lingers(lane):
                     return None
                 content = next(iter(groups))
             group = groups[content]
@@ -226,6 +242,20 @@ class Packer:
             if call is not None:
                 return call
         return None
+
+    def _lingers(self, lane: str) -> bool:
+        return lane != "otp" and self._left_s(lane) > 0
+
+    def _left_s(self, lane: str) -> float:
+        oldest = next(iter(self._groups[lane].values()))
+        return oldest.since + self._linger_s - self._clock()
+
+    @property
+    def linger_s(self) -> float | None:
+        """Seconds until the next call that is not full may go, None where no row lingers."""
+        if not self._linger_s:
+            return None
+        return min((max(0.0, self._left_s(lane)) for lane in self._groups if self._groups[lane]), default=None)
 
     def _most(self, message: Message) -> int:
         personal = self._provider.personal_service(message) if message.kind is Kind.TEMPLATE else None

@@ -49,7 +49,8 @@ class Stock:
         self._outbox = account.outbox
         self._most_open = most_open
         self._clock = clock
-        self._packer = Packer(account.provider, largest_call(account.limits))
+        linger_s = account.settings.linger_ms / 1000
+        self._packer = Packer(account.provider, largest_call(account.limits), linger_s=linger_s)
         self._leases: dict[str, Lease] = {}
         self._ready: dict[tuple[str, str], deque[ReadyCall]] = {}
         self._look_at = 0.0
@@ -60,6 +61,11 @@ class Stock:
     def empty(self) -> bool:
         """Whether no row waits here."""
         return not self._packer.rows and not any(self._ready.values())
+
+    @property
+    def linger_s(self) -> float | None:
+        """Seconds until a call that is not full may go, None where none lingers."""
+        return self._packer.linger_s
 
     def queues(self, lane: str) -> list[deque[ReadyCall]]:
         """Calls of a lane that may be asked for, in order, those of each service apart."""

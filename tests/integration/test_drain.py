@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from sendmill.messages import Sms, TemplateSms
@@ -64,3 +66,18 @@ async def test_rows_of_a_template_carry_their_own_values(simulator: Simulator, r
     sent = {call["numbers"][0]: call["text"] for call in simulator.journal()}
     assert 50 == len(sent)
     assert all(f"N{int(number[-8:])}," in text for number, text in sent.items())
+
+
+async def test_messages_of_one_text_that_come_one_by_one_travel_together_where_the_account_lingers(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Jobs that come while a call waits for its like go in it; none waits for a lane of its own."""
+    lingering = {"linger_ms": 3_000}
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=lingering)) as one:
+        first = await one.send(Sms("Hello", mainland(1)), account="mainland")
+        draining = asyncio.create_task(one.drain("mainland"))
+        others = [await one.send(Sms("Hello", mainland(1, first=place)), account="mainland") for place in (1, 2)]
+        await draining
+        for job in (first, *others):
+            assert {State.SUBMITTED: 1} == await one.states(job)
+    assert [3] == [len(call["numbers"]) for call in simulator.journal()]

@@ -41,11 +41,17 @@ def lease(rows: Sequence[tuple[int, str]], slice_id: str = "job1.0.0", **changes
     """A slice of one template; a row is a number and the value of `{code}`."""
     body = SliceBody(
         job="job1",
-        lane="normal",
         numbers=pack_u64([8613800000000 + number for number, _ in rows]),
         first_row=1,
         values=[(code,) for _, code in rows],
-        **{"text": "Code {code}", "fields": ("code",), "signature": "【A】", "kind": Kind.TEMPLATE, **changes},
+        **{
+            "lane": "normal",
+            "text": "Code {code}",
+            "fields": ("code",),
+            "signature": "【A】",
+            "kind": Kind.TEMPLATE,
+            **changes,
+        },
     )
     return Lease(slice_id, 1, decoded(body, len(rows)), held=len(rows))
 
@@ -139,3 +145,32 @@ def test_without_the_interface_every_row_is_a_text() -> None:
     packer = Packer(provider(personalised=False), None)
     packer.add(lease([(1, "a"), (2, "b"), (3, "a")]))
     assert [("post", "Code a", ["1", "3"], []), ("post", "Code b", ["2"], [])] == shown(packed(packer))
+
+
+def test_a_call_that_is_not_full_lingers_for_rows_of_its_content() -> None:
+    """Rows of another slice that come meanwhile go along; after `linger_ms` it goes as it is."""
+    now = [100.0]
+    packer = Packer(provider(personalised=False), None, linger_s=2.0, clock=lambda: now[0])
+    packer.add(lease([(1, "a"), (2, "a")]))
+    assert packer.call("normal", full_only=False) is None
+    assert 2.0 == packer.linger_s
+    now[0] += 1.5
+    packer.add(lease([(3, "a")], "job2.0.0"))
+    assert packer.call("normal", full_only=False) is None
+    now[0] += 0.5
+    assert 0.0 == packer.linger_s
+    together = packer.call("normal", full_only=False)
+    assert together is not None
+    assert 3 == together.recipients
+    assert packer.linger_s is None
+
+
+def test_a_full_call_and_an_otp_never_linger() -> None:
+    """Nothing could be added to the one; the other is waited for."""
+    packer = Packer(provider(personalised=False), None, linger_s=2.0, clock=lambda: 100.0)
+    packer.add(lease([(number, "a") for number in range(MOST)]))
+    packer.add(lease([(9, "b")], "job2.0.0", lane="otp"))
+    full, otp = packer.call("normal", full_only=False), packer.call("otp", full_only=False)
+    assert full is not None
+    assert otp is not None
+    assert (MOST, 1) == (full.recipients, otp.recipients)
