@@ -47,8 +47,9 @@ demo: $(STAMP) ## 60,000 messages through five simulated vendors, every one acco
 up: $(STAMP) ## keep the whole system running with the simulator; prints the URL to export
 	@exec $(BIN)/python -m simulator.up
 
-test: lint ## lint, then every test, with real workers, beat and push (8 minutes on two cores)
-	@exec $(BIN)/python -m pytest
+# A file's tests stay together in one process: some share a whole system.
+test: lint ## lint, then every test, with real workers, beat and push (5 minutes on two cores)
+	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (10 minutes on two cores, otherwise idle)
 	@exec $(BIN)/python -m bench
