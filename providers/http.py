@@ -157,19 +157,22 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
     origin = session.origin(address)
     raw = _bytes_of(request, head, origin.host)
     connection = await session.connect(origin)
-    if time.monotonic() > write_until:
-        connection.release()  # unused, so the next request finds it at hand
-        raise NotInTime("the connection was at hand too late")
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None or transport.is_closing():
         connection.close()
         raise aiohttp.ClientConnectionError("closed before anything was written")
+    protocol.set_response_params(read_until_eof=True)
+    at_once = on_written is not None and _writes_at_once(transport)
+    # Nothing may stand between this and the write: a process that is stopped there sends late.
+    if time.monotonic() > write_until:
+        connection.release()  # unused, so the next request finds it at hand
+        raise NotInTime("the connection was at hand too late")
     try:
-        protocol.set_response_params(read_until_eof=True)
         sending.written = True
         transport.write(raw)
-        if on_written is not None:
-            # uvloop writes when the loop's turn ends.
+        if at_once and on_written is not None:
+            on_written()
+        elif on_written is not None:
             asyncio.get_running_loop().call_soon(on_written)
         message, content = await protocol.read()
         while message.code < STATUS_FIRST_FINAL:
@@ -181,6 +184,18 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
         raise
     connection.release()
     return Response(message.code, headers, body)
+
+
+def _writes_at_once(transport: asyncio.Transport) -> bool:
+    """Let what is written go to the kernel at once, where the transport can: uvloop keeps it until its turn ends.
+
+    Calls that were granted together would all be late where the process is stopped before that. Under TLS what is
+    encrypted goes at the end of the turn.
+    """
+    if transport.get_extra_info("sslcontext") is not None:
+        return False
+    transport.set_write_buffer_limits(high=0)
+    return True
 
 
 def _addressed(request: Request) -> tuple[str, str]:

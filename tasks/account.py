@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from config.settings import AccountSettings
@@ -27,7 +27,8 @@ class Account:
 
     `max_in_flight` is the account's own setting, for each service. `tag` opens every reference that this ledger gives
     to the account's vendor: a ledger that starts anew counts calls from 1 again, and its references must differ.
-    `optouts` is the process's copy, the same for all accounts.
+    `optouts` is the process's copy, the same for all accounts. `written` are calls that left on time, until the gate
+    has been told so.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Account:
     limits: list[Limit]
     max_in_flight: int | None
     tag: str
+    written: set[int] = field(default_factory=set)
 
     def reference(self, call: int) -> str:
         """Our reference of a call: at most 32 of `[0-9a-z]`, different for every call."""

@@ -27,6 +27,7 @@ from tasks.outbox import Grant
 from tasks.pack import ReadyCall
 from tasks.quiet import wall_clock
 from tasks.stock import LANES, LOOK_AGAIN_S, Stock
+from tasks.throttle import TELL_WITHIN_S
 
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""
@@ -79,6 +80,7 @@ class Drain:
         self._open_by_service: dict[str, int] = {}
         self._woken = asyncio.Event()
         self._ends_at = 0.0
+        self._asked_at = 0.0
         self._halted = False
         self._trouble_told = False
         self._all_well = False
@@ -109,6 +111,7 @@ class Drain:
                             return waiting > 0
                         self._stock.look_at_once()
                         continue
+                    await self._tell_written()
                 except (RedisError, OSError) as error:
                     log.warning("Redis is away: trying again", account=self._account.name, error=type(error).__name__)
                     wait_s = _AWAY_S
@@ -149,6 +152,10 @@ class Drain:
         await self._stock.release_taken_out()
         return wait_s
 
+    async def _tell_written(self) -> None:
+        if time.monotonic() - self._asked_at > TELL_WITHIN_S:
+            await gate.tell_written(self._account)
+
     def _room(self, call: ReadyCall) -> int:
         room = self._most_open - len(self._open)
         slots = self._account.slots(call.service)
@@ -171,6 +178,7 @@ class Drain:
                     asking.remove(call)
             if not asking:
                 return Grant(0, "ok")
+            self._asked_at = time.monotonic()
             grant = await gate.ask(self._account, asking)
         except (RedisError, OSError):
             calls.extendleft(reversed(asking))
@@ -292,8 +300,10 @@ class Drain:
                 if self._stopping():
                     break  # the leases run out by themselves
                 await asyncio.sleep(_AWAY_S)
-        if self._open:
-            await asyncio.wait(self._open)
+        while self._open:
+            await asyncio.wait(self._open, timeout=TELL_WITHIN_S)
+            with contextlib.suppress(RedisError, OSError):
+                await gate.tell_written(self._account)
         with contextlib.suppress(RedisError, OSError):
             _, waiting = await self._outbox.leave(whatever_waits=True)
             return waiting > 0 and not self._halted

@@ -18,6 +18,7 @@ from tasks.account import Account
 from tasks.outbox import CallRows, Grant
 from tasks.outcomes import AWAY, STORE_WAIT_S
 from tasks.pack import ReadyCall
+from tasks.throttle import LateCall
 
 _REBUILD_S = 30.0
 """A request that was built longer ago is built anew: dynamic passwords hash the time."""
@@ -62,6 +63,7 @@ async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:
     """
     rows = [CallRows(call.number, call.recipients, call.rows_by_slice()) for call in calls]
     asked_at = time.monotonic()
+    written = list(account.written)
     try:
         grant = await account.outbox.begin(
             rows,
@@ -70,6 +72,7 @@ async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:
             slots=account.slots(calls[0].service),
             call_ms=account.call_ms,
             limits=account.limits,
+            written=written,
         )
     except AWAY:
         # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
@@ -78,9 +81,28 @@ async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:
     except asyncio.CancelledError:
         _undo(account, calls)
         raise
+    account.written.difference_update(written)
     for call in calls[: grant.granted]:
         call.asked_at, call.granted_ms = asked_at, grant.granted_ms
     return grant
+
+
+async def tell_written(account: Account) -> None:
+    """Tell of calls that left on time, where nothing is asked that would tell it.
+
+    Raises:
+        redis.RedisError: Redis is away; the next question tells it.
+    """
+    written = list(account.written)
+    if written:
+        await account.outbox.were_written(account.limits, on_time=written)
+        account.written.difference_update(written)
+
+
+async def tell_late(account: Account, late: LateCall) -> None:
+    """Tell of a call that left late, however long Redis is away: until then its units are held by its grant."""
+    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+    await retrying(account.outbox.were_written, account.limits, late=[late])
 
 
 def _undo(account: Account, calls: Sequence[ReadyCall]) -> asyncio.Task[None]:

@@ -6,7 +6,7 @@ stands at the head of its Lua file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import Slice, decode
 from sendmill.states import State
-from tasks.throttle import Limit
+from tasks.throttle import LateCall, Limit
 
 LEASE_MS = 15_000
 """A slice's lease; renewed every third of it."""
@@ -38,7 +38,7 @@ _ADD = Script(_LUA / "add.lua")
 _CLAIM = Script(_LUA / "claim.lua")
 _BEGIN = Script(_LUA / "begin.lua")
 _GIVE_UP = Script(_LUA / "giveup.lua")
-_LATE = Script(_LUA / "late.lua")
+_WRITTEN = Script(_LUA / "written.lua")
 _FINISH = Script(_LUA / "finish.lua")
 _REFUSE = Script(_LUA / "refuse.lua")
 _FOLD = Script(_LUA / "fold.lua")
@@ -92,6 +92,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     ask_ms: int = 0
     back_ms: int = 0
     cool_ms: int = 0
+    limited: bool = False
     unreported: bool = False
     refs: list[tuple[str, str]] = []
     apart: list[tuple[str, int, str, str, str]] = []
@@ -179,9 +180,20 @@ class Outbox:
         return self._numbers.pop()
 
     async def begin(
-        self, calls: Sequence[CallRows], *, lane: str, service: str, slots: int, call_ms: int, limits: Sequence[Limit]
+        self,
+        calls: Sequence[CallRows],
+        *,
+        lane: str,
+        service: str,
+        slots: int,
+        call_ms: int,
+        limits: Sequence[Limit],
+        written: Collection[int] = (),
     ) -> Grant:
-        """Ask to put calls of one lane and service on the wire now. Those granted are marked before this returns."""
+        """Ask to put calls of one lane and service on the wire now. Those granted are marked before this returns.
+
+        `written` are calls that left on time: as long as nobody says so, their units stay taken.
+        """
         ask = {
             "lane": lane,
             "service": service,
@@ -189,6 +201,7 @@ class Outbox:
             "slots": slots,
             "call_ms": call_ms,
             "limits": [limit.for_script() for limit in limits],
+            "written": list(written),
             "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
         }
         answer = await _BEGIN.arun(self.server, self.keys.state, msgspec.msgpack.encode(ask))
@@ -207,10 +220,13 @@ class Outbox:
         packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
         return int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
 
-    async def was_late(self, granted_ms: float, recipients: int, limits: Sequence[Limit]) -> None:
-        """Count the units of a call from now on: it left later than its grant allowed for."""
-        packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
-        await _LATE.arun(self.server, self.keys.state, packed, granted_ms, recipients)
+    async def were_written(
+        self, limits: Sequence[Limit], *, on_time: Collection[int] = (), late: Sequence[LateCall] = ()
+    ) -> int:
+        """Tell of calls that left; returns of how many of them nobody had told. To repeat it does no harm."""
+        parts = ([limit.for_script() for limit in limits], list(on_time), late)
+        packed = [msgspec.msgpack.encode(part) for part in parts]
+        return int(await _WRITTEN.arun(self.server, self.keys.state, *packed))
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Write what became of calls."""

@@ -6,6 +6,7 @@ back through the lease.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import deque
@@ -69,6 +70,7 @@ class ReadyCall:
     `admitted_until` (`time.monotonic`) and `admitted_ms` (Redis' clock) are until when nothing stands against its rows
     but the gate, and when that was found; `told` are codes of rows that go all the same.
     `asked_at` is when it was asked (`time.monotonic`), `granted_ms` when it let the call through (Redis' clock).
+    `limited` says that limits hold it, `late` tells Redis that it left late.
     """
 
     lane: str
@@ -85,6 +87,8 @@ class ReadyCall:
     told: dict[tuple[str, int], str] = field(default_factory=dict)
     asked_at: float = math.inf
     granted_ms: float = 0.0
+    limited: bool = False
+    late: asyncio.Task[None] | None = None
 
     @property
     def personal(self) -> bool:

@@ -7,7 +7,6 @@ slice's due time afterwards. A call that is on the wire is never cancelled.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -33,11 +32,10 @@ from sendmill.errors import (
 from sendmill.states import State
 from tasks import alerts
 from tasks.account import GRACE_S, Account
-from tasks.gate import give_up
+from tasks.gate import give_up, tell_late
 from tasks.outbox import CallOutcome
-from tasks.outcomes import AWAY
 from tasks.pack import ReadyCall
-from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S
+from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S, LateCall
 
 TRIES = 3
 FIRST_WAIT_S = 0.2
@@ -53,7 +51,6 @@ COOL_MS = 1_000
 """A vendor that took nothing in all tries is left alone for this long, or as long as it asks."""
 
 LONGEST_COOL_MS = 600_000
-_counting: set[asyncio.Task[None]] = set()
 
 log = structlog.get_logger(__name__)
 
@@ -111,11 +108,11 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
     typed, request = call.typed, call.request
     assert typed is not None, "a call is built before it is granted"
     assert request is not None, "a call is built before it is granted"
-    limited = bool(account.limits)
+    call.limited = bool(account.limits)
     try:
         # Without limits in time the slot and the expiry that were checked hold for now only all the same.
-        write_until = call.asked_at + (WRITE_WITHIN_S if limited else GRACE_S)
-        on_written = partial(_mind_lateness, account, call) if limited else None
+        write_until = call.asked_at + (WRITE_WITHIN_S if call.limited else GRACE_S)
+        on_written = partial(_note_written, account, call) if call.limited else None
         timeout_s = account.settings.timeout_s
         if isinstance(request, Mail):
             response = await deliver(request, timeout_s=timeout_s, write_until=write_until, on_written=on_written)
@@ -128,6 +125,7 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
         await give_up(account, [call.number])
         return late
     except ProviderError as error:
+        await _told_late(call)
         await account.outcomes.write(_failed(call, error, last=last))
         if not isinstance(error, NotSent):
             log.warning(
@@ -140,22 +138,27 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
                 http_status=error.http_status,
             )
         return error
+    await _told_late(call)
     await account.outcomes.write(_accepted(account, call, accepted))
     return None
 
 
-def _mind_lateness(account: Account, call: ReadyCall) -> None:
-    """A call that left later than its grant allowed for counts from when it left."""
-    if time.monotonic() - call.asked_at > ON_TIME_S:
-        task = asyncio.create_task(_tell_lateness(account, call.granted_ms, call.recipients))
-        _counting.add(task)
-        task.add_done_callback(_counting.discard)
+def _note_written(account: Account, call: ReadyCall) -> None:
+    """A call that left later than its grant allowed for counts from when it left; the gate is told of both kinds."""
+    after_s = time.monotonic() - call.asked_at
+    if after_s <= ON_TIME_S:
+        account.written.add(call.number)
+        return
+    # Asked before it was granted: by Redis' clock it left no later than this.
+    late = LateCall(call.number, call.granted_ms, call.granted_ms + 1000 * after_s, call.recipients)
+    call.late = asyncio.create_task(tell_late(account, late))
 
 
-async def _tell_lateness(account: Account, granted_ms: float, recipients: int) -> None:
-    # While Redis is away nothing is granted, and windows of seconds pass.
-    with contextlib.suppress(*AWAY):
-        await account.outbox.was_late(granted_ms, recipients, account.limits)
+async def _told_late(call: ReadyCall) -> None:
+    """The outcome of a call says that it needs no minding any more: not before its lateness is counted."""
+    if call.late is not None:
+        await call.late
+        call.late = None
 
 
 def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutcome:
@@ -175,6 +178,7 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
     return CallOutcome(
         no=call.number,
         state="s",
+        limited=call.limited,
         vmid=vendor_id,
         answer=accepted.answer,
         ask_ms=FIRST_QUERY_MS if account.provider.queries and reported else 0,
@@ -197,6 +201,7 @@ def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome
     return CallOutcome(
         no=call.number,
         state=state,
+        limited=call.limited,
         code=error.code,
         detail=detail,
         back_ms=REQUEUE_MS,

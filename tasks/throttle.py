@@ -13,12 +13,16 @@ import msgspec
 
 ON_TIME_S = 0.006
 """The units of a call that was written later than this after its grant was asked for count from when it was written
-(late.lua), not from its grant. What is written earlier is covered by the 20 ms that every window is longer for us than
-for the vendor; the rest of them is for the network."""
+(written.lua), not from its grant. What is written earlier is covered by the 20 ms that every window is longer for us
+than for the vendor; the rest of them is for the network."""
 
 WRITE_WITHIN_S = 0.250
-"""A grant that was not used by then is given up: a late word of it might reach Redis only after its units are free
-again. A process that was stopped wakes to grants like that."""
+"""A grant that was not used by then is given up: a process that was stopped wakes to grants like that. What it writes
+all the same, because it was stopped at the very instruction, holds its units until it has said so."""
+
+TELL_WITHIN_S = 0.25
+"""A process that has nothing to ask the gate tells it after this that its calls were written: their units are held, on
+and on, until it knows."""
 
 _WINDOW_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
@@ -34,6 +38,15 @@ class Limit(msgspec.Struct, frozen=True):
     def for_script(self) -> dict[str, Any]:
         """The limit as the gate reads it."""
         return {"name": self.name, "unit": self.unit, "window_ms": self.window_ms, "most": self.most}
+
+
+class LateCall(msgspec.Struct, array_like=True, frozen=True):
+    """A call that left later than its grant allowed for: both times in ms of Redis' clock."""
+
+    number: int
+    granted_ms: float
+    written_ms: float
+    recipients: int
 
 
 def limits_of(values: Mapping[str, int]) -> list[Limit]:

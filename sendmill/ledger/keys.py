@@ -53,6 +53,7 @@ slots:<service>     zset    call → ms when its slot is free again at the lates
 cap:<digest>        string  what went lately to a number, or of a text to a number, under a keyed digest: ms, mark and
                             message of each; lives as long as the longest window that counts it
 used:<limit>        list    sliding log: "ms count" entries
+unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits)
 seats               zset    process that drains this account → ms when its seat runs out
 woken               string  a wake-up is under way
@@ -148,6 +149,7 @@ class AccountKeys:
         self.open = self.prefix + "open"
         self.ask = self.prefix + "ask"
         self.clock = self.prefix + "clock"
+        self.unwritten = self.prefix + "unwritten"
         self.seats = self.prefix + "seats"
         self.woken = self.prefix + "woken"
         self.cancelled = self.prefix + "cancelled"

@@ -5,7 +5,8 @@
 -- nothing of its call. Stops at the first call that may not go.
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack {lane, service, owner, slots (0: any number), call_ms (its timeout and grace),
---         limits: [{name, unit, window_ms, most}], calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
+--         limits: [{name, unit, window_ms, most}], written: [call that left on time and was not told of],
+--         calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
 -- Returns {granted, why, a, b, ms}: why is ok | wait (a: ms) | slot | paused (a: state) | void
 --         | large (a: the most recipients that may go at once)
 --         | misfit (a: slice, b: lease, cancelled, expired, row or gone); ms is the clock.
@@ -48,6 +49,8 @@ local function misfit(call)
   return nil
 end
 
+for _, no in ipairs(ask.written) do redis.call('ZREM', key('unwritten'), no) end
+
 local slots = key('slots:' .. ask.service)
 if ask.slots > 0 then redis.call('ZREMRANGEBYSCORE', slots, '-inf', now) end
 
@@ -80,6 +83,7 @@ for _, call in ipairs(ask.calls) do
   for _, limit in ipairs(ask.limits) do
     take(limit, cost_of(limit, call.recipients), now)
   end
+  if #ask.limits > 0 then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
   local ends = now + ask.call_ms
   if ask.slots > 0 then redis.call('ZADD', slots, ends, call.no) end
   local rows = {}

@@ -4,7 +4,8 @@
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
 --         answer, ask_ms (0: never), back_ms (queued rows of a slice nobody leases wait that long),
---         cool_ms (nothing goes out of the account for that long), unreported (true: no report will follow), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+--         cool_ms (nothing goes out of the account for that long), limited (true: it was granted under
+--         limits), unreported (true: no report will follow), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
 -- Returns the number of rows changed.
 
 local now = clock_ms()
@@ -99,6 +100,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
       redis.call('ZREM', key('open'), no)
       redis.call('DEL', key('call:' .. no))
       redis.call('ZREM', key('slots:' .. record[3]), no)
+      if call.limited then redis.call('ZREM', key('unwritten'), no) end
       redis.call('HINCRBY', key('state'), 'ended:' .. call.state, 1)
       if call.state == 's' then
         redis.call('HINCRBY', key('state'), 'recipients', record[4])

@@ -48,6 +48,7 @@ for i = 3, #ARGV do
     end
   end
   redis.call('ZREM', key('open'), no)
+  redis.call('ZREM', key('unwritten'), no)
   redis.call('DEL', key('call:' .. no))
   redis.call('HSET', key('call:' .. no), 'void', 1)
   redis.call('PEXPIRE', key('call:' .. no), ARGV[1])

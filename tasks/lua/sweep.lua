@@ -56,6 +56,7 @@ for _, text in ipairs(calls) do
     redis.call('HINCRBY', key('state'), 'ended:u', 1)
   end
   redis.call('ZREM', key('open'), text)
+  redis.call('ZREM', key('unwritten'), text)
   redis.call('DEL', key('call:' .. text))
 end
 

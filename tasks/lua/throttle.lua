@@ -5,17 +5,25 @@
 -- vendor counts arrivals. Entries that fall into the same 400th of a window are merged at the later time, which keeps
 -- the log small and errs on the strict side. All limits of a call are taken together or not at all.
 --
--- used:<limit> list of "ms count"; clock hash: sum:<limit> units in the list, pace:<limit> ms, otp ms.
+-- A process may be stopped between the grant and the write, for any time. So the units of a call stay taken until its
+-- process has said that it was written, however long ago the grant was; then they count from the write where that was
+-- later than the jitter allows for.
+--
+-- used:<limit> list of "ms count", the earliest first; clock hash: sum:<limit> units in the list, pace:<limit> ms,
+-- otp ms; unwritten zset: call → ms of its grant; state hash: limit:<limit>.
 
 local MERGES_PER_WINDOW = 400
 local JITTER_MS = 20
 local PACE_BURST_MS = 50
 local LONGEST_PACED_WINDOW_MS = 10000
+local ASK_AGAIN_MS = 20
 
 local function entry(text)
   local at, count = string.match(text, '^(%S+) (%S+)$')
   return tonumber(at), tonumber(count)
 end
+
+local function cost_of(limit, recipients) return limit.unit == 'recipients' and recipients or 1 end
 
 -- Drop what has left the window; returns the units still in it.
 local function units_used(limit, now)
@@ -37,9 +45,19 @@ local function units_used(limit, now)
   return sum
 end
 
+-- Units that have left the log although nobody has said yet that their calls were written: they may be at any moment.
+local function units_unwritten(limit, now)
+  local units = 0
+  local gone = now - limit.window_ms - JITTER_MS
+  for _, no in ipairs(redis.call('ZRANGEBYSCORE', key('unwritten'), '-inf', gone)) do
+    units = units + cost_of(limit, tonumber(redis.call('HGET', key('call:' .. no), 'recipients') or '0'))
+  end
+  return units
+end
+
 -- Milliseconds until `cost` units are free, 0 where they are.
 local function wait_for(limit, cost, now, paced)
-  local excess = units_used(limit, now) + cost - limit.most
+  local excess = units_used(limit, now) + units_unwritten(limit, now) + cost - limit.most
   local wait = 0
   if excess > 0 then
     local at = 0
@@ -48,7 +66,8 @@ local function wait_for(limit, cost, now, paced)
       at, excess = granted_at, excess - count
       if excess <= 0 then break end
     end
-    wait = math.max(1, at + limit.window_ms + JITTER_MS - now)
+    -- What is left is of calls that were not written yet: it comes back when somebody says so.
+    wait = excess > 0 and ASK_AGAIN_MS or math.max(1, at + limit.window_ms + JITTER_MS - now)
   end
   if paced and limit.window_ms <= LONGEST_PACED_WINDOW_MS then
     local next_at = tonumber(redis.call('HGET', key('clock'), 'pace:' .. limit.name) or '0')
@@ -98,22 +117,42 @@ local function refund(limit, cost, granted)
   end
 end
 
--- Count units that were granted at granted_ms as taken now. They may have left the window meanwhile: then they are
--- taken anew, whatever else is in it, because the call is on the wire.
-local function count_from(limit, cost, granted_ms, now)
-  local log = key('used:' .. limit.name)
-  units_used(limit, now)
-  for index, text in ipairs(redis.call('LRANGE', log, 0, -1)) do
-    local at, count = entry(text)
-    -- Merged entries bear their latest time, so the first one that is not earlier holds the grant.
-    if at >= granted_ms and count >= cost then
-      redis.call('LSET', log, index - 1, string.format('%.3f %d', at, count - cost))
-      redis.call('RPUSH', log, string.format('%.3f %d', now, cost))
+-- Put units into the log at a time that may be earlier than its end.
+local function put(limit, cost, at)
+  local log, grain = key('used:' .. limit.name), limit.window_ms / MERGES_PER_WINDOW
+  local text = string.format('%.3f %d', at, cost)
+  for place = redis.call('LLEN', log) - 1, 0, -1 do
+    local there = redis.call('LINDEX', log, place)
+    local there_at, count = entry(there)
+    if math.floor(there_at / grain) == math.floor(at / grain) then
+      redis.call('LSET', log, place, string.format('%.3f %d', math.max(there_at, at), count + cost))
+      return
+    end
+    if there_at < at then
+      -- Behind this one, which an equal one before it may not be taken for.
+      redis.call('LSET', log, place, '-')
+      redis.call('LINSERT', log, 'AFTER', '-', text)
+      redis.call('LSET', log, place, there)
       return
     end
   end
-  redis.call('RPUSH', log, string.format('%.3f %d', now, cost))
-  redis.call('HINCRBY', key('clock'), 'sum:' .. limit.name, cost)
+  redis.call('LPUSH', log, text)
 end
 
-local function cost_of(limit, recipients) return limit.unit == 'recipients' and recipients or 1 end
+-- Count units that were granted at granted_ms from when they were written. They may have left the log meanwhile: then
+-- they are taken anew, whatever else is in it, because the call is on the wire.
+local function count_from(limit, cost, granted_ms, written_ms, now)
+  local log, grain = key('used:' .. limit.name), limit.window_ms / MERGES_PER_WINDOW
+  units_used(limit, now)
+  local wanted, found = math.floor(granted_ms / grain), false
+  for place, text in ipairs(redis.call('LRANGE', log, 0, -1)) do
+    local at, count = entry(text)
+    if math.floor(at / grain) == wanted and count >= cost then
+      redis.call('LSET', log, place - 1, string.format('%.3f %d', at, count - cost))
+      found = true
+      break
+    end
+  end
+  if not found then redis.call('HINCRBY', key('clock'), 'sum:' .. limit.name, cost) end
+  put(limit, cost, written_ms)
+end

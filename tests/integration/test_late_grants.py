@@ -11,12 +11,12 @@ import pytest
 
 from providers.base import Response
 from providers.http import exchange
-from sendmill.messages import TemplateSms
+from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks import submit
 from tasks.outbox import Outbox
-from tasks.throttle import Limit
+from tasks.throttle import LateCall, Limit
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
@@ -26,6 +26,11 @@ LIMITS = {"limits": {"calls_per_s": 50}, **ONE_A_CALL}
 async def _units_counted(one: Flow) -> int:
     counted = await one.runtime.server.hget(one.runtime.keys_of("mainland").clock, "sum:calls_per_s")
     return int(counted or 0)
+
+
+async def _becomes(many: int, one: Flow, key: str) -> None:
+    while many != await one.runtime.server.zcard(key):  # noqa: ASYNC110 - Redis sets no event
+        await asyncio.sleep(0.01)
 
 
 async def test_a_grant_that_ran_out_before_the_write_is_given_back(
@@ -59,22 +64,45 @@ async def test_a_call_that_left_late_counts_from_when_it_left(
     settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(3))]
     monkeypatch.setattr(submit, "ON_TIME_S", -1.0)
-    granted: list[float] = []
-    really = Outbox.was_late
+    told: list[LateCall] = []
+    really = Outbox.were_written
 
-    async def noted(outbox: Outbox, granted_ms: float, recipients: int, limits: Sequence[Limit]) -> None:
-        granted.append(granted_ms)
-        await really(outbox, granted_ms, recipients, limits)
+    async def noted(
+        outbox: Outbox, limits: Sequence[Limit], *, on_time: Sequence[int] = (), late: Sequence[LateCall] = ()
+    ) -> int:
+        told.extend(late)
+        return await really(outbox, limits, on_time=on_time, late=late)
 
-    monkeypatch.setattr(Outbox, "was_late", noted)
+    monkeypatch.setattr(Outbox, "were_written", noted)
     async with flow(settings) as one:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
         await one.drain("mainland")
-        await asyncio.gather(*submit._counting)
+        assert 3 == len(told)
         assert 3 == await _units_counted(one)
+        assert 0 == await one.runtime.server.zcard(one.runtime.keys_of("mainland").unwritten)
         entries = await one.runtime.server.lrange(one.runtime.keys_of("mainland").used("calls_per_s"), 0, -1)
         counted = [(float(at), int(units)) for at, units in (each.split() for each in entries)]
         assert 3 == sum(units for _, units in counted)
-        assert all(at > max(granted) for at, units in counted if units)
+        assert sorted(at for at, _ in counted) == [at for at, _ in counted]
+        assert max(each.written_ms for each in told) <= max(at for at, _ in counted) + 0.001
         assert {State.SUBMITTED: 3} == await one.states(job)
     assert 3 == simulator.counters("smsadmin", "demo")["calls_accepted"]
+
+
+async def test_a_process_that_asks_nothing_more_tells_that_its_calls_were_written(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """While calls of 2 s are open, others may have the units of those that left long ago."""
+    simulator.add_faults({"kind": "latency", "delay_ms": 2_000})
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
+    async with flow(settings) as one:
+        keys = one.runtime.keys_of("mainland")
+        job = await one.send(Sms("Hello", mainland(1)), account="mainland")
+        draining = asyncio.create_task(one.drain("mainland"))
+        try:
+            async with asyncio.timeout(1.5):
+                await _becomes(1, one, keys.open)
+                await _becomes(0, one, keys.unwritten)
+            assert {State.SUBMITTING: 1} == await one.states(job)
+        finally:
+            await draining

@@ -15,7 +15,7 @@ from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.states import State
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
 from tasks.runtime import connect
-from tasks.throttle import Limit
+from tasks.throttle import LateCall, Limit
 
 LANES = ("otp", "normal", "bulk")
 SLICE = "job1.0.0"
@@ -218,19 +218,40 @@ async def test_what_was_granted_after_a_call_that_was_given_up_counts_on(outbox:
 
 
 async def test_a_call_that_left_late_counts_from_then_and_once(outbox: Outbox) -> None:
-    """Its units move to now in every limit; none are taken twice."""
+    """Its units move there in every limit; none are taken twice."""
     await _add(outbox, 4)
     claimed = await _claim(outbox)
     hour, second = Limit("calls_per_h", "calls", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 2)
     rows = CallRows(1, 1, [[claimed.slice_id, claimed.epoch, 0, 0]])
     grant = await outbox.begin([rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[hour, second])
-    await outbox.was_late(grant.granted_ms, 1, [hour, second])
+    late = LateCall(1, grant.granted_ms, grant.granted_ms + 10, 1)
+    await asyncio.sleep(0.01)
+    assert 1 == await outbox.were_written([hour, second], late=[late])
     assert "ok" == await _begin(outbox, claimed, 2, 1, 1, hour=hour, second=second)
     assert "wait" == await _begin(outbox, claimed, 3, 2, 2, hour=hour)
     for limit in (hour, second):
         entries = [entry.split() for entry in await outbox.server.lrange(outbox.keys.used(limit.name), 0, -1)]
         assert 2 == sum(int(units) for _, units in entries)
-        assert all(float(at) > grant.granted_ms for at, units in entries if int(units))
+        assert all(float(at) >= grant.granted_ms + 10 for at, units in entries if int(units))
+
+
+async def test_units_of_a_call_of_which_nobody_has_heard_stay_taken(outbox: Outbox) -> None:
+    """Its process may be stopped right before the write: however long, the call has its place in the window."""
+    await _add(outbox, 4)
+    claimed = await _claim(outbox)
+    one = Limit("calls_per_s", "calls", 50, 1)  # of a window of 50 ms
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 0, one=one)
+    await asyncio.sleep(0.1)
+    assert "wait" == await _begin(outbox, claimed, 2, 1, 1, one=one)
+    assert 1 == await outbox.were_written([one], on_time=[1])
+    assert "ok" == await _begin(outbox, claimed, 3, 1, 1, one=one)
+    await asyncio.sleep(0.1)
+    await outbox.finish([CallOutcome(3, "s", limited=True)])
+    assert "ok" == await _begin(outbox, claimed, 4, 2, 2, one=one)
+    await asyncio.sleep(0.1)
+    await outbox.give_up([4], [one])
+    assert "ok" == await _begin(outbox, claimed, 5, 2, 2, one=one)
+    assert [b"5"] == await outbox.server.zrange(outbox.keys.unwritten, 0, -1)
 
 
 async def test_all_limits_of_a_call_are_taken_or_none(outbox: Outbox) -> None:

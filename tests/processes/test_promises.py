@@ -36,7 +36,9 @@ def _quick(url: str) -> Accounts:
 
 def _at_50_calls(url: str) -> Accounts:
     return {
-        name: {**account, "limits": {"calls_per_s": 50}} for name, account in _quick(url).items() if name == "mainland"
+        name: {**account, "limits": {"calls_per_s": 50}, "personalised": False}
+        for name, account in _quick(url).items()
+        if name == "mainland"
     }
 
 
