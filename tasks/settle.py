@@ -11,6 +11,7 @@ from collections import defaultdict
 import msgspec
 import structlog
 
+from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import Slice, decode
@@ -35,7 +36,10 @@ async def settle(runtime: Runtime) -> None:
     for raw in await runtime.server.zrangebyscore(
         runtime.jobs.kept, 0, now_ms - runtime.settings.retention_days * _DAY_MS, start=0, num=AT_ONCE
     ):
-        await retire(runtime, raw.decode(), now_ms)
+        try:
+            await retire(runtime, raw.decode(), now_ms)
+        except NewerFormat:
+            log.warning("a job is left to a newer version", job=raw.decode())
 
 
 async def expire_waiting(account: Account) -> int:
