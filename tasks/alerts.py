@@ -4,7 +4,8 @@ Codes: `account_blocked` (credentials, balance, frozen, address: the account sta
 vendor answered something that its document does not know), `unmapped_state` (a report with a word that is in no table),
 `unreadable_report` (a poll or push that cannot be read: it lies raw in `bad`), `reports_failing` (the vendor refuses to
 be asked for reports, or cannot be reached; over with the next answer), `clock_step` (the clock of Redis went back:
-opened and ended by sweep.lua).
+opened and ended by sweep.lua), `newer_format` (an older worker met messages of a newer version: opened by rows.lua,
+over when a worker starts that knows them).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ UNMAPPED_STATE = "unmapped_state"
 UNREADABLE_REPORT = "unreadable_report"
 REPORTS_FAILING = "reports_failing"
 CLOCK_STEP = "clock_step"
+NEWER_FORMAT = "newer_format"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sendmill.ledger.slices import HEADER_BYTES
+from sendmill.ledger.slices import HEADER_BYTES, check_format
 from tasks.account import Account
 from tasks.heard import Heard
 from tasks.outbox import PastCall
@@ -182,7 +182,7 @@ class Calls:
         return records
 
     async def recipients(self, slice_ids: Collection[str]) -> dict[str, Recipients]:
-        """The recipients of slices; slices that are gone are left out."""
+        """The recipients of slices; slices that are gone are left out. NewerFormat where a newer version wrote one."""
         found: dict[str, Recipients] = {}
         missing: list[str] = []
         for slice_id in set(slice_ids):
@@ -193,6 +193,7 @@ class Calls:
                 found[slice_id] = kept
         for slice_id, raw in zip(missing, await self._read_slices(missing), strict=True):
             if raw is not None:
+                check_format(raw)
                 rows = int.from_bytes(raw[4:8], "little")
                 each = _RECIPIENTS.decode(memoryview(raw)[HEADER_BYTES + _ARRAYS_BYTES * rows :])
                 found[slice_id] = each

@@ -74,7 +74,11 @@ class Matcher:
         return unmatched
 
     async def fold_rows(self, foldings: Sequence[Folding]) -> None:
-        """Fold reports on rows that are known."""
+        """Fold reports on rows that are known.
+
+        Raises:
+            NewerFormat: a newer version has to fold them.
+        """
         for start in range(0, len(foldings), FOLDED_AT_ONCE):
             await self.account.outbox.fold(foldings[start : start + FOLDED_AT_ONCE])
         if foldings:

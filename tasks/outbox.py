@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import Slice, decode
@@ -33,6 +34,7 @@ _REST_AT_ONCE = 1000
 EXPIRED_BY_US = "expired_by_us"
 EXPIRED_DETAIL = "expired before it could be sent"
 
+_FOREIGN = -3
 _LUA = Path(__file__).parent / "lua"
 _ADD = Script(_LUA / "add.lua")
 _CLAIM = Script(_LUA / "claim.lua")
@@ -233,10 +235,17 @@ class Outbox:
         return int(await _FINISH.arun(self.server, self.keys.state, msgspec.msgpack.encode(outcomes)))
 
     async def fold(self, reports: Sequence[Folding]) -> list[int]:
-        """Fold reports into rows; see fold.lua for what comes back for each."""
+        """Fold reports into rows; see fold.lua for what comes back for each.
+
+        Raises:
+            NewerFormat: some of them a newer version has to fold; the others are folded.
+        """
         if not reports:
             return []
-        return [int(n) for n in await _FOLD.arun(self.server, self.keys.state, msgspec.msgpack.encode(reports))]
+        results = [int(n) for n in await _FOLD.arun(self.server, self.keys.state, msgspec.msgpack.encode(reports))]
+        if _FOREIGN in results:
+            raise NewerFormat("reports on messages that a newer version of sendmill sent: upgrade these workers")
+        return results
 
     async def refuse(
         self, rows: Sequence[Sequence[Any]], code: str, detail: str, *, state: State = State.FAILED

@@ -14,6 +14,7 @@ import structlog
 from config.redaction import Redactor
 from providers.base import Poll, Received
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
+from sendmill.ledger.format import NewerFormat
 from tasks import alerts, replies
 from tasks.account import Account
 from tasks.each import AWAY, each
@@ -99,8 +100,8 @@ class Folder:
         """Fold entries; one that cannot be folded for a reason of its own is put aside and holds up nothing."""
         try:
             await self._fold(entries)
-        except AWAY:
-            raise
+        except (*AWAY, NewerFormat):
+            raise  # it stays in the inbox, for who can fold it
         except Exception as error:
             if len(entries) > 1:
                 for entry in entries:

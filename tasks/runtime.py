@@ -20,8 +20,10 @@ from providers import registry
 from providers.base import Provider
 from providers.http import Session
 from providers.limits import effective
+from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.account import Account, features_told
+from tasks.alerts import NEWER_FORMAT, resolve_alert
 from tasks.known_optouts import KnownOptOuts
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
@@ -106,17 +108,24 @@ class Runtime:
         """Connect, and publish the accounts.
 
         Raises:
-            ConfigError: a limit that the vendor does not allow.
+            ConfigError: a limit that the vendor does not allow, or a ledger that this version must not touch.
             redis.RedisError: Redis is away; try again.
         """
         server = connect(settings.redis_url)
         process = process_name()
-        optouts = KnownOptOuts(server, JobKeys(settings.namespace))
+        jobs = JobKeys(settings.namespace)
+        try:
+            await ajoin(server, jobs)
+        except BaseException:
+            await server.aclose()
+            raise
+        optouts = KnownOptOuts(server, jobs)
         accounts = {}
         for name, (provider, values) in providers_of(settings).items():
             keys = AccountKeys(settings.namespace, name)
             await server.hsetnx(keys.state, "tag", secrets.token_hex(_TAG_BYTES))
             tag = await server.hget(keys.state, "tag")
+            await resolve_alert(server, keys, NEWER_FORMAT)
             outbox = Outbox(server, keys, process)
             accounts[name] = Account(
                 name=name,
@@ -133,7 +142,7 @@ class Runtime:
         runtime = cls(
             settings=settings,
             server=server,
-            jobs=JobKeys(settings.namespace),
+            jobs=jobs,
             session=Session(connections=CONNECTIONS),
             sessions={name: Session(connections=CONNECTIONS) for name in accounts},
             accounts=accounts,

@@ -11,12 +11,14 @@ from collections import defaultdict
 import msgspec
 import structlog
 
+from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import Slice, decode
 from sendmill.options import Lane
 from tasks.account import Account
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, Outbox
+from tasks.retention import trim
 from tasks.runtime import Runtime
 
 AT_ONCE = 100
@@ -35,7 +37,11 @@ async def settle(runtime: Runtime) -> None:
     for raw in await runtime.server.zrangebyscore(
         runtime.jobs.kept, 0, now_ms - runtime.settings.retention_days * _DAY_MS, start=0, num=AT_ONCE
     ):
-        await retire(runtime, raw.decode(), now_ms)
+        try:
+            await retire(runtime, raw.decode(), now_ms)
+        except NewerFormat:
+            log.warning("a job is left to a newer version", job=raw.decode())
+    await trim(runtime, now_ms)
 
 
 async def expire_waiting(account: Account) -> int:
@@ -132,9 +138,21 @@ async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: lis
         calls = {each.call(offset) for offset in range(each.header.rows)} - {0} if each is not None else set()
         # Of calls that were not taken the rows name later ones.
         calls |= {msgspec.msgpack.decode(raw)[1] for raw in await server.lrange(keys.history(slice_id), 0, -1)}
+        await _forget_own_ids(runtime, keys, slice_id)
         await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id))
         await server.zrem(keys.horizon, slice_id)
         for number in calls:
             await Outbox(server, keys, runtime.process).forget_call(number)
     await server.srem(keys.cancelled, job)
     await server.hdel(keys.turn, *(f"job:{lane.value}:{job}" for lane in Lane))
+
+
+async def _forget_own_ids(runtime: Runtime, keys: AccountKeys, slice_id: str) -> None:
+    """Vendors' ids of single rows, which no call has."""
+    details = [msgspec.msgpack.decode(raw) for raw in await runtime.server.hvals(keys.details(slice_id))]
+    own_ids = {detail["vmid"] for detail in details if detail.get("vmid")}
+    if own_ids:
+        async with runtime.server.pipeline(transaction=False) as pipe:
+            for own_id in own_ids:
+                pipe.hdel(keys.ref(own_id), own_id)
+            await pipe.execute()

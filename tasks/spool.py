@@ -7,11 +7,12 @@ renamed, so that a file with this ending is always whole. Whoever folds on this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,34 @@ class Spool:
         stored = await inbox.store([entry for _, entry in found]) if found else 0
         await asyncio.to_thread(_remove, [file for file, _ in found[:stored]])
         return stored
+
+    async def remove_before(self, before_ms: int) -> int:
+        """Remove files that came before a time and were never brought back, unreadable ones too; returns how many."""
+        if not self._folder.is_dir():
+            return 0
+        return await asyncio.to_thread(self._remove_before, before_ms)
+
+    async def forget(self, speaks_of: Callable[[bytes], bool]) -> int:
+        """Remove entries whose bytes speak of somebody; returns how many."""
+        if not self._folder.is_dir():
+            return 0
+        return await asyncio.to_thread(self._forget, speaks_of)
+
+    def _remove_before(self, before_ms: int) -> int:
+        # The name begins with the time at which the entry came.
+        came = ((file, file.name.partition("-")[0]) for file in self._folder.iterdir())
+        old = [file for file, at_ms in came if at_ms.isdigit() and int(at_ms) < before_ms]
+        _remove(old)
+        return len(old)
+
+    def _forget(self, speaks_of: Callable[[bytes], bool]) -> int:
+        found = []
+        for file in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # brought back meanwhile
+                if speaks_of(file.read_bytes()):
+                    found.append(file)
+        _remove(found)
+        return len(found)
 
     def _write(self, entry: Entry) -> None:
         self._folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)

@@ -6,8 +6,10 @@ message, none is retried by Celery, all may run twice: what they do is decided b
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from functools import wraps
+from typing import Any
 
 import structlog
 from celery import signals
@@ -20,24 +22,31 @@ from tasks import balance, plan, poll, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
 from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
-from workers.start import settings_or_exit
+from workers.start import join_or_exit, settings_or_exit
 
 DRAIN_TIMEOUT_S = 150.0
 """Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
 
 STEP_TIMEOUT_S = 120.0
 
-_Args = ParamSpec("_Args")
-
-
 settings = settings_or_exit()
 app = make_app(settings)
 process = WorkerProcess(app, settings)
 
 
-def _task(name: str) -> Callable[[Callable[_Args, None]], Callable[_Args, None]]:
-    decorate: Callable[[Callable[_Args, None]], Callable[_Args, None]] = app.task(name=name, ignore_result=True)
-    return decorate
+def _task(name: str) -> Callable[[Callable[..., None]], None]:
+    """Register a step. Arguments that it does not know are left aside: a newer version may send more."""
+
+    def register(step: Callable[..., None]) -> None:
+        known = len(inspect.signature(step).parameters)
+
+        @wraps(step)
+        def run(*args: object, **_: object) -> None:
+            step(*args[:known])
+
+        app.task(name=name, ignore_result=True, typing=False)(run)
+
+    return register
 
 
 @_task(names.PLAN)
@@ -117,6 +126,11 @@ def answer_requests() -> None:
 @signals.setup_logging.connect
 def _logging(**_: Any) -> None:
     configure_logging(settings)
+
+
+@signals.worker_init.connect
+def _starting(**_: Any) -> None:
+    join_or_exit(settings)
 
 
 @signals.worker_ready.connect

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,6 +15,8 @@ from celery import Celery
 from redis.exceptions import RedisError
 
 from config.settings import Settings
+from sendmill.errors import ConfigError
+from sendmill.ledger.format import NewerFormat, ajoin
 from tasks.drains import Drains
 from tasks.runtime import Runtime
 from tasks.wake import beat_heart
@@ -37,6 +41,7 @@ class WorkerProcess:
         self._opening: asyncio.Lock | None = None
         self._runtime: Runtime | None = None
         self._stopping = threading.Event()
+        self._outdated = False
         self.drains: Drains | None = None
 
     def run(self, step: Step, *, timeout_s: float) -> None:
@@ -47,9 +52,15 @@ class WorkerProcess:
             log.error("a step took too long and was ended: the next tick goes on", timeout_s=timeout_s)  # noqa: TRY400 - where it stood says nothing
         except (RedisError, OSError) as error:
             log.warning("Redis is away: the next tick tries again", error=type(error).__name__)
+        except NewerFormat as error:
+            log.warning("a step is left to a newer version", error=str(error))
+        except ConfigError:
+            log.debug("a step is not done: the process ends")
 
     async def _step(self, step: Step) -> None:
-        await step(self, await self._opened())
+        runtime = await self._opened()
+        if not self._outdated:
+            await step(self, runtime)
 
     async def _opened(self) -> Runtime:
         if self._opening is None:
@@ -78,6 +89,7 @@ class WorkerProcess:
         while not self._stopping.is_set():
             try:
                 runtime = await self._opened()
+                await ajoin(runtime.server, runtime.jobs)
                 if sends:
                     await beat_heart(runtime)
                 if time.monotonic() >= publish_at:
@@ -89,6 +101,13 @@ class WorkerProcess:
                 if not said:
                     log.warning("Redis is away, trying again every second", error=type(error).__name__)
                 said = True
+            except ConfigError as error:
+                # Warmly: what is on the wire ends, and its outcome is written.
+                log.error("this worker ends: %s", error)  # noqa: TRY400 - where it stood says nothing
+                self._outdated = True
+                self.begin_stop()
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             await asyncio.sleep(HEARTBEAT_S)
 
     def begin_stop(self) -> None:

@@ -23,7 +23,7 @@ from config.settings import Settings
 from sendmill.errors import ConfigError
 from tasks.runtime import connect
 from workers.receiver import Receiver
-from workers.start import exit_with, settings_or_exit
+from workers.start import exit_with, settings_or_exit, write_or_exit
 
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
 DEFAULT_PORT: Final = 8080
@@ -133,12 +133,13 @@ async def _main(settings: Settings, host: str, port: int) -> None:
 
 
 def main() -> None:
-    """Run until SIGTERM. Exit 2 and one line where the configuration is wrong, 1 where the address is taken."""
+    """Run until SIGTERM. Exit 2 and one line where the configuration or the ledger is wrong, 1 for a taken address."""
     settings = settings_or_exit()
     try:
         host, port = listening_address(os.environ)
     except ConfigError as error:
         exit_with(error)
+    write_or_exit(settings)
     configure_logging(settings)
     try:
         uvloop.run(_main(settings, host, port))

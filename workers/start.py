@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.load import load
 from config.settings import Settings
 from providers import registry
-from sendmill.errors import ConfigError
+from sendmill.errors import ConfigError, SendmillError
+from sendmill.ledger.format import check_writer, join
+from sendmill.ledger.keys import JobKeys
 from tasks.runtime import providers_of
 
 USAGE_EXIT: Final = 2
+_LOOK_S: Final = 2.0
 
 
 def settings_or_exit() -> Settings:
@@ -25,7 +33,32 @@ def settings_or_exit() -> Settings:
     return settings
 
 
-def exit_with(error: ConfigError) -> NoReturn:
+def join_or_exit(settings: Settings) -> None:
+    """Take part in the ledger as a worker, or end with one line where this version would misread it.
+
+    A Redis that is away is not waited for: the process looks again when it opens the ledger.
+    """
+    _look_or_exit(settings, join)
+
+
+def write_or_exit(settings: Settings) -> None:
+    """End with one line where the workers of the ledger would misread what this version stores."""
+    _look_or_exit(settings, check_writer)
+
+
+def _look_or_exit(settings: Settings, look: Callable[[Any, JobKeys], None]) -> None:
+    retry = Retry(NoBackoff(), 0)
+    url = settings.redis_url
+    with redis.Redis.from_url(url, socket_timeout=_LOOK_S, socket_connect_timeout=_LOOK_S, retry=retry) as server:
+        try:
+            look(server, JobKeys(settings.namespace))
+        except SendmillError as error:
+            exit_with(error)
+        except redis.RedisError:
+            return
+
+
+def exit_with(error: SendmillError) -> NoReturn:
     """Say what is wrong in one line and end the process."""
     sys.stderr.write(f"sendmill: {error}\n")
     raise SystemExit(USAGE_EXIT)

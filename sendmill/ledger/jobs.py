@@ -13,6 +13,7 @@ import redis
 
 from sendmill.errors import KeyConflict, StoreError
 from sendmill.ledger.connection import store_errors
+from sendmill.ledger.format import FORMAT, OLDEST, LedgerFormat
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import ledger_script
 from sendmill.prepare import PreparedBatch, RefusedRow
@@ -131,7 +132,7 @@ def upload(
     Raises:
         KeyConflict: the key names a job with other content.
         StoreError: Redis is away, full, or lost a part of the upload; nothing exists yet, or everything does: send
-            again with the same key.
+            again with the same key. Or its workers are of a version that would misread the job.
     """
     writer = _Writer(server, keys, meta)
     read = 0
@@ -233,7 +234,11 @@ class _Writer:
                 hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
                 self._digest.hexdigest(),
                 only,
+                FORMAT,
+                OLDEST,
             )
+        if answer == b"format":
+            LedgerFormat.read(rest[0]).check_producer()
         known = rest[0].decode() if rest else None
         match answer:
             case b"conflict":

@@ -20,6 +20,7 @@ kept                zset    job → ms of the last change that is known: when it
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
+format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 processes           zset    sending process → ms of its last heartbeat
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
@@ -95,6 +96,7 @@ class JobKeys:
         self.kept = self._prefix + "kept"
         self.accounts = self._prefix + "accounts"
         self.routes = self._prefix + "routes"
+        self.format = self._prefix + "format"
         self.processes = self._prefix + "processes"
         self.requests = self._prefix + "requests"
         self.optouts = self._prefix + "optouts"

@@ -7,7 +7,7 @@ little-endian.
 ====== ===== ================================================================================
 offset bytes header
 ====== ===== ================================================================================
-0      2     format, "S1"
+0      2     its format, "S1"; a slice keeps it for as long as it lives
 2      1     lane: o, n, b
 3      1     which events its rows cause: 0 none, 1 failures, 2 all
 4      4     rows in the slice (n)
@@ -37,6 +37,7 @@ from typing import Any
 
 import msgspec
 
+from sendmill.ledger.format import NewerFormat
 from sendmill.states import BY_BYTE, State
 
 FORMAT = b"S1"
@@ -199,8 +200,19 @@ def encode(body: SliceBody, states: bytes, *, events: str, created_ms: int, expi
     return b"".join((header, states, bytes(8 * len(states)), msgspec.msgpack.encode(body)))
 
 
+def check_format(raw: bytes) -> None:
+    """Make sure that this version can read a slice.
+
+    Raises:
+        NewerFormat: a newer version wrote it.
+    """
+    if raw[:2] != FORMAT:
+        raise NewerFormat("a newer version of sendmill wrote these messages: upgrade sendmill here")
+
+
 def decode_header(raw: bytes) -> Header:
-    """Read a header (at least HEADER_BYTES of a slice)."""
+    """Read a header (at least HEADER_BYTES of a slice). Raises as `check_format`, as all that read slices do."""
+    check_format(raw)
     fields = _HEADER.unpack_from(raw)
     lanes = {byte: lane for lane, byte in LANE_BYTES.items()}
     counts = {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, fields[9:-2], strict=True)}
@@ -221,6 +233,7 @@ _BODY = msgspec.msgpack.Decoder(SliceBody)
 
 def decode_body(raw: bytes) -> SliceBody:
     """Read the body of a whole slice."""
+    check_format(raw)
     rows = int.from_bytes(raw[4:8], "little")
     return _BODY.decode(memoryview(raw)[HEADER_BYTES + _ROW_ARRAYS_BYTES * rows :])
 

@@ -2,6 +2,7 @@
 -- Lease slices from the outbox: otp strictly first, then normal and bulk at 4 : 1.
 -- KEYS[1] the account's state hash
 -- ARGV[1] rows wanted, ARGV[2] ms of the lease, ARGV[3..] lanes that may be claimed
+-- Slices that a newer version wrote stay where they are.
 -- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than rows wanted need.
 
 local now = clock_ms()
@@ -9,6 +10,7 @@ local wanted, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local allowed = {}
 for i = 3, #ARGV do allowed[ARGV[i]] = true end
 local WEIGHT = { normal = 4, bulk = 1 }
+local FOREIGN_AT_ONCE = 100
 local turn = key('turn')
 
 local function waits(lane) return allowed[lane] and redis.call('ZCARD', key('out:' .. lane)) > 0 end
@@ -23,12 +25,15 @@ local function next_lane()
 end
 
 local result, rows = {}, 0
-while rows < wanted do
+local put_back_as_they_were = {}
+while rows < wanted and #put_back_as_they_were < FOREIGN_AT_ONCE do
   local lane = next_lane()
   if not lane then break end
   local popped = redis.call('ZPOPMIN', key('out:' .. lane))
   local s = slice_of(popped[1])
-  if s and count_of(s, 'q') > 0 then
+  if foreign[popped[1]] then
+    put_back_as_they_were[#put_back_as_they_were + 1] = { lane, popped[2], popped[1] }
+  elseif s and count_of(s, 'q') > 0 then
     local queued = count_of(s, 'q')
     s.epoch = s.epoch + 1
     set_u32(s, 8, s.epoch)
@@ -56,4 +61,5 @@ while rows < wanted do
     rows = rows + queued
   end
 end
+for _, one in ipairs(put_back_as_they_were) do redis.call('ZADD', key('out:' .. one[1]), one[2], one[3]) end
 return result

@@ -5,7 +5,7 @@
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack [[slice, offset, call (0: whichever), state, code, detail, vmid, ms it occurred, matched_by]]
 -- Returns, for each, 1 where the row changed, 0 where it already was there, -1 where the report is of an older call,
--- -2 where the row is gone.
+-- -2 where the row is gone, -3 where only a newer version may fold it.
 
 local now = clock_ms()
 local YIELDS = { g = true, u = true, s = true, q = true, e = true, k = true }
@@ -14,7 +14,9 @@ local results = {}
 for n, report in ipairs(cmsgpack.unpack(ARGV[1])) do
   local id, offset, call, new = report[1], report[2], report[3], report[4]
   local s = slice_of(id)
-  if not s or offset >= s.n then
+  if foreign[id] then
+    results[n] = -3
+  elseif not s or offset >= s.n then
     results[n] = -2
   else
     local old = states_of(s, offset, offset)

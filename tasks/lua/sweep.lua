@@ -20,23 +20,30 @@ local function ripe(name) return redis.call('ZRANGEBYSCORE', key(name), '-inf', 
 
 local due = ripe('wait')
 for _, id in ipairs(due) do
-  redis.call('ZREM', key('wait'), id)
   local s = slice_of(id)
+  if not foreign[id] then redis.call('ZREM', key('wait'), id) end
   -- One that is leased meanwhile comes back with its lease.
   if s and not redis.call('ZSCORE', key('inflight'), id) then put_back(s, 0, now) end
 end
 
 local leases = ripe('inflight')
 for _, id in ipairs(leases) do
-  redis.call('ZREM', key('inflight'), id)
   local s = slice_of(id)
+  if not foreign[id] then redis.call('ZREM', key('inflight'), id) end
   if s then put_back(s, 0, now) end
 end
 
-local calls = ripe('open')
-for _, text in ipairs(calls) do
+-- Of a call that a newer version made its own sweep takes care.
+local function is_foreign(rows)
+  local found = false
+  for _, run in ipairs(rows and cmsgpack.unpack(rows) or {}) do
+    found = (slice_of(run[1]) == nil and foreign[run[1]]) or found
+  end
+  return found
+end
+
+local function end_call(text, record)
   local no = tonumber(text)
-  local record = redis.call('HMGET', key('call:' .. text), 'rows', 'at', 'service')
   if record[1] then
     local rows = cmsgpack.unpack(record[1])
     redis.call('HSET', key('past:' .. math.floor(no / 64)), no,
@@ -58,6 +65,12 @@ for _, text in ipairs(calls) do
   redis.call('ZREM', key('open'), text)
   redis.call('ZREM', key('unwritten'), text)
   redis.call('DEL', key('call:' .. text))
+end
+
+local calls = ripe('open')
+for _, text in ipairs(calls) do
+  local record = redis.call('HMGET', key('call:' .. text), 'rows', 'at', 'service')
+  if not is_foreign(record[1]) then end_call(text, record) end
 end
 
 redis.call('ZREMRANGEBYSCORE', key('seats'), '-inf', now)

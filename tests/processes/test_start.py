@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 
-from config import procfile
+from config import names, procfile
+from sendmill.broker import PLAN_QUEUE, broker_url_from, transport_options
 from sendmill.ledger.keys import JobKeys
 from simulator import toml
 from simulator.embedded import EmbeddedValkey
@@ -31,19 +33,20 @@ def _environment(config: Path, redis_url: str) -> dict[str, str]:
     }
 
 
-def _refusal(kind: str, config: Path) -> str:
-    """The one line with which a process of this kind refuses a file, ending with 2."""
+def _refusal(kind: str, config: Path, redis_url: str = "redis://127.0.0.1:9/0") -> str:
+    """The one line with which a process of this kind refuses to start, ending with 2."""
     ended = subprocess.run(
         procfile.argv(kind),
         cwd=ROOT,
-        env=_environment(config, "redis://127.0.0.1:9/0"),
+        env=_environment(config, redis_url),
         capture_output=True,
         text=True,
         timeout=START_S,
         check=False,
     )
     assert (2, "") == (ended.returncode, ended.stdout)
-    (line,) = ended.stderr.strip().splitlines()
+    assert "Traceback" not in ended.stderr
+    (line,) = [each for each in ended.stderr.splitlines() if each.startswith("sendmill: ")]
     return line
 
 
@@ -114,3 +117,37 @@ def test_a_limit_wider_than_the_vendors_is_one_line_and_nothing_starts(kind: str
     config.write_text(toml.dump({"accounts": {"hk": account}, "routes": []}), "utf-8")
     line = _refusal(kind, config)
     assert "accounts.hk.limits.max_in_flight" in line
+
+
+def test_workers_of_an_older_version_end_when_a_newer_one_has_written(tmp_path: Path) -> None:
+    """A task with arguments of a later version runs; at a newer ledger the worker ends, and none starts on it again."""
+    config, log_path = tmp_path / "sendmill.toml", tmp_path / "log"
+    config.write_text(toml.dump({"accounts": five_accounts("http://127.0.0.1:9"), "routes": []}), "utf-8")
+    with EmbeddedValkey() as server, log_path.open("wb") as log, redis.Redis.from_url(server.redis_url) as client:
+        process = subprocess.Popen(
+            procfile.argv("worker_work"),
+            cwd=ROOT,
+            env=_environment(config, server.redis_url),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            keys = JobKeys("sendmill")
+            _wait_until(lambda: client.hlen(keys.accounts) == 5, process)
+            client.zadd(keys.due, {"no-such-job": time.time() * 1000 + 10**9})
+            celery = Celery("newer", broker=broker_url_from(server.redis_url), set_as_current=False)
+            celery.conf.broker_transport_options = transport_options("sendmill", timeout_s=5.0)
+            celery.send_task(names.PLAN, ["no-such-job", "later"], {"also": 1}, queue=PLAN_QUEUE, ignore_result=True)
+            celery.close()
+            _wait_until(lambda: client.zcard(keys.due) == 0, process)
+            client.set(keys.format, "99 99")
+            process.wait(START_S)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        assert "a newer worker runs or ran on it" in log_path.read_text("utf-8")
+        assert "Traceback" not in log_path.read_text("utf-8")
+        assert "start the newer version here too" in _refusal("worker_send", config, server.redis_url)
+        assert "upgrade sendmill here" in _refusal("push", config, server.redis_url)

@@ -3,8 +3,10 @@
 -- ARGV[1] job, ARGV[2] msgpack JobMeta, ARGV[3] ms when it is to be planned (0: now), ARGV[4] the producer's clock, ms,
 -- ARGV[5] rows, ARGV[6] accepted, ARGV[7] failed, ARGV[8] suppressed, ARGV[9] chunks,
 -- ARGV[10] digest of the idempotency key or "", ARGV[11] digest of the content,
--- ARGV[12] the only chunk where there is one (so that a small job is one round trip), else ""
--- Returns {"ok", job} | {"same", the job that the key names} | {"conflict", that job} | {"lost"} where a chunk is gone.
+-- ARGV[12] the only chunk where there is one (so that a small job is one round trip), else "",
+-- ARGV[13] the format that the producer writes, ARGV[14] the oldest that its version reads
+-- Returns {"ok", job} | {"same", the job that the key names} | {"conflict", that job} | {"lost"} where a chunk is gone
+-- | {"format", what the ledger says of its own} where workers would misread the job.
 
 local prefix = string.sub(KEYS[1], 1, -4)
 local job, chunks = ARGV[1], tonumber(ARGV[9])
@@ -13,6 +15,20 @@ local function chunk(n) return prefix .. 'chunk:' .. job .. ':' .. n end
 
 local function forget_upload()
   for n = 0, chunks - 1 do redis.call('UNLINK', chunk(n)) end
+end
+
+local format = redis.call('GET', prefix .. 'format')
+if not format then
+  format = '1' -- what was written before there was a number
+  if redis.call('EXISTS', prefix .. 'all') == 0 then
+    format = ARGV[13] .. ' ' .. ARGV[14]
+    redis.call('SET', prefix .. 'format', format)
+  end
+end
+local mine = tonumber(ARGV[13])
+if mine > tonumber(string.match(format, '^%d+')) or mine < tonumber(string.match(format, '%d+$')) then
+  forget_upload()
+  return { 'format', format }
 end
 
 if ARGV[10] ~= '' then

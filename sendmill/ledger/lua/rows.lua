@@ -9,6 +9,7 @@ local ORDER = 'awqgusdnerfpck'
 local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
 local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
+local FORMAT = 'S1' -- of the slices that these scripts understand
 
 local function key(name) return PREFIX .. name end
 
@@ -37,14 +38,21 @@ local function set_alert(code, detail, open, now)
 end
 
 local loaded = {}
+local foreign = {} -- slices that a newer version wrote, by id: whoever finds one leaves it as it is
 
--- The header of a slice, or nil where it is gone.
+-- The header of a slice, or nil where it is gone or foreign.
 local function slice_of(id)
   local s = loaded[id]
   if s ~= nil then return s or nil end
   local raw = redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES - 1)
   if #raw < HEADER_BYTES then
     loaded[id] = false
+    return nil
+  end
+  if string.sub(raw, 1, 2) ~= FORMAT then
+    loaded[id], foreign[id] = false, true
+    set_alert('newer_format', 'a newer version wrote messages that this one leaves alone: upgrade these workers', true,
+      clock_ms())
     return nil
   end
   local n, epoch, aside, created, expires, start = struct.unpack('<I4I4I4I8I8d', raw, 5)

@@ -1,0 +1,47 @@
+"""What is older than the retention and belongs to no job that is kept: entries of streams, digests, spooled files.
+
+Jobs themselves go with `tasks.settle.retire`. Raw answers in `inbox` are folded within seconds and are not touched.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from tasks.account import Account
+from tasks.heard import decode_heard
+from tasks.runtime import Runtime
+from tasks.spool import Spool
+
+TRIM_EVERY_MS = 60_000
+
+DAY_MS = 86_400_000
+
+log = structlog.get_logger(__name__)
+
+
+async def trim(runtime: Runtime, now_ms: int) -> None:
+    """Remove what is past the retention, once a minute over all processes. Safe to run twice.
+
+    What consumers had not read by then counts as lost to them: they hear the alert `gap`.
+    """
+    before_ms = now_ms - runtime.settings.retention_days * DAY_MS
+    for account in runtime.accounts.values():
+        await Spool.of(runtime.settings.namespace, account.name).remove_before(before_ms)
+        if await runtime.server.set(account.keys.polled("trim"), 1, nx=True, px=TRIM_EVERY_MS):
+            await trim_account(runtime, account, now_ms)
+
+
+async def trim_account(runtime: Runtime, account: Account, now_ms: int) -> None:
+    """The same for one account in Redis; how many entries went is added up in its `state` (`trimmed:<stream>`)."""
+    keys = account.keys
+    before_ms = now_ms - runtime.settings.retention_days * DAY_MS
+    for name, key in (("events", keys.events), ("replies", keys.replies), ("bad", keys.bad)):
+        gone = await runtime.server.xtrim(key, minid=before_ms, approximate=False)
+        if gone:
+            await runtime.server.hincrby(keys.state, f"trimmed:{name}", gone)
+            log.info("entries past the retention went", account=account.name, stream=name, entries=gone)
+    await runtime.server.zremrangebyscore(keys.heard, 0, now_ms)
+    # A report waits as long as the horizon, which may be set beyond the retention.
+    waiting = await runtime.server.zrange(keys.early, 0, -1)
+    if old := [raw for raw in waiting if decode_heard(raw).arrived_ms < before_ms]:
+        await runtime.server.zrem(keys.early, *old)
