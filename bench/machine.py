@@ -24,12 +24,17 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "cpu": _cpu_model(),
         "memory_gib": round(memory_bytes / 2**30, 1),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "load_average": load_average(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "server": server.strip().split(" sha=")[0],
         "packages": {name: version(name) for name in _PACKAGES},
     }
+
+
+def load_average() -> list[float]:
+    """Of the last minute, 5 and 15."""
+    return [round(load, 2) for load in os.getloadavg()]
 
 
 def _cpu_model() -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.contenders.base import ContenderFailed, CpuClock, Run, seconds
@@ -42,9 +43,19 @@ def accounts(vendor: Vendor) -> dict[str, dict[str, Any]]:
             "uid": name,
             "pwd": "bench",
             "signature": SIGNATURE,
+            "personalised": False,
             "polls": [],
         }
     return found
+
+
+@contextlib.contextmanager
+def start(vendor: Vendor) -> Iterator[System]:
+    """A system with these accounts, until the block ends."""
+    routes = [{"prefix": "", "accounts": [account_of("ihuyi", 0)]}]
+    counts = {"worker_send": SENDERS}
+    with System.start(accounts=lambda _: accounts(vendor), routes=routes, counts=counts) as system:
+        yield system
 
 
 def account_of(provider: str, delay_ms: int) -> str:

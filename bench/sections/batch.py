@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.contenders.sendmill import wait_for_state
+from bench.context import Bench
+from bench.markdown import MIB, table
 from bench.numbers import ONE_TEXT, SIGNATURE, mainland
+from bench.section import Raw, Section
 from bench.usage import peak_rss_bytes
 from sendmill.client import Client
 from sendmill.messages import Sms
@@ -39,9 +42,10 @@ def _accounts(url: str) -> Accounts:
     return {name: {key: value for key, value in one.items() if key != "push_token"} for name, one in found.items()}
 
 
-def measure(*, numbers: int, ihuyi_numbers: int) -> dict[str, Any]:
-    """Send `numbers` (at ihuyi, which takes one a call, `ihuyi_numbers`) at each vendor, then a larger job over five
-    AccessYou accounts at once, because one may not take more than 200,000 an hour."""
+def measure(bench: Bench) -> dict[str, Any]:
+    """Send at each vendor, then a larger job over five AccessYou accounts at once, because one may not take more than
+    200,000 an hour."""
+    numbers, ihuyi_numbers = bench.size((100_000, 100_000), (10_000, 500))
     passwords = {one["vendor"]: one["password"] for one in DEFAULT_ACCOUNTS}
     known = {name: {"password": passwords.get(one["provider"], "")} for name, one in _accounts("").items()}
     with (
@@ -95,3 +99,33 @@ def _send(system: System, client: Client, accounts: Sequence[str], numbers: int)
 def _calls(system: System, place: tuple[str, str]) -> int:
     vendors = system.simulator.counters()["vendors"]
     return int(vendors.get(place[0], {}).get(place[1], {}).get("calls_accepted", 0))
+
+
+def chapter(found: Raw) -> list[str]:
+    """Rates, calls and memory, by vendor."""
+    rows = [
+        (
+            run["vendor"] + (f", {run['accounts']} accounts at once" if run["accounts"] > 1 else ""),
+            f"{run['recipients']:,}",
+            f"{run['calls']:,}",
+            f"{run['recipients_per_s']:,.0f}",
+            f"{run['accept_s']:.2f}",
+            f"{run['submit_s']:.2f}",
+            f"{run['sender_rss_bytes'] / MIB:.0f}",
+            f"{run['planner_rss_bytes'] / MIB:.0f}",
+        )
+        for run in found["runs"]
+    ]
+    head = ("vendor", "recipients", "calls", "recipients/s", "accept, s", "submit, s", "sender, MiB", "planner, MiB")
+    return [
+        "## One text to many",
+        "",
+        "From `send` until every row is submitted, at the simulator, which checks every number. Memory is the peak so",
+        "far of the largest process of its kind. AccessYou's largest plan takes 200,000 recipients an hour, so what is",
+        f"more goes over five accounts. Grants given up because Redis answered too late: {found['grants_given_up']}.",
+        "",
+        *table(head, rows),
+    ]
+
+
+SECTION = Section("batch", measure, chapter, alone=True)

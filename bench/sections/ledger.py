@@ -8,29 +8,38 @@ from typing import Any
 import redis
 
 from bench.contenders.sendmill import account_of, wait_for_state
+from bench.context import Bench
+from bench.markdown import table
 from bench.monitor import monitored
 from bench.numbers import ONE_TEXT, SIGNATURE, UNIQUE_TEXT, mainland, unique_rows
+from bench.section import Aim, Raw, Section
 from sendmill.client import Client
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.system import System
+
+_BROADCAST, _UNIQUE, _SINGLES = "broadcast, smsadmin", "unique texts, smsadmin", "one text, ihuyi"
+_BUDGET_BYTES = {_BROADCAST: 25, _SINGLES: 80}
+"""For each recipient, once it is submitted: at a vendor that takes many numbers a call, and at one that takes one."""
 
 _TIMEOUT_S = 120.0
 _IDLE_S = 3.0
 _SHOWN = 8
 
 
-def measure(system: System, *, messages: int, broadcast: int, singles: int) -> dict[str, Any]:
-    """Commands of `messages` unique texts; bytes of a broadcast's recipient and of a job of one message."""
+def measure(bench: Bench) -> dict[str, Any]:
+    """Commands of unique texts; bytes of a broadcast's recipient and of a job of one message."""
+    system = bench.system
+    messages, broadcast, singles = bench.size((5_000, 40_000, 500), (1_000, 5_000, 50))
     with system.client(timeout_s=10.0) as client, redis.Redis.from_url(system.redis_url) as server:
         commands = {name: _commands(system, client, account_of(name, 0), messages) for name in ("ihuyi", "smsadmin")}
         # Two sizes each: what every job costs once falls out of the difference.
         return {
             "commands": commands,
             "bytes": {
-                "broadcast, smsadmin": _bytes(client, server, account_of("smsadmin", 0), broadcast, unique=False),
-                "unique texts, smsadmin": _bytes(client, server, account_of("smsadmin", 0), broadcast, unique=True),
-                "one text, ihuyi": _bytes(client, server, account_of("ihuyi", 0), broadcast, unique=False),
+                _BROADCAST: _bytes(client, server, account_of("smsadmin", 0), broadcast, unique=False),
+                _UNIQUE: _bytes(client, server, account_of("smsadmin", 0), broadcast, unique=True),
+                _SINGLES: _bytes(client, server, account_of("ihuyi", 0), broadcast, unique=False),
             },
             "one_message_job_bytes": _bytes_of_singles(client, server, account_of("smsadmin", 0), singles),
         }
@@ -94,3 +103,43 @@ def _used(server: redis.Redis) -> int:
     time.sleep(1.5)  # one turn of the AOF and of everything that expires within it
     info: Any = server.info("memory")
     return int(info["used_memory"]) - int(info["mem_clients_normal"]) - int(info.get("mem_aof_buffer", 0))
+
+
+def chapter(found: Raw) -> list[str]:
+    """Commands, then bytes."""
+    commands = [
+        (
+            f"unique texts, {name}",
+            f"{one['sent_per_message']:.2f}",
+            f"{one['broker_per_message']:.2f}",
+            f"{one['inside_per_message']:.1f}",
+        )
+        for name, one in found["commands"].items()
+    ]
+    at_rest = [
+        (name, f"{one['queued_bytes']:.0f}", f"{one['submitted_bytes']:.0f}") for name, one in found["bytes"].items()
+    ]
+    lines = ["## Redis", "", "Commands for each message on its whole way, from MONITOR; idling taken off.", ""]
+    lines += table(("", "sent to Redis", "for Celery's broker", "inside scripts"), commands)
+    for name, one in found["commands"].items():
+        most = ", ".join(f"{command} {count:.2f}" for command, count in one["most_inside"].items())
+        lines.append(f"- {name}: inside scripts {most}")
+    lines += ["", "Bytes for each message (used_memory without buffers), before any report:", ""]
+    lines += table(("", "queued", "submitted"), at_rest)
+    return [*lines, f"A job of one message, queued: {found['one_message_job_bytes']:,.0f} bytes.", ""]
+
+
+def aims(found: Raw) -> list[Aim]:
+    """The budget of a message."""
+    sent = max(one["sent_per_message"] for one in found["commands"].values())
+    return [
+        Aim.at_most("Redis commands for a unique message, reports aside", sent, 3, form=".2f"),
+        *(
+            Aim.at_most(f"bytes at rest once submitted: {name}", found["bytes"][name]["submitted_bytes"], most_bytes)
+            for name, most_bytes in _BUDGET_BYTES.items()
+        ),
+        Aim.at_most("bytes of a job of one message", found["one_message_job_bytes"], 600),
+    ]
+
+
+SECTION = Section("ledger", measure, chapter, aims=aims)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bench.contenders.base import ContenderFailed
+from bench.context import Bench
 from bench.figures import NS_PER_S, average_per_s, most_in_window
+from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
+from bench.section import Aim, Raw, Section
 from sendmill.client import Client
 from sendmill.messages import TemplateSms
 from simulator.client import Simulator
@@ -26,18 +29,14 @@ _SILENT = {"fates": [{"state": ""}]}
 def _accounts(url: str) -> Accounts:
     five = five_accounts(url)
     return {
-        _FAST: {**five[_FAST], "polls": [], "limits": {"calls_per_s": CALLS_PER_S}},
+        _FAST: {**five[_FAST], "polls": [], "personalised": False, "limits": {"calls_per_s": CALLS_PER_S}},
         _SLOW: {**five[_SLOW], "limits": {"calls_per_min": CALLS_PER_MIN}},
     }
 
 
-def measure(*, messages: int, slow: bool) -> dict[str, Any]:
-    """Two sending processes, then four, each with so many messages; the slow account works beside them.
-
-    Args:
-        messages: at 50 a second, for each number of processes.
-        slow: also wait for the slow account, which takes a minute.
-    """
+def measure(bench: Bench) -> dict[str, Any]:
+    """Two sending processes, then four; the slow account, which takes a minute, works beside them."""
+    messages, slow = bench.size(1_500, 150), not bench.quick
     routes = [{"prefix": "+86", "accounts": [_FAST]}]
     with (
         System.start(accounts=_accounts, routes=routes, counts={"worker_send": 2}, simulator_config=_SILENT) as system,
@@ -93,3 +92,48 @@ def _figures(arrivals_ns: list[int], who: str, limit: int, window_ns: int) -> di
         "average": average,
         "use_percent": 100 * average / limit,
     }
+
+
+def ratios(found: Raw) -> list[str]:
+    """How much of a limit is used."""
+    rows = []
+    for run in found["runs"]:
+        per = "s" if run["window_s"] == 1 else f"{run['window_s']} s"
+        rows.append((f"{run['limit']} calls / {per}, {run['who']}", f"{run['use_percent']:.1f} %"))
+    return table(("use of a limit", ""), rows)
+
+
+def chapter(found: Raw) -> list[str]:
+    """Windows and averages."""
+    rows = [
+        (
+            f"{run['who']}, {run['limit']} in {run['window_s']} s",
+            f"{run['calls']:,}",
+            f"{run['most_in_window']}",
+            f"{run['average']:.2f}",
+            f"{run['use_percent']:.1f} %",
+        )
+        for run in found["runs"]
+    ]
+    head = ("limit", "calls", "most in any window", "average per window", "use")
+    return [
+        "## At the limit",
+        "",
+        "Arrivals at the simulator, stamped by the kernel; any window means a window that may begin at any moment. The",
+        f"average is the slope of their running count. Breaches that the simulator noted: {found['breaches']}.",
+        "",
+        *table(head, rows),
+    ]
+
+
+def aims(found: Raw) -> list[Aim]:
+    """Never over it, and close to it."""
+    over = sum(max(0, run["most_in_window"] - run["limit"]) for run in found["runs"])
+    use = min(run["use_percent"] for run in found["runs"])
+    return [
+        Aim.at_most("calls above the limit in any sliding window", over, 0),
+        Aim.at_least("use of the limit", use, 97, unit=" %", form=".1f"),
+    ]
+
+
+SECTION = Section("limit", measure, chapter, alone=True, aims=aims, ratios=ratios)

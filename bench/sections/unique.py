@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench import comparison
 from bench.contenders.base import Contender
 from bench.contenders.celery_tasks import CeleryTasks
 from bench.contenders.plain_aiohttp import PlainAiohttp
 from bench.contenders.sendmill import DELAYS_MS, Sendmill
+from bench.context import Bench
+from bench.section import Section
 from bench.vendor import Vendor
 from simulator.system import System
 
@@ -24,14 +27,19 @@ def contenders(system: System, vendor: Vendor) -> list[Contender]:
     ]
 
 
-def measure(system: System, vendor: Vendor, *, rounds: int, quick: bool) -> list[dict[str, Any]]:
-    """Every contender at every delay, `rounds` times, interleaved."""
-    who = contenders(system, vendor)
+def measure(bench: Bench) -> dict[str, Any]:
+    """Every contender at every delay, as many rounds as asked for, interleaved."""
+    who = contenders(bench.system, bench.vendor)
     runs = []
-    for number in range(rounds):
+    for number in range(bench.rounds):
         for delay_ms in DELAYS_MS:
             for each in who:
-                run = each.run(delay_ms, each.quick_messages if quick else each.full_messages)
+                run = each.run(delay_ms, bench.size(each.full_messages, each.quick_messages))
                 print(f"  round {number + 1}: {run.contender}, {delay_ms} ms: {run.messages_per_s:,.0f}/s", flush=True)
                 runs.append({"round": number + 1, **run.as_dict(), "vendor_busy": run.vendor_busy})
-    return runs
+    return {"runs": runs, "kannel": []}
+
+
+SECTION = Section(
+    "unique", measure, comparison.chapter, aims=comparison.aims, ratios=comparison.ratios, plots=comparison.plots
+)

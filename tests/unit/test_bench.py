@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from defusedxml.ElementTree import fromstring
 
-from bench.document import ratio, render, table
+from bench.bars import bars
+from bench.comparison import ratio
+from bench.context import Bench
+from bench.document import plots, render
 from bench.figures import NS_PER_S, average_per_s, median, most_in_window, quantile, spread_percent
+from bench.machine import machine
+from bench.markdown import table
 from bench.monitor import Commands
+from bench.registry import SECTIONS
+from bench.runner import failed, measure
+from bench.section import Section
 from bench.stub import _length, _meaning
 
 MS = NS_PER_S // 1000
@@ -94,25 +104,79 @@ def test_tables_line_numbers_up_on_the_right() -> None:
     assert ["| a | b |", "|---|---:|", "| x | 1 |", ""] == table(("a", "b"), [("x", "1")])
 
 
-def test_the_document_has_ratios_before_everything_that_they_are_made_of() -> None:
-    """Findings come between, as they were written; the command that made it stands at the top."""
-    text = render(_raw(), "Nothing was **found**.")
+def test_aims_come_first_then_ratios_then_findings_then_what_they_are_made_of() -> None:
+    """Findings stand as they were written; the command that made it stands at the top; plots are linked."""
+    text = render(_results(), SECTIONS, "Nothing was **found**.")
     assert "Written by `make bench`; never edited by hand." in text
-    assert text.index("## Ratios") < text.index("Nothing was **found**.") < text.index("## Unique texts")
+    parts = ["## At a glance", "## Ratios", "Nothing was **found**.", "## Unique texts", "## At the limit", "## Runs"]
+    assert sorted(text.index(part) for part in parts) == [text.index(part) for part in parts]
     assert "| sendmill, ihuyi / plain aiohttp, no queue, 0 ms | 0.50 (0 %) | 0.50 | 1.00 |" in text
     assert "| sendmill, ihuyi / Celery, one task a message, threads, 0 ms | 4.00 (0 %) | 4.00 | 1.00 |" in text
+    assert "at 0 ms, beside plain aiohttp, no queue | at least 0.8 times | 0.50 and 0.50 | **no** |" in text
+    assert "| use of the limit | at least 97 % | 98.0 % | yes |" in text
     assert "| 2 processes, 50 in 1 s | 1,500 | 50 | 49.02 | 98.0 % |" in text
+    assert "](benchmarks/unique-0ms.svg)" in text
     assert "--quick" not in text
+    assert "failed" not in text
+
+
+def test_every_plot_that_the_document_links_is_made() -> None:
+    """And none that it does not link."""
+    linked = re.findall(r"\]\(benchmarks/([^)]+)\)", render(_results(), SECTIONS, ""))
+    assert sorted(linked) == sorted(plots(_results(), SECTIONS))
+
+
+def test_a_bar_is_as_long_as_its_value_and_says_it() -> None:
+    """The longest takes the whole width; what a label holds cannot break the file."""
+    root = fromstring(bars("a < b", {"sendmill": 50.0, "b & c": 200.0}, "messages/s"))
+    drawn = [
+        one for one in root.iter("{http://www.w3.org/2000/svg}rect") if "height" in one.attrib and "x" in one.attrib
+    ]
+    assert [90.0, 360.0] == [float(one.attrib["width"]) for one in drawn]
+    assert drawn[0].attrib["fill"] != drawn[1].attrib["fill"]
+    words = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert ["a < b", "sendmill", "50 messages/s", "b & c", "200 messages/s"] == words
+
+
+def test_a_section_that_fails_is_named_and_the_others_are_kept() -> None:
+    """What it found before goes; whoever reads the document sees that something is missing."""
+    results = _results()
+    bench = Bench(quick=True, rounds=1)
+    well = Section(
+        "limit", lambda _: _results()["sections"]["limit"]["found"] | {"breaches": 7}, lambda _: ["## At the limit"]
+    )
+    results = measure(bench, [Section("unique", _broken, lambda _: ["## Unique texts"]), well], _at_home(results))
+    assert ["unique"] == failed(results)
+    assert 7 == results["sections"]["limit"]["found"]["breaches"]
+    assert "found" not in results["sections"]["unique"]
+    assert results["sections"]["batch"] == _results()["sections"]["batch"]
+    text = render(results, SECTIONS, "")
+    assert "**The section `unique` failed and is not below:** RuntimeError: it broke" in text
+    assert "## Unique texts" not in text
+
+
+def test_results_of_another_machine_are_not_kept() -> None:
+    """A table of two machines would compare what cannot be compared."""
+    results = measure(Bench(quick=True, rounds=1), [], _results())
+    assert {} == results["sections"]
 
 
 def test_the_document_says_when_the_machine_was_busy_and_when_it_was_too_short() -> None:
     """Nobody shall take such numbers for more than they are."""
-    raw = _raw()
-    raw["quick"] = True
-    raw["machine"]["load_average"] = [3.0, 2.0, 1.0]
-    text = render(raw, "")
+    results = _results()
+    results["sections"]["limit"]["quick"] = True
+    results["machine"]["load_average"] = [3.0, 2.0, 1.0]
+    text = render(results, SECTIONS, "")
     assert "too short to mean anything" in text
     assert "had other work" in text
+
+
+def _broken(_: Bench) -> None:
+    raise RuntimeError("it broke\nwith many lines")
+
+
+def _at_home(results: dict[str, Any]) -> dict[str, Any]:
+    return {**results, "machine": machine()}
 
 
 def _run(contender: str, delay_ms: int, messages_per_s: float) -> dict[str, Any]:
@@ -128,42 +192,41 @@ def _run(contender: str, delay_ms: int, messages_per_s: float) -> dict[str, Any]
     }
 
 
-def _raw() -> dict[str, Any]:
+def _results() -> dict[str, Any]:
     commands = {
         "sent_per_message": 1.2,
         "broker_per_message": 0.1,
         "inside_per_message": 30.0,
         "most_inside": {"hset": 5.0},
     }
+    used = {"queued_bytes": 17.0, "submitted_bytes": 18.0}
     hotspot = {"function": "a.py: b", "calls_per_message": 2.0, "share": 0.1}
-    return {
-        "command": "make bench",
-        "quick": False,
-        "rounds": 2,
-        "took_s": 400.0,
-        "load_average_after": [1.0, 1.0, 1.0],
-        "machine": {
-            "date": "2026-01-01 00:00 UTC",
-            "cores": 2,
-            "cpu": "a CPU",
-            "memory_gib": 4.0,
-            "load_average": [0.1, 0.1, 0.1],
-            "system": "Linux",
-            "python": "3.11",
-            "server": "Valkey",
-            "packages": {"celery": "5.7.0"},
+    machine_facts = {
+        "date": "2026-01-01 00:00 UTC",
+        "cores": 2,
+        "cpu": "a CPU",
+        "memory_gib": 4.0,
+        "load_average": [0.1, 0.1, 0.1],
+        "system": "Linux",
+        "python": "3.11",
+        "server": "Valkey",
+        "packages": {"celery": "5.7.0"},
+    }
+    found: dict[str, Any] = {
+        "vendor_alone": 100_000.0,
+        "unique": {
+            "kannel": ["Kannel was not there."],
+            "runs": [
+                _run(name, 0, rate)
+                for name, rate in (
+                    ("sendmill, ihuyi", 4_000.0),
+                    ("sendmill, smsadmin", 4_000.0),
+                    ("plain aiohttp, no queue", 8_000.0),
+                    ("Celery, one task a message, threads", 1_000.0),
+                    ("Celery, one task a message, prefork", 500.0),
+                )
+            ],
         },
-        "vendor_alone_per_s": 100_000.0,
-        "unique": [
-            _run(name, 0, rate)
-            for name, rate in (
-                ("sendmill, ihuyi", 4_000.0),
-                ("sendmill, smsadmin", 4_000.0),
-                ("plain aiohttp, no queue", 8_000.0),
-                ("Celery, one task a message, threads", 1_000.0),
-                ("Celery, one task a message, prefork", 500.0),
-            )
-        ],
         "limit": {
             "breaches": 0,
             "runs": [
@@ -210,8 +273,17 @@ def _raw() -> dict[str, Any]:
         },
         "ledger": {
             "commands": {"ihuyi": commands},
-            "bytes": {"one text": {"queued_bytes": 17.0, "submitted_bytes": 18.0}},
+            "bytes": dict.fromkeys(("broadcast, smsadmin", "one text, ihuyi"), used),
             "one_message_job_bytes": 2000.0,
         },
         "profile": {"ihuyi": {"by_part": {"aiohttp": 0.5, "rest": 0.001}, "longest": [hotspot]}},
     }
+    run = {
+        "date": "2026-01-01 00:00 UTC",
+        "quick": False,
+        "rounds": 2,
+        "took_s": 40.0,
+        "load_average": [0.1, 0.1, 0.1],
+        "load_average_after": [1.0, 1.0, 1.0],
+    }
+    return {"machine": machine_facts, "sections": {name: {**run, "found": each} for name, each in found.items()}}

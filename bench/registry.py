@@ -1,0 +1,18 @@
+"""Everything that is measured, in this order: a line each. The document has the chapters in the same order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.section import Section
+from bench.sections import batch, ledger, limit, producer, profile, unique, vendor_alone
+
+SECTIONS: Final[tuple[Section, ...]] = (
+    vendor_alone.SECTION,
+    unique.SECTION,
+    producer.SECTION,
+    ledger.SECTION,
+    profile.SECTION,
+    limit.SECTION,
+    batch.SECTION,
+)
