@@ -28,6 +28,8 @@ class Account:
     poll_share: float = 0.0
     poll_first: int = 0
     repeat_share: float = 0.0
+    repeat_delay_ms: int = 0
+    interim: str = ""
     reply_share: float = 0.0
     reply_texts: list[str] = field(default_factory=lambda: ["收到", "TD", "STOP"])
     reply_delay_ms: int = 200

@@ -56,7 +56,8 @@ class Admin:
         """NDJSON of the calls after a sequence number, of one account and endpoint or of all."""
         fields = form_fields(request.query)
         account, endpoint = fields.get("account", b"").decode(), fields.get("endpoint", b"").decode()
-        chunks = journalfile.chunks(self._world.journal, account, int(fields.get("after") or b"-1"), endpoint)
+        reports = self._world.dispatch.reports_of if fields.get("reports") == b"1" else None
+        chunks = journalfile.chunks(self._world.journal, account, int(fields.get("after") or b"-1"), endpoint, reports)
         return Response(content_type="application/x-ndjson", chunks=chunks)
 
     def _add_faults(self, request: Request) -> dict[str, int]:

@@ -102,6 +102,11 @@ class Children:
             self.kill(children)
         return late
 
+    def ask_to_end(self, children: Sequence[Child]) -> None:
+        """SIGTERM, without waiting: that they end is what was asked for."""
+        self._dismissed.update(children)
+        self.send(children, signal.SIGTERM)
+
     def kill(self, children: Sequence[Child]) -> None:
         """SIGKILL, and wait until they are gone."""
         self._dismissed.update(children)

@@ -91,9 +91,14 @@ class Simulator:
         one: dict[str, Any] = found["vendors"][vendor][account]
         return one
 
-    def journal(self, account: str = "", after: int = -1, *, endpoint: str = "") -> Iterator[dict[str, Any]]:
-        """The calls after a sequence number, oldest first, streamed; of one account and endpoint or of all."""
-        url = f"{self.url}/_sim/journal?account={account}&after={after}&endpoint={endpoint}"
+    def journal(
+        self, account: str = "", after: int = -1, *, endpoint: str = "", reports: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """The calls after a sequence number, oldest first, streamed; of one account and endpoint or of all.
+
+        With `reports` each accepted call says what its messages end in and what became of their reports.
+        """
+        url = f"{self.url}/_sim/journal?account={account}&after={after}&endpoint={endpoint}&reports={int(reports)}"
         with urllib.request.urlopen(url, timeout=_CALL_TIMEOUT_S) as response:  # noqa: S310  http to our own process
             for line in response:
                 yield json.loads(line)

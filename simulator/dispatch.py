@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.accounts import Account
 from simulator.delivery import PollQueue, Wheel, pack, unpack
 from simulator.fates import Fates, spread
-from simulator.journal import Journal
+from simulator.journal import FETCHED, PUSH_FAILED, PUSHED, Journal
 from simulator.pushing import Pusher
-from simulator.vendor import Reply, Report, Vendor
+from simulator.vendor import Push, Reply, Report, Vendor
 
 _NS_PER_MS = 1_000_000
 _SHARES = 1 << 24
@@ -45,6 +45,7 @@ class Dispatch:
         self.wheel = Wheel()
         self.queues: defaultdict[tuple[str, str], PollQueue] = defaultdict(PollQueue)
         self.tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+        pusher.on_end = self._ended
 
     def plan(self, account: Account, sequence: int, numbers: list[int]) -> None:
         """Set when the reports of an accepted call come, and the replies of some of its handsets."""
@@ -88,9 +89,7 @@ class Dispatch:
             pushed = self._leave_for_polling(account, packed) if vendor.can_poll else packed
             if account.push_url and pushed:
                 reports = [self.report(one) for one in pushed]
-                for push in vendor.report_pushes(account, reports):
-                    self._pusher.put(push)
-                self._repeat(account, vendor, reports)
+                self._push(account, vendor, reports)
         for place, replies in self.wheel.due_replies(now_ns).items():
             account, vendor = self._accounts.get(place), self._vendors[place[0]]
             if account is None:
@@ -105,6 +104,14 @@ class Dispatch:
                 for push in vendor.reply_pushes(account, pushed_replies):
                     self._pusher.put(push)
 
+    def _push(self, account: Account, vendor: Vendor, reports: list[Report]) -> None:
+        """Push reports, and what else the account's settings have pushed about them."""
+        if account.interim:
+            self._interim(account, vendor, reports)
+        for push in vendor.report_pushes(account, reports):
+            self._pusher.put(push)
+        self._repeat(account, vendor, reports)
+
     def _repeat(self, account: Account, vendor: Vendor, reports: list[Report]) -> None:
         """Push some reports a second time, as every vendor may."""
         if not account.repeat_share:
@@ -112,7 +119,20 @@ class Dispatch:
         again = [one for one in reports if spread(one.number + 3) < account.repeat_share * _SHARES]
         for push in vendor.report_pushes(account, again):
             push.kind = "repeat"
-            self._pusher.put(push)
+            self._pusher.put(push, account.repeat_delay_ms / 1000)
+
+    def _interim(self, account: Account, vendor: Vendor, reports: list[Report]) -> None:
+        """Push a word that ends nothing too: for half of the numbers before the last word, for half behind it."""
+        for late in (False, True):
+            words = [replace(one, state=account.interim) for one in reports if bool(spread(one.number + 5) & 1) == late]
+            for push in vendor.report_pushes(account, words):
+                push.kind = "interim"
+                self._pusher.put(push, account.repeat_delay_ms / 1000 if late else 0.0)
+
+    def _ended(self, push: Push, arrived: bool) -> None:  # noqa: FBT001  the pool calls it so
+        if push.kind == "report":
+            for report in push.reports:
+                self._journal.tell(report.sequence, report.position, PUSHED if arrived else PUSH_FAILED)
 
     def _leave_for_polling(self, account: Account, packed: array[int]) -> array[int]:
         queue = self.queues[account.vendor, account.name]
@@ -134,7 +154,14 @@ class Dispatch:
         number = self._journal.numbers[at]
         fate = self._fates.known[self._journal.fates[at]]
         due_ns = self._journal.start_ns(sequence) + fate.delay_of(number) * _NS_PER_MS
-        return Report(sequence, number, fate.state, due_ns)
+        return Report(sequence, number, fate.state, due_ns, position)
+
+    def reports_of(self, sequence: int) -> tuple[list[str], str]:
+        """The states that an accepted call's messages end in, and what became of their reports, a digit each."""
+        first, known = self._journal.first_number(sequence), self._fates.known
+        fates = self._journal.fates[first : self._journal.ends[sequence]]
+        told = self._journal.told_of(sequence)
+        return [known[index].state for index in fates], "".join(map(str, told))
 
     def take_reports(self, account: Account, most: int) -> list[Report]:
         """Reports left for polling; they are gone afterwards."""
@@ -142,6 +169,8 @@ class Dispatch:
         waiting = self.queues[place].reports
         taken = [self.report(waiting.popleft()) for _ in range(min(most, len(waiting)))]
         self.tallies[place].reports_polled += len(taken)
+        for report in taken:
+            self._journal.tell(report.sequence, report.position, FETCHED)
         return taken
 
     def take_replies(self, account: Account, most: int) -> list[Reply]:

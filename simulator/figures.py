@@ -65,7 +65,7 @@ def _account_counters(world: World, place: tuple[str, str], facts: Facts) -> dic
 def _pending_reports(world: World, place: tuple[str, str]) -> dict[str, int]:
     return {
         "not_due": world.dispatch.wheel.waiting(place)[0],
-        "to_push": world.pusher.waiting[*place, "report"] + world.pusher.waiting[*place, "repeat"],
+        "to_push": sum(world.pusher.waiting[*place, kind] for kind in ("report", "repeat", "interim")),
         "to_poll": len(world.dispatch.queues[place].reports),
     }
 

@@ -235,6 +235,7 @@ class Ihuyi:
             body = urlencode(fields).encode()
             push = Push(account, account.push_url, body, 1, "report", b"success")
             push.retries_s = (spacing_s, 2 * spacing_s)
+            push.reports = [report]
             pushes.append(push)
         return pushes
 

@@ -16,6 +16,9 @@ KERNEL_STAMP = 1
 ACCEPTED = 2
 SUBMIT = 4
 _INTERN_LIMIT = 100_000
+
+# What became of a message's report, one byte a message.
+NOT_TOLD, PUSHED, PUSH_FAILED, FETCHED = range(4)
 Item = TypeVar("Item")
 Parts = dict[str, str | list[str]]
 """What a call carries besides its text, by the names of the document: a subject, an image, a template's id."""
@@ -45,6 +48,7 @@ class Row:
     detail: int
     start_ns: int
     parts: Parts
+    fault: str
 
 
 class Table(Generic[Item]):
@@ -80,6 +84,8 @@ class Journal:
         self.ends = array("Q")
         self.numbers = array("Q")
         self.fates = array("H")
+        self.told = bytearray()
+        self.faults: dict[int, str] = {}
         self.references: dict[int, str] = {}
         self._starts_ns: dict[int, int] = {}
         self.parts: dict[int, Parts] = {}
@@ -102,8 +108,10 @@ class Journal:
         detail: int,
         start_ns: int = 0,
         parts: Parts | None = None,
+        fault: str = "",
     ) -> int:
-        """Add a call; `texts` holds one text, or one for each number. Returns its sequence."""
+        """Add a call; `texts` holds one text, or one for each number, `fault` names what struck it. Returns its
+        sequence."""
         sequence = len(self.arrivals_ns)
         self.arrivals_ns.append(arrival_ns)
         self.key_of.append(key)
@@ -115,6 +123,7 @@ class Journal:
             self.texts_of[sequence] = array("I", [self._text(text) for text in texts])
         self.numbers.extend(numbers)
         self.fates.extend(fates)
+        self.told.extend(bytes(len(numbers)))
         self.ends.append(len(self.numbers))
         if start_ns > arrival_ns:
             self._starts_ns[sequence] = start_ns
@@ -122,6 +131,8 @@ class Journal:
             self.references[sequence] = reference
         if parts:
             self.parts[sequence] = parts
+        if fault:
+            self.faults[sequence] = fault
         return sequence
 
     def _text(self, text: str) -> int:
@@ -141,6 +152,16 @@ class Journal:
     def first_number(self, sequence: int) -> int:
         """The position of the call's first number in `numbers` and `fates`."""
         return self.ends[sequence - 1] if sequence else 0
+
+    def tell(self, sequence: int, position: int, told: int) -> None:
+        """Note what became of a report; one that once arrived has arrived."""
+        at = self.first_number(sequence) + position
+        if self.told[at] not in (PUSHED, FETCHED):
+            self.told[at] = told
+
+    def told_of(self, sequence: int) -> bytes:
+        """What became of the reports of a call's messages."""
+        return bytes(self.told[self.first_number(sequence) : self.ends[sequence]])
 
     def text_index(self, sequence: int, position: int) -> int:
         """The index into `texts` of the message at `position` in the call."""
@@ -163,6 +184,7 @@ class Journal:
             detail=self.detail[sequence],
             start_ns=self.start_ns(sequence),
             parts=self.parts.get(sequence, {}),
+            fault=self.faults.get(sequence, ""),
         )
 
     def rows(self, after: int = -1) -> Iterator[Row]:

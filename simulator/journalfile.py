@@ -1,7 +1,7 @@
 """The journal as text: one JSON object a call."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from simulator.identifiers import vendor_message_id
@@ -25,11 +25,15 @@ _KINDS = {
     "balance": ("check_accinfo.php", "balance", "user_info", "user_info_urldecode", "GetNum"),
     "words": ("mgz",),
 }  # fmt: skip
+Reports = Callable[[int], tuple[list[str], str]]
+"""Of a call's messages the states that they end in, in the vendor's words, and a digit each: 0 was not told yet, 1 was
+pushed, 2 could not be pushed, 3 was fetched."""
+
 _KIND_OF = {endpoint: kind for kind, endpoints in _KINDS.items() for endpoint in endpoints}
 
 
-def as_line(row: Row) -> str:
-    """One call; numbers in E.164 digits, `text` one, or `texts` one a number."""
+def as_line(row: Row, reports: Reports | None = None) -> str:
+    """One call; numbers in E.164 digits, `text` one, or `texts` one a number; `reports` where they are asked for."""
     accepted = bool(row.flags & ACCEPTED)
     line: dict[str, object] = {
         "call": row.sequence,
@@ -52,15 +56,21 @@ def as_line(row: Row) -> str:
         line["text"] = row.texts[0]
     if row.parts:
         line["parts"] = row.parts
+    if row.fault:
+        line["fault"] = row.fault
+    if reports is not None and accepted:
+        line["states"], line["told"] = reports(row.sequence)
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
-def chunks(journal: Journal, account: str, after: int, endpoint: str = "") -> Iterator[bytes]:
+def chunks(
+    journal: Journal, account: str, after: int, endpoint: str = "", reports: Reports | None = None
+) -> Iterator[bytes]:
     """NDJSON of the calls after a sequence number, of one account and endpoint or (empty) of all."""
     lines: list[str] = []
     for row in journal.rows(after):
         if account in ("", row.key.account) and endpoint in ("", row.key.endpoint):
-            lines.append(as_line(row))
+            lines.append(as_line(row, reports))
         if len(lines) >= _LINES_A_CHUNK:
             yield ("\n".join(lines) + "\n").encode()
             lines.clear()

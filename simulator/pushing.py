@@ -8,6 +8,7 @@ import contextlib
 import ssl
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -91,6 +92,7 @@ class Pusher:
         self.failed: Counter[tuple[str, str, str]] = Counter()
         self.failures: deque[PushFailure] = deque(maxlen=_FAILURES_KEPT)
         self.waiting: Counter[tuple[str, str, str]] = Counter()
+        self.on_end: Callable[[Push, bool], None] | None = None
         self._queue: asyncio.Queue[Push] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
         self._timers: set[asyncio.TimerHandle] = set()
@@ -98,10 +100,18 @@ class Pusher:
         self._heads: dict[tuple[str, str], tuple[str, int, bool, bytes]] = {}
         self._idle = 0
 
-    def put(self, push: Push) -> None:
-        """Queue a push; workers are started as they are needed, up to the bound."""
+    def put(self, push: Push, delay_s: float = 0.0) -> None:
+        """Queue a push, now or later; workers are started as they are needed, up to the bound."""
         self.waiting[_key(push)] += push.count
-        self._enqueue(push)
+        if delay_s:
+            self._enqueue_later(push, delay_s)
+        else:
+            self._enqueue(push)
+
+    def _enqueue_later(self, push: Push, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers.add(loop.call_later(delay_s, self._enqueue, push))
+        self._timers = {one for one in self._timers if one.when() > loop.time()}
 
     def _enqueue(self, push: Push) -> None:
         self._queue.put_nowait(push)
@@ -157,22 +167,24 @@ class Pusher:
             reason = type(error).__name__
         if not reason:
             self.delivered[key] += push.count
-            self._finish(key, push.count)
+            self._finish(push, arrived=True)
             return
         again = push.attempts <= len(push.retries_s)
-        loop = asyncio.get_running_loop()
         self.failures.append(PushFailure(time.time_ns(), *key, push.count, reason, final=not again))
         if again:
-            timer = loop.call_later(push.retries_s[push.attempts - 1], self._enqueue, push)
-            self._timers.add(timer)
-            self._timers = {one for one in self._timers if one.when() > loop.time()}
+            self._enqueue_later(push, push.retries_s[push.attempts - 1])
         else:
             self.failed[key] += push.count
-            self._finish(key, push.count)
+            self._finish(push, arrived=False)
 
-    def _finish(self, key: tuple[str, str, str], count: int) -> None:
-        if key in self.waiting:
-            self.waiting[key] -= count
+    def _finish(self, push: Push, *, arrived: bool) -> None:
+        key = _key(push)
+        # What was under way when everything was forgotten is nobody's any more.
+        if key not in self.waiting:
+            return
+        self.waiting[key] -= push.count
+        if self.on_end is not None:
+            self.on_end(push, arrived)
 
     async def _post(self, push: Push, open_connections: dict[tuple[str, int, bool], _Customer]) -> tuple[int, bytes]:
         host, port, tls, head = self._target(push)

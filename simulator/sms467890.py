@@ -164,7 +164,7 @@ class Sms467890:
             mobile, at_s = without_86(report.number), report.at_ns // _NS_PER_S
             comma = ", " if account.flag("report_spaces") else ","
             body = f"Report={comma.join((message_id, mobile, report.state, str(at_s)))}".encode()
-            pushes.append(Push(account, account.push_url, body, 1, "report"))
+            pushes.append(Push(account, account.push_url, body, 1, "report", reports=[report]))
         return pushes
 
     def reply_pushes(self, account: Account, replies: list[Reply]) -> list[Push]:

@@ -71,7 +71,9 @@ def report_push(desk: Desk, account: Account, report: Report) -> Push:
         "Report": report.state,
         "ReportTime": local_time(report.at_ns),
     }
-    return Push(account, account.push_url, _form(account, fields), 1, "report", in_query=account.flag("push_in_query"))
+    push = Push(account, account.push_url, _form(account, fields), 1, "report", reports=[report])
+    push.in_query = account.flag("push_in_query")
+    return push
 
 
 def reply_push(desk: Desk, account: Account, reply: Reply) -> Push:

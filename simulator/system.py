@@ -87,6 +87,7 @@ class System:
         simulator_accounts: Accounts | None = None,
         redis_url: str | None = None,
         redis_over_tcp: bool = False,
+        appendfsync: str = "everysec",
         namespace: str | None = None,
         stop_timeout_s: float = _STOP_TIMEOUT_S,
     ) -> Iterator[Self]:
@@ -102,6 +103,7 @@ class System:
             simulator_accounts: the simulator's settings of accounts, by our name: `{"hk": {"reply_share": 0.1}}`.
             redis_url: a server that runs already; else one of our own is started.
             redis_over_tcp: whether that listens on a port of 127.0.0.1 too and not only on a private unix socket.
+            appendfsync: of a server of our own: `everysec` or `always`.
             namespace: stands before all keys. None is `sendmill` on a server of our own; on another it is one that
                 nobody uses, whose keys are removed in the end.
             stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
@@ -121,7 +123,7 @@ class System:
             system = cls(folder, children, guard, namespace or (_fresh_namespace() if borrowed else NAMESPACE))
             # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
             with interrupts_put_off():
-                system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp)
+                system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp, fsync=appendfsync)
                 system._start_simulator(stack, accounts, simulator_config or {}, simulator_accounts or {})
             if borrowed:
                 stack.callback(system._remove_keys)
@@ -132,8 +134,8 @@ class System:
             system.wait_until_ready()
             yield system
 
-    def _start_valkey(self, stack: contextlib.ExitStack, *, over_tcp: bool) -> str:
-        server = self._valkey = EmbeddedValkey(tcp_port=free_tcp_port() if over_tcp else 0)
+    def _start_valkey(self, stack: contextlib.ExitStack, *, over_tcp: bool, fsync: str) -> str:
+        server = self._valkey = EmbeddedValkey(tcp_port=free_tcp_port() if over_tcp else 0, appendfsync=fsync)
         stack.callback(server.close)
         server.start()
         return server.tcp_url if over_tcp else server.redis_url
@@ -224,11 +226,16 @@ class System:
         """The pids of a kind's processes that run."""
         return [child.pid for child in self._children.running(kind)]
 
-    def kill(self, kind: str, number: signal.Signals = signal.SIGKILL) -> list[int]:
-        """Send a signal to all processes of a kind; returns their pids. After SIGKILL they are gone on return."""
-        children = self._children.running(kind)
+    def kill(self, kind: str, number: signal.Signals = signal.SIGKILL, *, pid: int | None = None) -> list[int]:
+        """Send a signal to all processes of a kind, or to one; returns their pids.
+
+        After SIGKILL they are gone on return. After SIGTERM they may be: see `processes`.
+        """
+        children = [child for child in self._children.running(kind) if pid in (None, child.pid)]
         if number == signal.SIGKILL:
             self._children.kill(children)
+        elif number == signal.SIGTERM:
+            self._children.ask_to_end(children)
         else:
             self._children.send(children, number)
         return [child.pid for child in children]

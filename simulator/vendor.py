@@ -58,12 +58,13 @@ class Answer:
 
 @dataclass(slots=True)
 class Report:
-    """A delivery report that is due."""
+    """A delivery report that is due; `position` is the message's place in its call."""
 
     sequence: int
     number: int
     state: str
     at_ns: int
+    position: int = 0
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Reply:
 class Push:
     """One POST to the customer. `retries_s` are the waits before each repeat of a failed push.
 
-    With `in_query` the fields travel behind the address and not in the body.
+    With `in_query` the fields travel behind the address and not in the body. `reports` are those that it carries.
     """
 
     account: Account
@@ -93,6 +94,7 @@ class Push:
     content_type: str = "application/x-www-form-urlencoded"
     in_query: bool = False
     attempts: int = 0
+    reports: list[Report] = field(default_factory=list)
 
 
 class Desk(Protocol):

@@ -14,7 +14,7 @@ from simulator.dispatch import Dispatch
 from simulator.facts import Ledger
 from simulator.fates import Fates
 from simulator.faults import Fault, Faults
-from simulator.journal import ACCEPTED, KERNEL_STAMP, SUBMIT, Journal, Key
+from simulator.journal import ACCEPTED, FETCHED, KERNEL_STAMP, SUBMIT, Journal, Key
 from simulator.limits import Limits
 from simulator.pushing import Pusher
 from simulator.vendor import Answer, Call, FetchesFiles, Reply, Report, TakesMail, Vendor
@@ -102,7 +102,7 @@ class World:
             answer = Answer(Response(), f"fault:{fault.kind}")
             if fault.kind == "code":
                 answer = Answer(vendor.error(call, fault.code), f"fault:code {fault.code}")
-        self.note(call, answer)
+        self.note(call, answer, fault.kind if fault is not None else "")
         reaction = Reaction(answer.response, fault)
         if fault is not None:
             reaction.response = fault.spoil(answer.response)
@@ -118,8 +118,8 @@ class World:
         if others or call.request.arrival_ns < self.answered_ns.get(flight, 0):
             self.breach(call, "in_flight", "sent before the answer to the last one")
 
-    def note(self, call: Call, answer: Answer) -> None:
-        """Enter a call that was judged into the journal, and plan what follows from it."""
+    def note(self, call: Call, answer: Answer, fault: str = "") -> None:
+        """Enter a call that was judged into the journal, with what struck it, and plan what follows from it."""
         request, account = call.request, call.account
         flags = KERNEL_STAMP if request.kernel_stamp else 0
         flags |= ACCEPTED if answer.accepted else 0
@@ -145,6 +145,7 @@ class World:
             detail=answer.detail,
             start_ns=answer.start_ns,
             parts=answer.parts,
+            fault=fault,
         )
         if answer.swallowed:
             self.swallowed[place] += answer.swallowed
@@ -185,7 +186,10 @@ class World:
     def final_state(self, sequence: int, position: int, now_ns: int) -> tuple[str, int]:
         """State word and time (ns) of a message, ("", 0) while it is on its way."""
         report = self.dispatch.report(pack(sequence, position))
-        return (report.state, report.at_ns) if report.at_ns <= now_ns else ("", 0)
+        if report.at_ns > now_ns:
+            return "", 0
+        self.journal.tell(sequence, position, FETCHED)
+        return report.state, report.at_ns
 
     def take_reports(self, account: Account, most: int) -> list[Report]:
         """Reports left for polling; they are gone afterwards."""

@@ -236,7 +236,7 @@ class Xioo:
                     "state": state,
                 }
                 body = urlencode(fields).encode()
-                push = Push(account, account.push_url, body, len(part), "report")
+                push = Push(account, account.push_url, body, len(part), "report", reports=part)
                 push.in_query = account.flag("push_in_query")
                 pushes.append(push)
         return pushes
