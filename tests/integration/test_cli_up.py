@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from simulator.system import ROOT, System
+from tests.support.shell import COMMAND_S, SENDMILL, run
 
 HONG_KONG = "+85298882844"
 MAINLAND = "+8613712345678"
 SINGAPORE = "+6591234567"
 TOO_LONG = "x" * 5000
 DONE_S = 30.0
-COMMAND_S = 60.0
-SENDMILL = [sys.executable, "-c", "from sendmill.cli import main; main()"]
-
-
-class Said(NamedTuple):
-    """What a command left."""
-
-    exit_code: int
-    out: str
-    err: list[str]
-
-    def objects(self) -> list[dict[str, Any]]:
-        """The JSON objects on stdout."""
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +26,6 @@ def system() -> Iterator[System]:
         for vendor in ("accessyou", "smsadmin", "ihuyi", "sms467890", "xioo"):
             started.simulator.add_fates({"vendor": vendor, "delivered_share": 1.0})
         yield started
-
-
-def run(system: System, *arguments: str) -> Said:
-    """A command in a process of its own, with the variables that `make up` prints."""
-    done = subprocess.run(
-        [*SENDMILL, *arguments],
-        cwd=ROOT,
-        env=system.environment(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=COMMAND_S,
-        check=False,
-    )
-    return Said(done.returncode, done.stdout, done.stderr.splitlines())
 
 
 def test_accounts_and_balances_are_told(system: System) -> None:

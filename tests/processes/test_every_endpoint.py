@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -17,13 +15,12 @@ import pytest
 from sendmill.client import Client
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.states import State
-from simulator.system import FIVE_ROUTES, ROOT, System
+from simulator.system import FIVE_ROUTES, System
 from simulator.vendor_accounts import Accounts, five_accounts
 from tests.support.flow import hong_kong, mainland
+from tests.support.shell import run
 
 DONE_S = 60.0
-COMMAND_S = 60.0
-SENDMILL = [sys.executable, "-c", "from sendmill.cli import main; main()"]
 
 SUBMITS = {
     ("accessyou", "sendsms.php"),
@@ -175,7 +172,7 @@ def _nothing_missing(system: System, before: Counter[tuple[str, str]]) -> bool:
 def test_every_endpoint_is_reached_from_the_command_line(system: System, tmp_path: Path) -> None:
     """The same by commands alone."""
     before = _reached(system)
-    run = partial(_run, system)
+    do = partial(_run, system)
     hk, cn = hong_kong(100, first=1000), mainland(100, first=1000)
     text = ("--text", "Your order has left.", "--json")
     chinese = ("--text", "订单已发出", "--json")
@@ -201,30 +198,20 @@ def test_every_endpoint_is_reached_from_the_command_line(system: System, tmp_pat
         ("send", *text, hk[22], "--account", "world"),
     ]
     with system.client() as client:
-        _wait_until_done(system, client, [json.loads(run(*each))["job"] for each in sends])
+        _wait_until_done(system, client, [json.loads(do(*each))["job"] for each in sends])
     for account in ANY_ACCOUNT:
-        assert run("balance", account)
-    run("check-words", "订单已发出", "--account", "mainland")
-    run("upload", "--account", "hk", PICTURE)
-    run("upload", "--account", "hk", RECORDING)
-    run("sender-id", "add", "Acme", "--account", "hk")
+        assert do("balance", account)
+    do("check-words", "订单已发出", "--account", "mainland")
+    do("upload", "--account", "hk", PICTURE)
+    do("upload", "--account", "hk", RECORDING)
+    do("sender-id", "add", "Acme", "--account", "hk")
     system.wait_until(partial(_nothing_missing, system, before), timeout_s=DONE_S, what="every address has been asked")
 
 
 def _run(system: System, *arguments: str) -> str:
-    """A command in a process of its own, with the variables that `make up` prints; its output."""
-    done = subprocess.run(
-        [*SENDMILL, *arguments],
-        cwd=ROOT,
-        env=system.environment(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=COMMAND_S,
-        check=False,
-    )
-    assert 0 == done.returncode, f"{arguments}: {done.stderr}"
-    return done.stdout
+    said = run(system, *arguments)
+    assert 0 == said.exit_code, f"{arguments}: {said.err}"
+    return said.out
 
 
 @pytest.mark.parametrize(
