@@ -73,3 +73,17 @@ LENGTH_BY_NORTH_AMERICAN_BLOCK: dict[str, int] = {
     f"+1{area}{digit}": 12 for area in _each(_NORTH_AMERICAN_AREAS) for digit in "23456789"
 }
 """The same for +1, by the first 6 characters: area code and one digit more."""
+
+_COUNTRY_CHARS_BY_BLOCK: dict[str, int] = {
+    f"+{country}{block}": len(country) for country, _, ranges in _MOBILE_BLOCKS for block in _each(ranges)
+}
+
+
+def split_known(number: str) -> tuple[int, str] | None:
+    """Country code and national number of an E.164 number that lies in one of the blocks, None for any other."""
+    chars, country_chars = LENGTH_BY_BLOCK.get(number[:7]), _COUNTRY_CHARS_BY_BLOCK.get(number[:7], 1)
+    if chars is None:
+        chars = LENGTH_BY_NORTH_AMERICAN_BLOCK.get(number[:6])
+    if chars != len(number) or not number.isascii() or not number[6:].isdigit():
+        return None
+    return int(number[1 : 1 + country_chars]), number[1 + country_chars :]

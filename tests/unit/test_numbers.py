@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sendmill.errors import InvalidNumber, InvalidOption
-from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK
+from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK, split_known
 from sendmill.numbers import calling_code, mask, normalise, normalise_by_library, pack, unpack
 
 REGIONS = ("CN", "HK", "MO", "TW", "SG", "US", "GB", "DE", "IT")
@@ -117,6 +118,19 @@ def test_every_block_of_the_short_cut_is_valid_in_the_installed_library() -> Non
         for tail in (0, 10**rest_digits - 1, tails.randrange(10**rest_digits)):
             number = f"{block}{tail:0{rest_digits}}"
             assert number == normalise_by_library(number)
+
+
+def test_a_number_of_a_block_is_split_as_the_library_splits_it() -> None:
+    """Country code and national number, in every block; what is longer or shorter is left to the library."""
+    tails = random.Random(853)
+    for block, length in {**LENGTH_BY_BLOCK, **LENGTH_BY_NORTH_AMERICAN_BLOCK}.items():
+        rest_digits = length - len(block)
+        number = f"{block}{tails.randrange(10**rest_digits):0{rest_digits}}"
+        parsed = phonenumbers.parse(number)
+        expected = (parsed.country_code, phonenumbers.national_significant_number(parsed))
+        assert expected == split_known(number)
+        assert split_known(number + "0") is None
+        assert split_known(number[:-1] + "x") is None
 
 
 @given(
