@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.section import Section
-from bench.sections import batch, ledger, limit, producer, profile, unique, vendor_alone
+from bench.sections import batch, ledger, limit, producer, profile, reports, unique, vendor_alone
 
 SECTIONS: Final[tuple[Section, ...]] = (
     vendor_alone.SECTION,
@@ -15,4 +15,5 @@ SECTIONS: Final[tuple[Section, ...]] = (
     profile.SECTION,
     limit.SECTION,
     batch.SECTION,
+    reports.SECTION,
 )
