@@ -8,14 +8,14 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-CODE := sendmill config providers tasks workers simulator bench tests
+CODE := sendmill config providers tasks workers simulator bench soak tests
 
 # As on a fresh machine: what stands in somebody's shell must not change what the tests see.
 export PYTHONPATH := .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test bench lint format lock clean
+.PHONY: help setup demo up test bench soak lint format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test: lint ## lint, then every test, with real workers, beat and push (5 minutes
 
 bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (10 minutes on two cores, otherwise idle)
 	@exec $(BIN)/python -m bench
+
+soak: $(STAMP) ## everything killed, frozen and cut off for 30 minutes; nothing lost, nothing twice (SOAK="--minutes 5 --messages 30000")
+	@exec $(BIN)/python -m soak $(SOAK)
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check $(CODE)

@@ -21,7 +21,7 @@ from config.schedule import INTERVALS_S
 from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bench", "config", "docs", "providers", "sendmill", "simulator", "tasks", "tests", "workers")
+PACKAGES = ("bench", "config", "docs", "providers", "sendmill", "simulator", "soak", "tasks", "tests", "workers")
 
 
 def compose() -> dict[str, Any]:

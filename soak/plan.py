@@ -1,0 +1,158 @@
+"""What a soak does, drawn from its seed: which jobs, which strikes at processes, which faults of vendors, and when.
+
+The same seed, minutes and messages give the same plan, number for number. When a thing really happens differs by what
+the machine makes of it, and so does what each strike hits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+Item = TypeVar("Item")
+
+KILLS_PER_MIN: Final = 4.0
+_OTHERS_PER_MIN: Final = 2.5
+_FAULTS_PER_MIN: Final = 5.0
+_LONGEST_FREEZE_S: Final = 30.0
+_LONGEST_ABSENCE_S: Final = 8.0
+_LONGEST_FAULT_S: Final = 12.0
+_EVERY_ONE: Final = 0.25
+"""So many strikes are at all processes of a kind."""
+
+_SPARED: Final = 0.04
+"""This part of the time at either end has no strikes: there must be load before the first and after the last."""
+
+
+class Action(StrEnum):
+    """What is done to a process."""
+
+    KILL = "kill -9"
+    TERM = "SIGTERM"
+    FREEZE = "SIGSTOP"
+    RESTART = "restart"
+    POWER_CUT = "power cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """Something is done to a process, or to all of its kind, `at_s` after the beginning.
+
+    `for_s` is how long it is frozen, or how long nobody takes its place.
+    """
+
+    at_s: float
+    kind: str
+    action: Action
+    for_s: float
+    every_one: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFault:
+    """From `at_s` on a vendor (or all, where it is empty) fails for `for_s`; `order` is the simulator's."""
+
+    at_s: float
+    for_s: float
+    order: dict[str, Any]
+
+
+VALKEY: Final = "valkey"
+
+# What is killed how often: a block of ten is dealt in a random order, then the next.
+_KILLED: Final = ("worker_send",) * 4 + ("worker_work",) * 2 + ("beat", "push") + (VALKEY,) * 2
+_OTHERWISE: Final = ("worker_send",) * 2 + ("worker_work", "beat", "push", VALKEY)
+_ACTIONS: Final = (Action.TERM, Action.FREEZE, Action.FREEZE, Action.RESTART)
+
+_FAULTS: Final[Sequence[dict[str, Any]]] = (
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 502, "accepted": True},
+    {"kind": "status", "status": 503, "probability": 1.0},
+    {"kind": "status", "status": 429},
+    {"kind": "hang"},
+    {"kind": "hang", "accepted": True},
+    {"kind": "reset"},
+    {"kind": "reset", "accepted": True},
+    {"kind": "close"},
+    {"kind": "close", "accepted": True},
+    {"kind": "garbage"},
+    {"kind": "empty"},
+    {"kind": "html"},
+    {"kind": "content_type"},
+    {"kind": "slow", "delay_ms": 1_500, "probability": 0.7},
+    {"kind": "latency", "delay_ms": 1_000, "jitter_ms": 1_500, "probability": 0.7},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a run does, apart from its jobs: see `soak.jobs`."""
+
+    seed: int
+    minutes: float
+    messages: int
+    appendfsync: str
+    strikes: Sequence[Strike]
+    faults: Sequence[VendorFault]
+
+    @property
+    def load_s(self) -> float:
+        """How long jobs are handed over and things are struck."""
+        return self.minutes * 60
+
+
+def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str) -> Plan:
+    """Draw everything. Under `everysec` only the server is struck: what its death costs is what is counted."""
+    strikes = list(_server_strikes(seed, minutes) if appendfsync == "everysec" else _strikes(seed, minutes))
+    faults = [] if appendfsync == "everysec" else list(_vendor_faults(seed, minutes))
+    return Plan(seed, minutes, messages, appendfsync, sorted(strikes, key=lambda each: each.at_s), faults)
+
+
+def _strikes(seed: int, minutes: float) -> Iterator[Strike]:
+    chance = random.Random(f"{seed}:strikes")
+    kills = max(len(_KILLED), round(minutes * KILLS_PER_MIN))
+    for kind in _dealt(chance, _KILLED, kills):
+        yield _strike(chance, minutes, kind, Action.KILL)
+    others = max(len(_OTHERWISE), round(minutes * _OTHERS_PER_MIN))
+    actions = _dealt(chance, _ACTIONS, others)
+    for kind, action in zip(_dealt(chance, _OTHERWISE, others), actions, strict=True):
+        yield _strike(chance, minutes, kind, action)
+
+
+def _server_strikes(seed: int, minutes: float) -> Iterator[Strike]:
+    chance = random.Random(f"{seed}:server")
+    each = max(3, round(minutes * 2))
+    for action in (Action.KILL, Action.POWER_CUT):
+        for _ in range(each):
+            yield _strike(chance, minutes, VALKEY, action)
+
+
+def _dealt(chance: random.Random, cards: Sequence[Item], count: int) -> Iterator[Item]:
+    """So many of the cards, each block of them in a random order."""
+    while count > 0:
+        block = chance.sample(cards, len(cards))[:count]
+        count -= len(block)
+        yield from block
+
+
+def _strike(chance: random.Random, minutes: float, kind: str, action: Action) -> Strike:
+    load_s = minutes * 60
+    at_s = chance.uniform(_SPARED, 1 - _SPARED) * load_s
+    # The third power of chance: most are short, few are near the longest.
+    longest_s = _LONGEST_FREEZE_S if action is Action.FREEZE else _LONGEST_ABSENCE_S
+    for_s = 0.2 + min(longest_s, load_s / 4) * chance.random() ** 3
+    return Strike(at_s, kind, action, for_s, every_one=chance.random() < _EVERY_ONE)
+
+
+def _vendor_faults(seed: int, minutes: float) -> Iterator[VendorFault]:
+    chance = random.Random(f"{seed}:vendors")
+    vendors = ("accessyou", "xioo", "smsadmin", "ihuyi", "sms467890", "")
+    count = max(len(_FAULTS) // 2, round(minutes * _FAULTS_PER_MIN))
+    for order, vendor in zip(_dealt(chance, _FAULTS, count), _dealt(chance, vendors, count), strict=True):
+        at_s = chance.uniform(_SPARED, 1 - _SPARED) * minutes * 60
+        for_s = 1.0 + min(_LONGEST_FAULT_S, minutes * 60 / 8) * chance.random()
+        probability = chance.uniform(0.02, 0.25)
+        yield VendorFault(at_s, for_s, {"probability": probability, **order, "vendor": vendor})

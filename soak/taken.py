@@ -1,0 +1,113 @@
+"""What the vendors took, message by message, as the simulator's journal has it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from simulator.client import Simulator
+from simulator.system import System
+from simulator.vendor_accounts import at_vendor
+from soak.jobs import called_job, mark_of
+from soak.setting import DELIVERED
+
+_SUBMITS: Final = frozenset({"sms", "template", "mms", "voice"})
+_SILENT_ENDPOINT: Final = "sendsms-batch.php"
+"""AccessYou prints no way to ask what became of a batch: there, `submitted` is the end."""
+
+_NUMBER_BITS: Final = 50
+_NS_PER_S: Final = 1_000_000_000
+
+NOT_TOLD, PUSHED, PUSH_FAILED, FETCHED = range(4)
+"""What became of a message's report, as the journal has it."""
+
+_TOLD = 0b11
+_GOOD, _BAD, _SILENT = 1 << 2, 1 << 3, 1 << 4
+_ONCE = 1 << 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a message there.
+
+    `good` and `bad`: a report says or would say that it was delivered, that it was not. Neither: none ever comes.
+    """
+
+    times: int = 0
+    told: int = NOT_TOLD
+    good: bool = False
+    bad: bool = False
+    silent: bool = False
+
+
+@dataclass(slots=True)
+class Taken:
+    """The journal, read once: a dictionary entry for each message, some 100 bytes."""
+
+    messages: dict[int, int] = field(default_factory=dict)
+    by_vendor: Counter[str] = field(default_factory=Counter)
+    nameless: int = 0
+    struck: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When calls that were struck by a fault arrived (seconds since 1970), by our name of the account."""
+    polls_struck: int = 0
+
+    def of(self, job: int, number: str) -> Fact:
+        """What the vendors know of a job's message to a number (E.164 digits)."""
+        bits = self.messages.get(_key(job, number), 0)
+        return Fact(
+            times=bits // _ONCE,
+            told=bits & _TOLD,
+            good=bool(bits & _GOOD),
+            bad=bool(bits & _BAD),
+            silent=bool(bits & _SILENT),
+        )
+
+
+def read_journal(system: System) -> Taken:
+    """Read all of it."""
+    names = {at_vendor(settings): name for name, settings in system.accounts.items()}
+    taken = Taken()
+    for call in _calls(system.simulator):
+        if "fault" in call and call["fault"] != "latency":
+            if call["kind"] in _SUBMITS:
+                account = names.get((call["vendor"], call["account"]), "")
+                taken.struck[account].append(call["arrival_ns"] / _NS_PER_S)
+            elif call["kind"] in ("reports", "replies"):
+                taken.polls_struck += 1
+        if call["accepted"] and call["kind"] in _SUBMITS:
+            _note(taken, call)
+    return taken
+
+
+def _calls(simulator: Simulator) -> Any:
+    return simulator.journal(reports=True)
+
+
+def _note(taken: Taken, call: Mapping[str, Any]) -> None:
+    good, parts = DELIVERED[call["vendor"]], call.get("parts", {})
+    texts = call.get("texts") or [call["text"]]
+    marks = [mark_of(text, parts) for text in texts]
+    silent = _SILENT if call["endpoint"] == _SILENT_ENDPOINT else 0
+    for place, number in enumerate(call["numbers"]):
+        job = called_job(number) if call["kind"] == "voice" else marks[place if len(marks) > 1 else 0]
+        if job is None:
+            taken.nameless += 1
+            continue
+        state, key = call["states"][place], _key(job, number)
+        before = taken.messages.get(key, 0)
+        # Of several reports the surest counts: one that was pushed and heard.
+        told = _surest(before & _TOLD, int(call["told"][place]))
+        word = (_GOOD if state == good else _BAD) if state else 0
+        taken.messages[key] = ((before & ~_TOLD) | told | word | silent) + _ONCE
+        taken.by_vendor[call["vendor"]] += 1
+
+
+def _surest(one: int, other: int) -> int:
+    ranks = (NOT_TOLD, PUSH_FAILED, FETCHED, PUSHED)
+    return max(one, other, key=ranks.index)
+
+
+def _key(job: int, number: str) -> int:
+    return job << _NUMBER_BITS | int(number)
