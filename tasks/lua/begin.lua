@@ -14,8 +14,17 @@
 local ask = cmsgpack.unpack(ARGV[1])
 local now = clock_ms()
 local granted = 0
+local opened, unwritten = {}, {}
+local slots = key('slots:' .. ask.service)
 
 local function result(why, a, b)
+  if granted > 0 then
+    redis.call('ZADD', key('open'), unpack(opened))
+    if ask.slots > 0 then redis.call('ZADD', slots, unpack(opened)) end
+    if #unwritten > 0 then redis.call('ZADD', key('unwritten'), unpack(unwritten)) end
+    redis.call('HINCRBY', key('state'), 'calls', granted)
+    redis.call('HSET', key('state'), 'last_call_ms', math.floor(now))
+  end
   flush()
   return { granted, why, a or '', b or '', string.format('%.3f', now) }
 end
@@ -24,7 +33,8 @@ local state = redis.call('HGET', key('state'), 'state')
 if state and state ~= 'active' then return result('paused', state) end
 
 -- A vendor that took nothing is left alone for a while.
-local cool = tonumber(redis.call('HGET', key('clock'), 'cool') or '0')
+local waits = redis.call('HMGET', key('clock'), 'cool', 'otp', 'otp:' .. ask.service)
+local cool = tonumber(waits[1] or '0')
 if cool > now then return result('wait', string.format('%.3f', cool - now)) end
 
 -- `sendmill limit` may have set a stricter value; the strictest wins.
@@ -37,9 +47,9 @@ local function misfit(call)
   for _, rows in ipairs(call.rows) do
     local s = slice_of(rows[1])
     if not s then return rows[1], 'gone' end
-    local leased_until = tonumber(redis.call('ZSCORE', key('inflight'), s.id) or '0')
-    if s.epoch ~= rows[2] or leased_until <= now then return s.id, 'lease' end
-    if redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then return s.id, 'cancelled' end
+    if s.epoch ~= rows[2] or leased_until(s) <= now then return s.id, 'lease' end
+    if s.cancelled == nil then s.cancelled = redis.call('SISMEMBER', key('cancelled'), s.job) == 1 end
+    if s.cancelled then return s.id, 'cancelled' end
     if s.expires <= now then return s.id, 'expired' end
     for i = 3, #rows, 2 do
       local states = states_of(s, rows[i], rows[i + 1])
@@ -51,23 +61,29 @@ end
 
 for _, no in ipairs(ask.written) do redis.call('ZREM', key('unwritten'), no) end
 
-local slots = key('slots:' .. ask.service)
-if ask.slots > 0 then redis.call('ZREMRANGEBYSCORE', slots, '-inf', now) end
+local taken = 0
+if ask.slots > 0 then
+  redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+  taken = redis.call('ZCARD', slots)
+end
+
+local numbers = {}
+for n, call in ipairs(ask.calls) do numbers[n] = key('call:' .. call.no) end
+local some_void = #numbers > 0 and redis.call('EXISTS', unpack(numbers)) > 0
 
 for _, call in ipairs(ask.calls) do
   local slice, reason = misfit(call)
   if slice then return result('misfit', slice, reason) end
   -- An owner that gave this call up (its answer from here was late) has left the number void.
-  if redis.call('EXISTS', key('call:' .. call.no)) == 1 then return result('void') end
-  local waits = redis.call('HMGET', key('clock'), 'otp', 'otp:' .. ask.service)
+  if some_void and redis.call('EXISTS', key('call:' .. call.no)) == 1 then return result('void') end
   if ask.slots > 0 then
-    local otp_first = ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now
-    if otp_first or redis.call('ZCARD', slots) >= ask.slots then
+    local otp_first = ask.lane ~= 'otp' and tonumber(waits[3] or '0') > now
+    if otp_first or taken + granted >= ask.slots then
       if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp:' .. ask.service, now + 1000) end
       return result('slot')
     end
   end
-  if ask.lane ~= 'otp' and tonumber(waits[1] or '0') > now then return result('wait', 5) end
+  if ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now then return result('wait', 5) end
   local wait = 0
   for _, limit in ipairs(ask.limits) do
     -- A limit that was tightened while calls were packed: larger than a whole window, it would wait for ever.
@@ -79,13 +95,16 @@ for _, call in ipairs(ask.calls) do
     if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp', now + math.min(wait, 1000) + 1000) end
     return result('wait', string.format('%.3f', wait))
   end
-  if ask.lane == 'otp' then redis.call('HDEL', key('clock'), 'otp', 'otp:' .. ask.service) end
+  if ask.lane == 'otp' and granted == 0 then redis.call('HDEL', key('clock'), 'otp', 'otp:' .. ask.service) end
   for _, limit in ipairs(ask.limits) do
     take(limit, cost_of(limit, call.recipients), now)
   end
-  if #ask.limits > 0 then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
-  local ends = now + ask.call_ms
-  if ask.slots > 0 then redis.call('ZADD', slots, ends, call.no) end
+  if #ask.limits > 0 then
+    unwritten[#unwritten + 1] = string.format('%.3f', now)
+    unwritten[#unwritten + 1] = call.no
+  end
+  opened[#opened + 1] = now + ask.call_ms
+  opened[#opened + 1] = call.no
   local rows = {}
   for n, run in ipairs(call.rows) do
     local s = slice_of(run[1])
@@ -100,9 +119,6 @@ for _, call in ipairs(ask.calls) do
   end
   redis.call('HSET', key('call:' .. call.no), 'rows', cmsgpack.pack(rows), 'at', string.format('%.3f', now),
     'owner', ask.owner, 'service', ask.service, 'recipients', call.recipients)
-  redis.call('ZADD', key('open'), ends, call.no)
-  redis.call('HINCRBY', key('state'), 'calls', 1)
-  redis.call('HSET', key('state'), 'last_call_ms', math.floor(now))
   granted = granted + 1
 end
 return result('ok')

@@ -10,6 +10,10 @@
 
 local now = clock_ms()
 local changed = 0
+local ended, ended_keys, ended_by_state = {}, {}, {} -- calls that were open
+local slots, unwritten = {}, {} -- and of these: by service; those under limits
+local pasts, written = {}, {} -- by hash, what goes into it; by call, its record
+local recipients, largest = 0, 0
 
 -- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late.
 local function open_row(no)
@@ -19,27 +23,37 @@ end
 -- Count rows that were submitted through an endpoint that reports nothing.
 local function note_unreported(s, call, many)
   if call.unreported then
-    set_u32(s, 96, struct.unpack('<I4', redis.call('GETRANGE', s.key, 96, 99)) + many)
+    s.change[UNREPORTED] = (s.change[UNREPORTED] or 0) + many
   end
+end
+
+local function add(lists, name, ...)
+  local list = lists[name] or {}
+  lists[name] = list
+  for _, item in ipairs({ ... }) do list[#list + 1] = item end
 end
 
 for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   local no = call.no
   local past = key('past:' .. math.floor(no / 64))
-  local record = redis.call('HMGET', key('call:' .. no), 'rows', 'at', 'service', 'recipients')
+  local record = {}
+  if not written[no] then
+    record = redis.call('HMGET', key('call:' .. no), 'rows', 'at', 'service', 'recipients')
+  end
   local rows, began = nil, nil
   if record[1] then
     rows, began = cmsgpack.unpack(record[1]), tonumber(record[2])
   else
-    local kept = redis.call('HGET', past, no)
+    local kept = written[no] or redis.call('HGET', past, no)
     if kept then
       kept = cmsgpack.unpack(kept)
       began, rows = kept[2], kept[6]
     end
   end
   if rows then
-    redis.call('HSET', past, no,
-      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported }))
+    written[no] =
+      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported })
+    add(pasts, past, no, written[no])
     for _, ref in ipairs(call.refs) do
       redis.call('HSET', key(ref[1]), ref[2], no)
     end
@@ -73,7 +87,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
             cmsgpack.pack({ math.floor(now), no, call.state, call.code, call.detail, call.answer, run }))
           redis.call('LTRIM', key('h:' .. s.id), -500, -1)
         end
-        local leased = redis.call('ZSCORE', key('inflight'), s.id)
+        local leased = leased_until(s) > 0
         if count_of(s, 'q') > 0 then
           -- Its lease ran out while this call was open: nobody holds the slice, so it is put back here.
           if not leased and not redis.call('ZSCORE', key('out:' .. s.lane), s.id)
@@ -82,13 +96,14 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
           end
         elseif leased and count_of(s, 'g') == 0 then
           redis.call('ZREM', key('inflight'), s.id)
+          s.lease = 0
         end
       end
     end
     if call.state == 'u' then
       redis.call('ZADD', key('unconfirmed'), math.floor(began), no)
-    else
-      redis.call('ZREM', key('unconfirmed'), no)
+    elseif not record[1] then
+      redis.call('ZREM', key('unconfirmed'), no) -- the sweep had given it up
     end
     if call.cool_ms > 0 then
       -- The longest wish of all calls holds.
@@ -97,20 +112,31 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     end
     if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
     if record[1] then
-      redis.call('ZREM', key('open'), no)
-      redis.call('DEL', key('call:' .. no))
-      redis.call('ZREM', key('slots:' .. record[3]), no)
-      if call.limited then redis.call('ZREM', key('unwritten'), no) end
-      redis.call('HINCRBY', key('state'), 'ended:' .. call.state, 1)
+      ended[#ended + 1], ended_keys[#ended_keys + 1] = no, key('call:' .. no)
+      add(slots, key('slots:' .. record[3]), no)
+      if call.limited then unwritten[#unwritten + 1] = no end
+      ended_by_state[call.state] = (ended_by_state[call.state] or 0) + 1
       if call.state == 's' then
-        redis.call('HINCRBY', key('state'), 'recipients', record[4])
-        local largest = tonumber(redis.call('HGET', key('state'), 'largest_call') or '0')
-        if tonumber(record[4]) > largest then redis.call('HSET', key('state'), 'largest_call', record[4]) end
+        recipients = recipients + tonumber(record[4])
+        largest = math.max(largest, tonumber(record[4]))
       end
     end
     if call.state ~= 's' and call.detail ~= '' then
       redis.call('HSET', key('state'), 'last_error', call.detail, 'last_error_ms', math.floor(now))
     end
+  end
+end
+for past, records in pairs(pasts) do redis.call('HSET', past, unpack(records)) end
+if #ended > 0 then
+  redis.call('ZREM', key('open'), unpack(ended))
+  redis.call('DEL', unpack(ended_keys))
+  for name, calls in pairs(slots) do redis.call('ZREM', name, unpack(calls)) end
+  if #unwritten > 0 then redis.call('ZREM', key('unwritten'), unpack(unwritten)) end
+  for state, count in pairs(ended_by_state) do redis.call('HINCRBY', key('state'), 'ended:' .. state, count) end
+  if recipients > 0 then
+    redis.call('HINCRBY', key('state'), 'recipients', recipients)
+    local before = tonumber(redis.call('HGET', key('state'), 'largest_call') or '0')
+    if largest > before then redis.call('HSET', key('state'), 'largest_call', largest) end
   end
 end
 flush()

@@ -5,7 +5,11 @@
 
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local HEADER_BYTES = 128
+local ARRAYS_BYTES = 9 -- of each row: state, call, time
+local SMALL_ROWS = 128 -- a slice of no more is read once in a script and written once, whatever happens in between
 local ORDER = 'awqgusdnerfpck'
+local UNREPORTED = '!'
+local COUNTERS = ORDER .. UNREPORTED
 local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
 local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
@@ -40,11 +44,11 @@ end
 local loaded = {}
 local foreign = {} -- slices that a newer version wrote, by id: whoever finds one leaves it as it is
 
--- The header of a slice, or nil where it is gone or foreign.
+-- The header of a slice (of a small one its rows too), or nil where it is gone or foreign.
 local function slice_of(id)
   local s = loaded[id]
   if s ~= nil then return s or nil end
-  local raw = redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES - 1)
+  local raw = redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
   if #raw < HEADER_BYTES then
     loaded[id] = false
     return nil
@@ -70,42 +74,72 @@ local function slice_of(id)
     start = start,
     duplicates_ok = string.byte(raw, 101) == 1,
     change = {},
+    unwritten = {},
     told = {},
     job = string.match(id, '^[^.]+'),
   }
+  if n <= SMALL_ROWS then
+    s.states = string.sub(raw, HEADER_BYTES + 1, HEADER_BYTES + n)
+    s.calls = string.sub(raw, HEADER_BYTES + n + 1, HEADER_BYTES + 5 * n)
+    s.passed = string.sub(raw, HEADER_BYTES + 5 * n + 1, HEADER_BYTES + 9 * n)
+  end
   loaded[id] = s
   return s
 end
 
+-- Rows in a state, or (UNREPORTED) submitted through an endpoint that reports nothing.
 local function count_of(s, byte)
-  local at = string.find(ORDER, byte, 1, true)
+  local at = string.find(COUNTERS, byte, 1, true)
   return struct.unpack('<I4', s.raw, 41 + (at - 1) * 4) + (s.change[byte] or 0)
 end
 
 local function set_u32(s, at, value) redis.call('SETRANGE', s.key, at, struct.pack('<I4', value)) end
 
+-- ms until which a slice is leased, 0 where it is not.
+local function leased_until(s)
+  if not s.lease then s.lease = tonumber(redis.call('ZSCORE', key('inflight'), s.id) or '0') end
+  return s.lease
+end
+
+-- Change the entries of some rows in one of the arrays, which begins at `base` and has `size` bytes for each row.
+local function set_rows(s, array, base, size, first, last, entry)
+  local new = string.rep(entry, last - first + 1)
+  local held = s[array]
+  if not held then
+    redis.call('SETRANGE', s.key, base + size * first, new)
+    return
+  end
+  s[array] = string.sub(held, 1, size * first) .. new .. string.sub(held, size * (last + 1) + 1)
+  local written = s.unwritten[array]
+  if not written then
+    s.unwritten[array] = { base = base, size = size, first = first, last = last }
+  else
+    written.first, written.last = math.min(written.first, first), math.max(written.last, last)
+  end
+end
+
 local function states_of(s, first, last)
+  if s.states then return string.sub(s.states, first + 1, last + 1) end
   return redis.call('GETRANGE', s.key, HEADER_BYTES + first, HEADER_BYTES + last)
 end
 
 local function calls_of(s, first, last)
+  if s.calls then return string.sub(s.calls, 4 * first + 1, 4 * last + 4) end
   local at = HEADER_BYTES + s.n
   return redis.call('GETRANGE', s.key, at + 4 * first, at + 4 * last + 3)
 end
 
 local function name_call(s, first, last, call)
-  local at = HEADER_BYTES + s.n + 4 * first
-  redis.call('SETRANGE', s.key, at, string.rep(struct.pack('<I4', call), last - first + 1))
+  set_rows(s, 'calls', HEADER_BYTES + s.n, 4, first, last, struct.pack('<I4', call))
 end
 
 -- Set rows first..last, all of them in state `old`, to `new`; what a consumer may hear is noted in s.told.
 local function move(s, first, last, old, new, now, word)
   local many = last - first + 1
-  redis.call('SETRANGE', s.key, HEADER_BYTES + first, string.rep(new, many))
+  set_rows(s, 'states', HEADER_BYTES, 1, first, last, new)
   if new ~= 'g' then
-    local at = HEADER_BYTES + 5 * s.n + 4 * first
     local passed = math.max(0, math.min(4294967295, math.floor(now - s.created)))
-    redis.call('SETRANGE', s.key, at, string.rep(struct.pack('<I4', passed), many))
+    set_rows(s, 'passed', HEADER_BYTES + 5 * s.n, 4, first, last, struct.pack('<I4', passed))
   end
   s.change[old] = (s.change[old] or 0) - many
   s.change[new] = (s.change[new] or 0) + many
@@ -143,15 +177,27 @@ local function move_where(s, first, last, new, now, fits, word)
   return moved
 end
 
--- Write counters and events. Every script that called move() ends with this.
+-- Write rows of small slices, counters and events. Every script that called move() or name_call() ends with this.
 local function flush()
   for _, s in pairs(loaded) do
     if s then
+      for array, rows in pairs(s.unwritten) do
+        redis.call('SETRANGE', s.key, rows.base + rows.size * rows.first,
+          string.sub(s[array], rows.size * rows.first + 1, rows.size * (rows.last + 1)))
+      end
+      local from, to = #COUNTERS + 1, 0
       for byte, by in pairs(s.change) do
         if by ~= 0 then
-          local at = string.find(ORDER, byte, 1, true)
-          set_u32(s, 40 + (at - 1) * 4, count_of(s, byte))
+          local at = string.find(COUNTERS, byte, 1, true)
+          from, to = math.min(from, at), math.max(to, at)
         end
+      end
+      if to > 0 then
+        local counters = {}
+        for at = from, to do
+          counters[#counters + 1] = struct.pack('<I4', count_of(s, string.sub(COUNTERS, at, at)))
+        end
+        redis.call('SETRANGE', s.key, 40 + (from - 1) * 4, table.concat(counters))
       end
       if #s.told > 0 then
         redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'report', 'slice', s.id, 'rows',
@@ -165,6 +211,7 @@ end
 -- may claim them any more where the account stands still.
 local function put_back(s, due_ms, now)
   redis.call('ZREM', key('inflight'), s.id)
+  s.lease = 0
   if count_of(s, 'q') == 0 then return end
   if redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then
     move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
