@@ -57,7 +57,7 @@ def _accounts(url: str) -> Accounts:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Send at each vendor, then ten times as much at AccessYou: over five accounts, and over one with its hour lifted."""
+    """Send at each vendor, then ten times as much at AccessYou, over five accounts and over one."""
     numbers, ihuyi_numbers = bench.size((100_000, 50_000), (10_000, 500))
     passwords = {one["vendor"]: one["password"] for one in DEFAULT_ACCOUNTS}
     known = {name: {"password": passwords.get(one["provider"], "")} for name, one in _accounts("").items()}
@@ -173,8 +173,8 @@ def chapter(found: Raw) -> list[str]:
         "",
         "From `send`, and from its return, until every row is submitted, at the simulator, which checks every number.",
         "Memory is the peak of the producer, and the peak so far of the largest process of the other kinds.",
-        f"AccessYou's largest plan takes {ACCESSYOU_PER_H:,} recipients an hour, and no setting lifts that: so a million",
-        "goes over five accounts at once, and over one account whose log of the hour is emptied 20 times a second, so",
+        f"AccessYou's largest plan takes {ACCESSYOU_PER_H:,} recipients an hour; no setting lifts that. A million",
+        "goes over five accounts at once, and over one whose log of the hour is emptied 20 times a second, so",
         "that it is looked at and written with each call and never full.",
         f"Grants given up because Redis answered too late: {found['grants_given_up']}.",
         "",
