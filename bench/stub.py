@@ -1,7 +1,9 @@
 """A vendor that does nearly nothing: `python -m bench.stub READY_FILE`.
 
 It takes any request, waits, and answers with the success of ihuyi or smsadmin. `/<name>/<delay_ms>/ihuyi…` and
-`/<name>/<delay_ms>/smsadmin…` say what; the counts are kept by name. `/counts` is a JSON of them, `/forget` drops them.
+`/<name>/<delay_ms>/smsadmin…` say what; counts are kept by name: `/counts` is a JSON of them, `/forget` drops them.
+`/hold` lets what comes from then on wait for `/release`, which drops the counts and answers it after its time: so a
+queue can fill behind the calls that its sender may have open.
 What submits nothing, such as the question for a balance, is answered by 503 and not counted.
 It judges nothing (that is the simulator's part), so that it costs the machine as little as it can: two parts of a
 first line are read, a body is skipped by its length.
@@ -16,7 +18,8 @@ import os
 import re
 import sys
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +27,7 @@ import uvloop
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=%s\r\nContent-Length: %d\r\n\r\n%s"
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+_ORDERS = frozenset({b"/counts", b"/forget", b"/hold", b"/release"})
 _SUBMITS = re.compile(rb"Submit|send")
 _SMSADMIN = "0发送成功!".encode("gb2312")
 _FIRST_SERIAL = 16_000_000_000_000_000_000
@@ -48,6 +52,24 @@ class Counts:
 
 
 counts: dict[str, Counts] = {}
+
+
+class Gate:
+    """Closed between `/hold` and `/release`."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.waiting: list[Callable[[], object]] = []
+
+    def release(self) -> None:
+        """Let everything go that waits."""
+        self.closed = False
+        waiting, self.waiting = self.waiting, []
+        for go in waiting:
+            go()
+
+
+gate = Gate()
 
 
 @cache
@@ -88,11 +110,8 @@ class Connection(asyncio.Protocol):
         self._rest = data
 
     def _take(self, path: bytes) -> None:
-        if path in {b"/counts", b"/forget"}:
-            told = {name: [each.requests, each.first_ns, each.last_ns] for name, each in counts.items()}
-            if path == b"/forget":
-                counts.clear()
-            self._answer(json.dumps(told).encode(), b"utf-8")
+        if path in _ORDERS:
+            self._ordered(path)
             return
         if not _SUBMITS.search(path):
             self._write(_BUSY)
@@ -104,10 +123,22 @@ class Connection(asyncio.Protocol):
             body, charset = b'{"code":2,"msg":"","smsid":"%d"}' % next(_serials), b"utf-8"
         else:
             body, charset = _SMSADMIN, b"gb2312"
-        if delay_s:
+        if gate.closed:
+            gate.waiting.append(partial(self._loop.call_later, delay_s, self._answer, body, charset))
+        elif delay_s:
             self._loop.call_later(delay_s, self._answer, body, charset)
         else:
             self._answer(body, charset)
+
+    def _ordered(self, path: bytes) -> None:
+        told = {name: [each.requests, each.first_ns, each.last_ns] for name, each in counts.items()}
+        if path in {b"/forget", b"/release"}:
+            counts.clear()
+        if path == b"/hold":
+            gate.closed = True
+        elif path == b"/release":
+            gate.release()
+        self._answer(json.dumps(told).encode(), b"utf-8")
 
     def _answer(self, body: bytes, charset: bytes) -> None:
         self._write(_HEAD % (charset, len(body), body))

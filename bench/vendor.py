@@ -69,6 +69,14 @@ class Vendor:
         """Count anew."""
         self._get("forget")
 
+    def hold(self) -> None:
+        """Answer nothing from now on."""
+        self._get("hold")
+
+    def release(self, name: str) -> Seen:
+        """Count anew and answer what waited; returns what had come under a name."""
+        return Seen(*self._get("release").get(name, []))
+
     def _get(self, path: str) -> dict[str, list[int]]:
         with urllib.request.urlopen(f"{self.url}/{path}", timeout=10.0) as answer:  # noqa: S310  http to our own process
             found: dict[str, list[int]] = json.loads(answer.read())

@@ -20,26 +20,30 @@ import uvloop
 from bench.numbers import UNIQUE_TEXT, mainland
 
 CONNECTIONS = 256
-_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
+HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def fields_of(number: str, text: str) -> dict[str, str]:
+    """The same fields as an ihuyi call."""
+    return {
+        "account": "bench",
+        "password": "1q784322ba1d9bb88d50cf5cdfd89k7d",
+        "mobile": f"86 {number[3:]}",
+        "content": text,
+        "time": "1700000000",
+        "format": "json",
+    }
 
 
 def forms(first: int, count: int) -> Iterator[bytes]:
-    """The same fields as an ihuyi call."""
+    """Bodies of so many messages."""
     for row, number in enumerate(mainland(count, first=first), start=first):
-        fields = {
-            "account": "bench",
-            "password": "1q784322ba1d9bb88d50cf5cdfd89k7d",
-            "mobile": f"86 {number[3:]}",
-            "content": UNIQUE_TEXT.format(n=row),
-            "time": "1700000000",
-            "format": "json",
-        }
-        yield urlencode(fields).encode("ascii")
+        yield urlencode(fields_of(number, UNIQUE_TEXT.format(n=row))).encode("ascii")
 
 
 async def _post_all(session: aiohttp.ClientSession, url: str, bodies: Iterator[bytes]) -> None:
     for body in bodies:
-        async with session.post(url, data=body, headers=_HEADERS) as answer:
+        async with session.post(url, data=body, headers=HEADERS) as answer:
             if json.loads(await answer.read())["code"] != 2:  # noqa: PLR2004 - ihuyi's success
                 raise RuntimeError("the stub refused a message")
 

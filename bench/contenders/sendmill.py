@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import redis
+
 from bench.contenders.base import ContenderFailed, CpuClock, Run, seconds
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
 from bench.usage import peak_rss_bytes
@@ -17,6 +19,13 @@ from sendmill.states import State
 from simulator.system import System
 
 DELAYS_MS = (0, 50)
+USUAL_FSYNC = "everysec"
+TOGETHER = "smsadmin-personalised"
+"""smsadmin with its interface for texts of one template."""
+
+ROWS_TOGETHER = 1_000
+"""Of them in a call (smsadmin.txt §4)."""
+
 SENDERS = 2
 """Sending processes."""
 
@@ -46,6 +55,9 @@ def accounts(vendor: Vendor) -> dict[str, dict[str, Any]]:
             "personalised": False,
             "polls": [],
         }
+        together = account_of(TOGETHER, delay_ms)
+        settings = {"base_url": vendor.address(together, delay_ms, "smsadmin"), "uid": together, "personalised": True}
+        found[together] = {**found[name], **settings}
     return found
 
 
@@ -56,6 +68,16 @@ def start(vendor: Vendor) -> Iterator[System]:
     counts = {"worker_send": SENDERS}
     with System.start(accounts=lambda _: accounts(vendor), routes=routes, counts=counts) as system:
         yield system
+
+
+@contextlib.contextmanager
+def _fsync(system: System, policy: str) -> Iterator[None]:
+    with redis.Redis.from_url(system.redis_url) as server:
+        server.config_set("appendfsync", policy)
+        try:
+            yield
+        finally:
+            server.config_set("appendfsync", USUAL_FSYNC)
 
 
 def account_of(provider: str, delay_ms: int) -> str:
@@ -69,23 +91,26 @@ class Sendmill:
     Args:
         system: with the accounts above.
         vendor: the stub that they point at.
-        provider: `ihuyi` (its vendor ids are indexed) or `smsadmin` (it gives none).
+        provider: `ihuyi` (its vendor ids are indexed), `smsadmin` (it gives none), or `smsadmin-personalised`.
+        appendfsync: what Redis runs meanwhile: `everysec`, or `always`.
     """
 
     quick_messages = 2_000
-    full_messages = 20_000
 
-    def __init__(self, system: System, vendor: Vendor, provider: str) -> None:
-        self.name = f"sendmill, {provider}"
+    def __init__(self, system: System, vendor: Vendor, provider: str, *, appendfsync: str = USUAL_FSYNC) -> None:
+        self.name = f"sendmill, {provider}" + ("" if appendfsync == USUAL_FSYNC else f", appendfsync {appendfsync}")
+        self._rows_a_call = ROWS_TOGETHER if provider == TOGETHER else 1
+        self.full_messages = 200_000 if provider == TOGETHER else 20_000
         self._system = system
         self._vendor = vendor
         self._provider = provider
+        self._appendfsync = appendfsync
         self._first = 0
 
     def run(self, delay_ms: int, messages: int) -> Run:
         """Send through every step of the flow; ends when every outcome is written."""
         account = account_of(self._provider, delay_ms)
-        with self._system.client(timeout_s=10.0) as client:
+        with self._system.client(timeout_s=10.0) as client, _fsync(self._system, self._appendfsync):
             client.pause(account)
             rows = unique_rows(messages, first=self._first)
             self._first += messages
@@ -98,7 +123,7 @@ class Sendmill:
             ended_ns = time.time_ns()
         sending_s, server_s, vendor_s = clock.used_s()
         seen = self._vendor.seen(account)
-        if seen.requests != messages:
+        if seen.requests != -(-messages // self._rows_a_call):
             raise ContenderFailed(f"{self.name}: {seen.requests} requests for {messages} messages")
         return Run(
             contender=self.name,

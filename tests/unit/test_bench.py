@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from defusedxml.ElementTree import fromstring
 
 from bench.bars import bars
 from bench.comparison import ratio
+from bench.contenders import kannel
 from bench.context import Bench
 from bench.document import plots, render
 from bench.figures import NS_PER_S, average_per_s, median, most_in_window, quantile, spread_percent
@@ -19,7 +26,13 @@ from bench.monitor import Commands
 from bench.registry import SECTIONS
 from bench.runner import failed, measure
 from bench.section import Section
+from bench.sections.reports import forms, taken_ms
 from bench.stub import _length, _meaning
+from bench.vendor import Vendor
+from providers import registry
+from providers.base import Push
+from sendmill.messages import MessageInfo
+from sendmill.states import State
 
 MS = NS_PER_S // 1000
 
@@ -97,6 +110,62 @@ def test_the_stub_finds_the_length_of_a_body() -> None:
     assert 12 == _length(b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\n\r\n")
     assert 7 == _length(b"POST / HTTP/1.1\r\nContent-Length:7\r\nHost: a\r\n\r\n")
     assert 0 == _length(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def test_a_vendor_that_holds_its_answers_gives_them_when_it_is_released() -> None:
+    """What came meanwhile is counted until then, and not with what comes after."""
+    with Vendor.start() as vendor, ThreadPoolExecutor() as pool:
+        vendor.hold()
+        url = vendor.address("held", 0, "ihuyi") + "?method=Submit"
+        held = pool.submit(urlopen, url, timeout=20.0)
+        while not vendor.seen("held").requests:
+            time.sleep(0.01)
+        assert not held.done()
+        assert 1 == vendor.release("held").requests
+        with held.result(timeout=20.0) as answer:
+            assert 2 == json.loads(answer.read())["code"]
+        assert 0 == vendor.seen("held").requests
+
+
+def test_a_poll_took_until_the_last_of_its_rows_was_folded() -> None:
+    """A row belongs to the poll before it. Its time is a whole millisecond, so it may seem to lie before its poll; a
+    poll that brought nothing does not count."""
+    assert [7.5, 4.25] == taken_ms([1000.5, 6000.0, 11000.75], [1004.0, 1008.0, 1000.0, 11005.0])
+    assert [] == taken_ms([1.0], [])
+
+
+def test_a_pushed_receipt_reads_as_a_delivery_of_its_message() -> None:
+    """The provider itself finds number and id in it."""
+    message = MessageInfo("j-1", "+8613800000001", State.SUBMITTED, vendor_message_id="16000000000000000007")
+    account = registry.models()["ihuyi"].model_validate({"provider": "ihuyi", "account": "a", "api_key": "b"})
+    push = Push("POST", b"", {"content-type": "application/x-www-form-urlencoded"}, forms([message])[0].encode())
+    (report,) = registry.build("world", account).pushed(push).reports
+    assert (State.DELIVERED, message.to, message.vendor_message_id) == (
+        report.state,
+        report.number,
+        report.vendor_message_id,
+    )
+
+
+def test_kannel_is_told_by_its_own_word_and_missed_where_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both programs are needed; the document says which it was, or that there was none."""
+    monkeypatch.setattr(kannel, "_ALSO_IN", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for box in ("bearerbox", "smsbox"):
+        assert kannel.installed() is None
+        (tmp_path / box).write_text('#!/bin/sh\necho "Kannel bearerbox version \\`1.4.5\'."\necho more\n', "ascii")
+        (tmp_path / box).chmod(0o755)
+    boxes = kannel.installed()
+    assert boxes == {box: str(tmp_path / box) for box in ("bearerbox", "smsbox")}
+    results = _results()
+    assert "**Kannel was not measured:**" in render(results, SECTIONS, "")
+    monkeypatch.setenv("PATH", os.defpath)
+    results["sections"]["unique"]["found"]["kannel"] = kannel.version(boxes)
+    text = render(results, SECTIONS, "")
+    assert "Kannel here: Kannel 1.4.5." in text
+    assert "not measured" not in text
 
 
 def test_tables_line_numbers_up_on_the_right() -> None:
@@ -215,7 +284,7 @@ def _results() -> dict[str, Any]:
     found: dict[str, Any] = {
         "vendor_alone": 100_000.0,
         "unique": {
-            "kannel": ["Kannel was not there."],
+            "kannel": None,
             "runs": [
                 _run(name, 0, rate)
                 for name, rate in (
@@ -245,13 +314,14 @@ def _results() -> dict[str, Any]:
             "grants_given_up": 0,
             "runs": [
                 {
-                    "vendor": "accessyou",
-                    "accounts": 5,
+                    "vendor": "accessyou, its hour lifted",
                     "recipients": 1_000_000,
                     "calls": 50,
                     "recipients_per_s": 200_000.0,
                     "accept_s": 1.0,
                     "submit_s": 4.0,
+                    "submitted_per_s": 250_000.0,
+                    "producer_rss_bytes": 2**26,
                     "sender_rss_bytes": 2**27,
                     "planner_rss_bytes": 2**27,
                 }
@@ -275,6 +345,22 @@ def _results() -> dict[str, Any]:
             "commands": {"ihuyi": commands},
             "bytes": dict.fromkeys(("broadcast, smsadmin", "one text, ihuyi"), used),
             "one_message_job_bytes": 2000.0,
+        },
+        "reports": {
+            "pushes": [
+                {
+                    "reports": 1000,
+                    "offered_per_s": 0,
+                    "acknowledged": 1000,
+                    "acknowledged_per_s": 3_500.0,
+                    "acknowledged_median_ms": 10.0,
+                    "acknowledged_p99_ms": 20.0,
+                    "folded_per_s": 3_100.0,
+                    "folded_after_last_s": 0.5,
+                    "cpu_ms": {"push": 0.15, "Redis": 0.05},
+                }
+            ],
+            "polls": {"records": 20, "took_ms": [3.0, 9.0, 4.0]},
         },
         "profile": {"ihuyi": {"by_part": {"aiohttp": 0.5, "rest": 0.001}, "longest": [hotspot]}},
     }
