@@ -27,6 +27,7 @@ from sendmill.messages import (
     Balance,
     CancelResult,
     Content,
+    Forgotten,
     Job,
     JobStatus,
     JobSummary,
@@ -136,6 +137,10 @@ class AsyncClient:
         """Let many numbers opt out: `Client.import_optouts`. `numbers` and `on_refused` are called from a thread."""
         imported = partial(self._client.import_optouts, numbers, region=region, on_refused=on_refused)
         return await self._run(imported)
+
+    async def forget(self, number: str, *, region: str | None = None, timeout_s: float = 15.0) -> Forgotten:
+        """Remove what is kept of a person: `Client.forget`."""
+        return await _alone(partial(self._client.forget, number, region=region, timeout_s=timeout_s))
 
     async def accounts(self) -> list[AccountInfo]:
         """The accounts that workers have published: `Client.accounts`."""

@@ -22,6 +22,7 @@ from sendmill.ledger.bynumber import find_messages
 from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
 from sendmill.ledger.finding import read_message
+from sendmill.ledger.forgetting import forget_number
 from sendmill.ledger.jobs import JobMeta, Uploaded, new_job_id, upload
 from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
 from sendmill.ledger.published import KnownNames, published_routes
@@ -33,6 +34,7 @@ from sendmill.messages import (
     Balance,
     CancelResult,
     Content,
+    Forgotten,
     Job,
     JobStatus,
     JobSummary,
@@ -263,6 +265,24 @@ class Client:
             StoreError: Redis is away; those before it are stored: import all again.
         """
         return import_optouts(self._ledger, numbers, region, on_refused)
+
+    def forget(self, number: str, *, region: str | None = None, timeout_s: float = 15.0) -> Forgotten:
+        """Remove what is kept of a person at once: the number, what was written to it alone, what it wrote.
+
+        Rows keep their place and state, so counts stay right; those that wait are cancelled first, what is on the wire
+        stays there. A text that others got too stays. An opt-out stays in force, under a digest. Everything that is
+        kept is looked through, as by `find`, and every process is told.
+
+        Args:
+            number: E.164, or as somebody in `region` would dial it.
+            region: ISO 3166 code such as `HK`, for a number without a country code.
+            timeout_s: how long processes that forget, plan and fold are waited for.
+
+        Raises:
+            InvalidNumber: it is none.
+            StoreError: Redis is away; a part is forgotten: repeat it.
+        """
+        return forget_number(self._ledger, number, region, timeout_s)
 
     # --- accounts --------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from sendmill.errors import InvalidNumber
@@ -53,6 +54,13 @@ class FakeOptOuts:
             new = self._opt_out(number, Source.IMPORT)
             added, known = added + new, known + (not new)
         return OptOutImport(added, known, refused)
+
+    def _forget_optout(self, number: str) -> bool:
+        """Let the number go; it is still not written to. Returns whether it had opted out."""
+        if number not in self._out:
+            return False
+        self._out[number] = replace(self._out[number], number=None)
+        return True
 
     def _heed(self, number: str, text: str, account: str) -> None:
         word = same_word(text)

@@ -108,6 +108,10 @@ class Job:
     refused: Sequence[Refusal] = field(default=(), repr=False)
 
 
+FORGOTTEN = "forgotten"
+"""The recipient of a message whose number was forgotten."""
+
+
 # --- asked for ---------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +164,22 @@ class CancelResult:
 
     cancelled: int
     gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was removed of a person: `messages` rows, `cancelled` of them before they went; `replies`; `raw` answers of
+    vendors that were not read yet or could not be. `opted_out`: they are still not written to.
+
+    `left` names what may still hold the number, because it did not answer in time or is under way: forget it again.
+    """
+
+    messages: int
+    cancelled: int
+    replies: int
+    raw: int
+    opted_out: bool
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,11 @@ from sendmill.fake_optouts import FakeOptOuts
 from sendmill.fake_vendor import FakeVendor
 from sendmill.features import refuse_missing
 from sendmill.messages import (
+    FORGOTTEN,
     AnyEvent,
     CancelResult,
     Content,
+    Forgotten,
     Job,
     JobStatus,
     JobSummary,
@@ -214,6 +216,28 @@ class FakeClient(FakeOptOuts, FakeVendor):
         for event in list(self._events):
             if isinstance(event, ReplyEvent) and (since is None or event.received_at >= since):
                 yield event
+
+    def forget(self, number: str, *, region: str | None = None, timeout_s: float = 15.0) -> Forgotten:
+        """Take a person out of messages, `sent`, replies and events. Raises InvalidNumber."""
+        del timeout_s
+        wanted = {normalise(number, region), number.strip()}
+        messages = cancelled = 0
+        for fake in self._jobs.values():
+            for message in [each for each in fake.messages.values() if each.to in wanted]:
+                waits = message.state is State.SCHEDULED
+                fake.messages[message.message_id] = replace(
+                    message, to=FORGOTTEN, detail=None, state=State.CANCELLED if waits else message.state
+                )
+                messages, cancelled = messages + 1, cancelled + waits
+        replies = [each for each in self._events if isinstance(each, ReplyEvent) and each.from_ in wanted]
+        self._events = [
+            replace(each, to=FORGOTTEN, detail=None) if isinstance(each, ReportEvent) and each.to in wanted else each
+            for each in self._events
+            if each not in replies
+        ]
+        self.sent = [each for each in self.sent if each.to not in wanted]
+        opted_out = self._forget_optout(normalise(number, region))
+        return Forgotten(messages, cancelled, len(replies), 0, opted_out)
 
     def tariff(self) -> Tariff:
         """What messages come to, as far as `accounts` says; the first able one takes what names no account."""
@@ -408,6 +432,7 @@ _REDIRECTED = (
     "add_optout",
     "remove_optout",
     "import_optouts",
+    "forget",
     "tariff",
     "check_words",
     "upload",

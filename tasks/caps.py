@@ -16,6 +16,7 @@ import msgspec
 
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
+from sendmill.ledger.traces import CapDigester
 
 AT_ONCE = 500
 """Messages in one script, which then runs for one to three milliseconds."""
@@ -68,13 +69,11 @@ class Logs:
     def __init__(self, server: Any, keys: AccountKeys, secret: str) -> None:
         self._server = server
         self._state = keys.state
-        self._keyed = hashlib.blake2b(key=secret.encode(), digest_size=_DIGEST_BYTES)
+        self._digester = CapDigester(secret)
 
     def against(self, number: str, text: str = "") -> str:
         """The log of a number, or of a text to a number."""
-        digest = self._keyed.copy()
-        digest.update(f"{number}\0{text}".encode("utf-8", "surrogatepass"))
-        return AccountKeys.cap_name(digest.hexdigest())
+        return AccountKeys.cap_name(self._digester.digest(number, text))
 
     async def note(self, entries: Iterable[Entry], caps: Sequence[Cap], mark: str, keep_ms: int) -> Verdict:
         """Note those messages that no cap stands against with a mark of one letter, for `keep_ms`; tell the others."""

@@ -38,7 +38,8 @@ class Heard(msgspec.Struct, array_like=True, frozen=True):
     def digits(self) -> int | None:
         """The recipient as a slice holds it; None where the report names none, or none that is a number."""
         digits = self.number.removeprefix("+")
-        return int(digits) if len(digits) <= _LONGEST_DIGITS and digits.isascii() and digits.isdigit() else None
+        is_number = len(digits) <= _LONGEST_DIGITS and digits.isascii() and digits.isdigit()
+        return int(digits) or None if is_number else None  # 0 stands in slices for numbers that were forgotten
 
 
 def heard(report: Report, unique: str, arrived_ms: int) -> Heard:

@@ -27,6 +27,7 @@ BY_NUMBER = "number"
 
 _HISTORY_KEPT = 500
 _UNCONFIRMED = "u"
+_KEPT = "kept_calls"
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ class Matcher:
     """
 
     def __init__(self, runtime: Runtime, account: Account) -> None:
-        kept: Kept = runtime.shared.setdefault("kept_calls", Kept())
+        kept: Kept = runtime.shared.setdefault(_KEPT, Kept())
         self.account = account
         self.calls = Calls(account, kept)
 
@@ -121,6 +122,11 @@ class Matcher:
             call=record.number,
             number=mask(report.number),
         )
+
+
+def forget_calls(runtime: Runtime) -> None:
+    """Drop what the process remembers of calls and their recipients: it is read again."""
+    runtime.shared.pop(_KEPT, None)
 
 
 def folding(report: Heard, call: int, row: tuple[str, int], matched_by: str) -> Folding:

@@ -45,8 +45,8 @@ _PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
 async def plan(runtime: Runtime, job: str) -> None:
     """Plan what is not planned yet of a job, and wake the accounts that got rows. Safe to run twice, also at once."""
     jobs, server = runtime.jobs, runtime.server
-    fields = ("meta", "chunks", "planned", "ahead_ms", "cancelled")
-    raw, chunks, planned, ahead_ms, cancelled = await server.hmget(jobs.job(job), fields)
+    fields = ("meta", "chunks", "planned", "ahead_ms", "cancelled", "forgot")
+    raw, chunks, planned, ahead_ms, cancelled, forgot = await server.hmget(jobs.job(job), fields)
     if raw is None:
         await server.zrem(jobs.due, job)
         return
@@ -60,7 +60,7 @@ async def plan(runtime: Runtime, job: str) -> None:
             continue  # another plan of this job was faster
         chunk = decode_chunk(raw_chunk)
         try:
-            cut = await _stored_cut(runtime, meta, number, chunk, prepared)
+            cut = await _stored_cut(runtime, meta, number, chunk, prepared, forgot or b"")
         except NotYetError:
             await server.zadd(jobs.due, {job: await redis_now_ms(server) + AGAIN_MS})
             return
@@ -89,12 +89,26 @@ async def _may_be_planned(runtime: Runtime, meta: JobMeta) -> bool:
 # --- cutting -----------------------------------------------------------------------------------------------------
 
 
-async def _stored_cut(
-    runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, prepared: dict[str, dict[str, str] | InvalidMessage]
+async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
+    runtime: Runtime,
+    meta: JobMeta,
+    number: int,
+    chunk: Chunk,
+    prepared: dict[str, dict[str, str] | InvalidMessage],
+    forgot: bytes,
 ) -> Cut | None:
-    """How the chunk is cut, None where it is planned already. `prepared` remembers what vendors said of the content."""
+    """How the chunk is cut, None where it is planned already. `prepared` remembers what vendors said of the content.
+
+    Raises:
+        NotYetError: a vendor could not be asked, or somebody was taken out of the job (`forgot`) since it was read.
+    """
     jobs, server = runtime.jobs, runtime.server
-    stored = await server.hget(jobs.cut(meta.job), str(number))
+    async with server.pipeline(transaction=True) as pipe:
+        pipe.hget(jobs.cut(meta.job), str(number))
+        pipe.hget(jobs.job(meta.job), "forgot")
+        stored, forgot_now = await pipe.execute()
+    if (forgot_now or b"") != forgot:
+        raise NotYetError  # a cut of the chunk as it is now does not fit the one that was read
     if stored is None:
         gone = await opted_out(runtime, chunk.numbers) if meta.lane in SUPPRESSED_LANES else frozenset()
         division = divide(runtime.accounts, Routes(runtime.settings.routes), meta, chunk, gone)
@@ -108,7 +122,9 @@ async def _stored_cut(
                 division.refuse(name, refusal.code, str(refusal))
         parts = {name: each for name, each in prepared.items() if isinstance(each, dict) and each != meta.parts}
         cut = cut_of(runtime.accounts, meta, division, parts)
-        stored = await _CUT.arun(server, jobs.due, meta.job, number, msgspec.msgpack.encode(cut))
+        stored = await _CUT.arun(server, jobs.due, meta.job, number, msgspec.msgpack.encode(cut), forgot)
+        if stored == 0:
+            raise NotYetError
     return msgspec.msgpack.decode(stored, type=Cut) if stored is not None else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import structlog
 
 from providers.base import Reply
 from sendmill.ledger.scripts import Script
+from sendmill.ledger.traces import reply_digest
 from tasks.account import Account
 from tasks.calls import Calls, row_of
 from tasks.heard import Heard, milliseconds
@@ -28,7 +28,6 @@ SAME_WITHOUT_TIME_MS = 600_000
 BY_VENDOR_ID = "vendor_message_id"
 
 _TOLD_AT_ONCE = 200
-_DIGEST_BYTES = 12
 _REPLY = Script(Path(__file__).parent / "lua" / "reply.lua")
 
 log = structlog.get_logger(__name__)
@@ -90,10 +89,7 @@ def _said(account: Account, heard: Iterable[HeardReply]) -> list[Said]:
 
 
 def _digest(tag: str, reply: Reply) -> str:
-    """What a reply is known by when it comes again; nothing can be read back from it."""
-    occurred = str(milliseconds(reply.occurred_at) or "")
-    same = msgspec.msgpack.encode((reply.number, reply.text, occurred))
-    return hashlib.blake2b(same, digest_size=_DIGEST_BYTES, key=tag.encode()).hexdigest()
+    return reply_digest(tag, reply.number, reply.text, str(milliseconds(reply.occurred_at) or ""))
 
 
 def _told(

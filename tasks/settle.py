@@ -17,9 +17,10 @@ from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import Slice, decode
 from sendmill.options import Lane
 from tasks.account import Account
+from tasks.living import bury
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, Outbox
 from tasks.retention import trim
-from tasks.runtime import Runtime
+from tasks.runtime import Runtime, redis_now_ms
 
 AT_ONCE = 100
 _LOOK_AGAIN_MS = 3_600_000
@@ -42,6 +43,7 @@ async def settle(runtime: Runtime) -> None:
         except NewerFormat:
             log.warning("a job is left to a newer version", job=raw.decode())
     await trim(runtime, now_ms)
+    await bury(runtime.server, runtime.jobs, await redis_now_ms(runtime.server))
 
 
 async def expire_waiting(account: Account) -> int:

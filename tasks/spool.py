@@ -47,7 +47,7 @@ class Spool:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @classmethod
     def of(cls, namespace: str, account: str, environ: Mapping[str, str] = os.environ) -> Spool:
@@ -71,7 +71,7 @@ class Spool:
         Raises:
             redis.RedisError: Redis is still away; what is left stays here.
         """
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return 0
         found = await asyncio.to_thread(self._oldest)
         stored = await inbox.store([entry for _, entry in found]) if found else 0
@@ -80,50 +80,50 @@ class Spool:
 
     async def remove_before(self, before_ms: int) -> int:
         """Remove files that came before a time and were never brought back, unreadable ones too; returns how many."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return 0
         return await asyncio.to_thread(self._remove_before, before_ms)
 
     async def forget(self, speaks_of: Callable[[bytes], bool]) -> int:
         """Remove entries whose bytes speak of somebody; returns how many."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return 0
         return await asyncio.to_thread(self._forget, speaks_of)
 
     def _remove_before(self, before_ms: int) -> int:
         # The name begins with the time at which the entry came.
-        came = ((file, file.name.partition("-")[0]) for file in self._folder.iterdir())
+        came = ((file, file.name.partition("-")[0]) for file in self.folder.iterdir())
         old = [file for file, at_ms in came if at_ms.isdigit() and int(at_ms) < before_ms]
         _remove(old)
         return len(old)
 
     def _forget(self, speaks_of: Callable[[bytes], bool]) -> int:
         found = []
-        for file in self._folder.iterdir():
+        for file in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # brought back meanwhile
-                if speaks_of(file.read_bytes()):
+                if any(map(speaks_of, _bytes_of(file.read_bytes()))):
                     found.append(file)
         _remove(found)
         return len(found)
 
     def _write(self, entry: Entry) -> None:
-        self._folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
-        if shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES:
+        self.folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < LEAST_FREE_BYTES:
             raise OSError(errno.ENOSPC, "too little of the disk is free")
         name = f"{entry.at_ms:015d}-{secrets.token_hex(4)}"
-        new = self._folder / f"{name}.new"
+        new = self.folder / f"{name}.new"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.msgpack.encode(entry))
             file.flush()
             os.fsync(file.fileno())
-        new.rename(self._folder / f"{name}{_ENDING}")
-        _sync_folder(self._folder)
+        new.rename(self.folder / f"{name}{_ENDING}")
+        _sync_folder(self.folder)
 
     def _oldest(self) -> list[tuple[Path, Entry]]:
         found: list[tuple[Path, Entry]] = []
         size_bytes = 0
-        for file in sorted(file for file in self._folder.iterdir() if file.suffix == _ENDING)[:_READ_AT_ONCE]:
+        for file in sorted(file for file in self.folder.iterdir() if file.suffix == _ENDING)[:_READ_AT_ONCE]:
             entry = _read(file)
             if entry is not None:
                 found.append((file, entry))
@@ -142,6 +142,15 @@ def _read(file: Path) -> Entry | None:
         log.exception("a spooled answer cannot be read and stays on disk", file=file.name)
         file.rename(file.with_suffix(_UNREADABLE_ENDING))
         return None
+
+
+def _bytes_of(raw: bytes) -> tuple[bytes, ...]:
+    """What came, out of a file; the file itself where it cannot be read."""
+    try:
+        entry = msgspec.msgpack.decode(raw, type=Entry)
+    except msgspec.MsgspecError:
+        return (raw,)
+    return entry.query, entry.body
 
 
 def _remove(files: Sequence[Path]) -> None:

@@ -34,6 +34,7 @@ async def tick(runtime: Runtime) -> None:
             await runtime.send(names.PLAN, job.decode())
     for account in runtime.accounts.values():
         await tick_account(runtime, account, sending)
+    await runtime.server.set(runtime.jobs.ticked, now_ms)
 
 
 async def tick_account(runtime: Runtime, account: Account, sending: frozenset[bytes]) -> None:

@@ -17,7 +17,6 @@ from celery import signals
 from config import names
 from config.celery import make_app
 from config.logging import configure_logging
-from config.queues import SEND
 from tasks import balance, plan, poll, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
 from workers import transport  # noqa: F401 - for its effect on kombu
@@ -135,7 +134,7 @@ def _starting(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def _ready(sender: Any, **_: Any) -> None:
-    process.start_heart(sends=SEND in sender.app.amqp.queues.consume_from)
+    process.start_heart(sender.app.amqp.queues.consume_from)
 
 
 @signals.worker_shutting_down.connect

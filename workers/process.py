@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 import structlog
 from celery import Celery
 from redis.exceptions import RedisError
 
+from config.queues import SEND
 from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.format import NewerFormat, ajoin
 from tasks.drains import Drains
+from tasks.inbox import Inbox
+from tasks.living import Pulse
+from tasks.matching import forget_calls
 from tasks.runtime import Runtime
+from tasks.spool import Spool
 from tasks.wake import beat_heart
 from workers.loop import LoopThread
 
@@ -42,6 +48,7 @@ class WorkerProcess:
         self._runtime: Runtime | None = None
         self._stopping = threading.Event()
         self._outdated = False
+        self._pulse: Pulse | None = None
         self.drains: Drains | None = None
 
     def run(self, step: Step, *, timeout_s: float) -> None:
@@ -79,18 +86,21 @@ class WorkerProcess:
 
     # --- signals -------------------------------------------------------------------------------------------------
 
-    def start_heart(self, *, sends: bool) -> None:
-        """Open the runtime as soon as Redis answers; a process that sends says every second that it lives."""
-        asyncio.run_coroutine_threadsafe(self._live(sends=sends), self._loop.loop)
+    def start_heart(self, queues: Collection[str]) -> None:
+        """Open the runtime as soon as Redis answers; from then on the process says every second that it lives."""
+        asyncio.run_coroutine_threadsafe(self._live(sorted(queues)), self._loop.loop)
 
-    async def _live(self, *, sends: bool) -> None:
+    async def _live(self, queues: Sequence[str]) -> None:
         said = False
         publish_at = 0.0
         while not self._stopping.is_set():
             try:
                 runtime = await self._opened()
                 await ajoin(runtime.server, runtime.jobs)
-                if sends:
+                if self._pulse is None:
+                    self._pulse = pulse_of(runtime, queues)
+                await self._pulse.beat()
+                if SEND in queues:
                     await beat_heart(runtime)
                 if time.monotonic() >= publish_at:
                     # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
@@ -119,5 +129,23 @@ class WorkerProcess:
     def end(self) -> None:
         """Close what is open."""
         if self._runtime is not None:
+            if self._pulse is not None:
+                with contextlib.suppress(RedisError, OSError, TimeoutError):
+                    self._loop.run(self._pulse.end(), timeout_s=_CLOSE_S)
             self._loop.run(self._runtime.close(), timeout_s=_CLOSE_S)
         self._loop.stop()
+
+
+def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
+    """The pulse of a worker, which may have something of everybody in its spools and its caches."""
+    namespace, accounts = runtime.settings.namespace, runtime.accounts
+    spools = [(Spool.of(namespace, name), Inbox(runtime.server, each.keys)) for name, each in accounts.items()]
+    return Pulse(
+        runtime.server,
+        runtime.jobs,
+        runtime.process,
+        "worker",
+        queues,
+        spools=spools,
+        clear=lambda: forget_calls(runtime),
+    )

@@ -21,7 +21,9 @@ from redis.exceptions import RedisError
 from config.logging import configure_logging
 from config.settings import Settings
 from sendmill.errors import ConfigError
-from tasks.runtime import connect
+from sendmill.ledger.keys import JobKeys
+from tasks.living import Pulse
+from tasks.runtime import connect, process_name
 from workers.receiver import Receiver
 from workers.start import exit_with, settings_or_exit, write_or_exit
 
@@ -70,7 +72,8 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
-        watching = [asyncio.create_task(_watch_redis(receiver)), asyncio.create_task(_tell_counts(receiver))]
+        pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", spools=receiver.spools)
+        watching = [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
         await stop.wait()
     finally:
         for task in watching:
@@ -87,8 +90,8 @@ def runner_of(receiver: Receiver, *, idle_s: float = IDLE_S) -> web.ServerRunner
     return web.ServerRunner(server, shutdown_timeout=STOP_S)
 
 
-async def _watch_redis(receiver: Receiver) -> None:
-    """Say once that Redis is away, and once that it is back."""
+async def _watch_redis(receiver: Receiver, pulse: Pulse) -> None:
+    """Say that this process lives, bring back what lies on disk; say once that Redis is away, once that it is back."""
     away = False
     while True:
         answers = await receiver.redis_answers()
@@ -100,6 +103,7 @@ async def _watch_redis(receiver: Receiver) -> None:
         if answers:
             with contextlib.suppress(RedisError, OSError):
                 await receiver.bring_back()
+                await pulse.beat()
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

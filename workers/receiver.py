@@ -106,6 +106,11 @@ class Receiver:
         """The accounts that have an address here."""
         return sorted(self._accounts)
 
+    @property
+    def spools(self) -> list[tuple[Spool, Inbox]]:
+        """The spool of each account on this machine, and the inbox that it comes back to."""
+        return [(account.spool, account.inbox) for account in self._accounts.values()]
+
     async def close(self) -> None:
         """Give up stores that hang."""
         for account in self._accounts.values():

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, export, find, jobs, optouts, send, text, vendor
+from sendmill.cli import accounts, events, export, find, forget, jobs, optouts, send, text, vendor
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -82,6 +82,7 @@ for _command in (
     events.events,
     events.replies,
     optouts.optouts,
+    forget.forget,
     accounts.accounts,
     accounts.balance,
     accounts.pause,

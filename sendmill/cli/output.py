@@ -16,6 +16,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 from rich.text import Text
 
+from sendmill.messages import FORGOTTEN
 from sendmill.numbers import mask
 
 _PIPED_WIDTH_CHARS = 240
@@ -103,7 +104,7 @@ def safe(text: str) -> str:
 
 def number(value: str, *, reveal: bool) -> str:
     """A phone number as this command may show it."""
-    return safe(value) if reveal else mask(value)
+    return safe(value) if reveal or value == FORGOTTEN else mask(value)
 
 
 def money(amount: Decimal) -> str:

@@ -88,10 +88,10 @@ def find_messages(ledger: Ledger, number: str, region: str | None) -> Iterator[M
         StoreError: Redis is away.
     """
     e164 = normalise(number, region)
-    return _found(ledger, _Wanted(e164, number.strip()))
+    return _found(ledger, Wanted(e164, number.strip()))
 
 
-class _Wanted:
+class Wanted:
     """A recipient as slices hold it: packed, or as it was given."""
 
     def __init__(self, e164: str, given: str) -> None:
@@ -109,7 +109,7 @@ class _Wanted:
         return offsets_of(body, self.number)
 
 
-def _found(ledger: Ledger, wanted: _Wanted) -> Iterator[MessageInfo]:
+def _found(ledger: Ledger, wanted: Wanted) -> Iterator[MessageInfo]:
     with store_errors():
         unplanned = {raw.decode() for raw in ledger.server.zrange(ledger.jobs.due, 0, -1)}
     pages = NewestJobs()
@@ -119,16 +119,12 @@ def _found(ledger: Ledger, wanted: _Wanted) -> Iterator[MessageInfo]:
         yield from _of_jobs(ledger, wanted, pages.take(answer), unplanned)
 
 
-def _of_jobs(ledger: Ledger, wanted: _Wanted, jobs: Sequence[str], unplanned: Collection[str]) -> Iterator[MessageInfo]:
+def _of_jobs(ledger: Ledger, wanted: Wanted, jobs: Sequence[str], unplanned: Collection[str]) -> Iterator[MessageInfo]:
     # What is not planned is read first: what is planned meanwhile is found in its slice.
     waiting = {job: _waiting(ledger, wanted, job) for job in jobs if job in unplanned}
-    by_account: dict[str, list[str]] = defaultdict(list)
-    for account, slice_id in _slices(ledger, jobs):
-        by_account[account].append(slice_id)
     by_job: dict[str, list[SliceEntry]] = defaultdict(list)
-    for account, slice_ids in by_account.items():
-        for slice_id in _scan(ledger, account, wanted.bytes_at(account), slice_ids):
-            by_job[slice_id.partition(".")[0]].append(SliceEntry(account, slice_id, 0))
+    for account, slice_id in _hits(ledger, wanted, jobs):
+        by_job[slice_id.partition(".")[0]].append(SliceEntry(account, slice_id, 0))
     for job in jobs:
         rows = waiting.get(job, {})
         for entry, read in zip(by_job[job], read_slices(ledger, by_job[job]), strict=True):
@@ -137,6 +133,29 @@ def _of_jobs(ledger: Ledger, wanted: _Wanted, jobs: Sequence[str], unplanned: Co
             for offset in wanted.offsets(read.body):
                 rows[read.body.row(offset)] = read_row(ledger, entry.account, entry.slice_id, read, offset)
         yield from (rows[row] for row in sorted(rows))
+
+
+def slices_with(ledger: Ledger, wanted: Wanted) -> Iterator[tuple[str, str]]:
+    """Account and id of every kept slice that may hold a recipient.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    pages = NewestJobs()
+    while not pages.ended:
+        with store_errors():
+            answer = ledger.server.zrevrangebyscore(ledger.jobs.all, **pages.question())
+        yield from _hits(ledger, wanted, pages.take(answer))
+
+
+def _hits(ledger: Ledger, wanted: Wanted, jobs: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Account and id of the slices of some jobs that may hold a recipient."""
+    by_account: dict[str, list[str]] = defaultdict(list)
+    for account, slice_id in _slices(ledger, jobs):
+        by_account[account].append(slice_id)
+    for account, slice_ids in by_account.items():
+        for slice_id in _scan(ledger, account, wanted.bytes_at(account), slice_ids):
+            yield account, slice_id
 
 
 def _slices(ledger: Ledger, jobs: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -149,7 +168,7 @@ def _slices(ledger: Ledger, jobs: Sequence[str]) -> Iterator[tuple[str, str]]:
         ended += more
 
 
-def _waiting(ledger: Ledger, wanted: _Wanted, job: str) -> dict[int, MessageInfo]:
+def _waiting(ledger: Ledger, wanted: Wanted, job: str) -> dict[int, MessageInfo]:
     """A job's rows to the number that are not planned yet, by row number."""
     with store_errors():
         raw_meta, planned, chunks = ledger.server.hmget(ledger.jobs.job(job), "meta", "planned", "chunks")

@@ -9,7 +9,8 @@ Job keys (under `<namespace>:{jobs}:`)
 key                 type    holds
 =================== ======= ==========================================================================================
 job:<job>           hash    meta (msgpack JobMeta), total, accepted, failed, suppressed, chunks, planned, segments,
-                            created, key, cancelled, ahead_ms (Redis' clock before the producer's)
+                            created, key, cancelled, ahead_ms (Redis' clock before the producer's), forgot (how often
+                            somebody was taken out of its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
@@ -22,6 +23,10 @@ accounts            hash    account → JSON of what workers publish (never cred
 routes              string  JSON of the routes, as workers publish them
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 processes           zset    sending process → ms of its last heartbeat
+living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
+ticked              string  ms of the clock's last tick
+forgets             hash    request → a number that every process is to forget now; at most a minute
+forgot:<id>         list    JSON answers to one of them: process, files that it removed
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
@@ -98,7 +103,11 @@ class JobKeys:
         self.routes = self._prefix + "routes"
         self.format = self._prefix + "format"
         self.processes = self._prefix + "processes"
+        self.living = self._prefix + "living"
+        self.ticked = self._prefix + "ticked"
+        self.forgets = self._prefix + "forgets"
         self.requests = self._prefix + "requests"
+        self.chunks = self._prefix + "chunk:"
         self.optouts = self._prefix + "optouts"
         self.optouts_log = self._prefix + "optouts:log"
         self.optouts_version = self._prefix + "optouts:version"
@@ -110,7 +119,7 @@ class JobKeys:
 
     def chunk(self, job_id: str, number: int) -> str:
         """An uploaded chunk, counted from 0."""
-        return f"{self._prefix}chunk:{job_id}:{number}"
+        return f"{self.chunks}{job_id}:{number}"
 
     def cut(self, job_id: str) -> str:
         """How each chunk was cut."""
@@ -131,6 +140,10 @@ class JobKeys:
     def asked(self, request_id: str) -> str:
         """What a request is about."""
         return f"{self._prefix}asked:{request_id}"
+
+    def forgot(self, request_id: str) -> str:
+        """Where processes say that they have forgotten a number."""
+        return f"{self._prefix}forgot:{request_id}"
 
     def media(self, name: str) -> str:
         """A file that a vendor is to fetch from the push server."""

@@ -19,7 +19,9 @@ offset bytes header
 40     56    rows in each state, 4 bytes each, in the order of ORDER
 96     4     rows submitted through an endpoint that reports nothing: for them `submitted` is the end
 100    1     1 where a row whose answer never came is sent again (`duplicates_ok`), else 0
-101    27    unused
+101    3     unused
+104    4     where the body's numbers begin in this string, once a number of it was forgotten, else 0
+108    20    unused
 128    n     state of each row, one byte each (`State.byte`)
 128+n  4n    the call that each row was last part of, 0 for none
 128+5n 4n    when each row last changed, ms since `created`
@@ -31,13 +33,14 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from sys import byteorder
 from typing import Any
 
 import msgspec
 
 from sendmill.ledger.format import NewerFormat
+from sendmill.messages import FORGOTTEN
 from sendmill.states import BY_BYTE, State
 
 FORMAT = b"S1"
@@ -56,8 +59,9 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     """What a slice holds that never changes.
 
     `text` is the text or the template; `fields` are the template's names, in the order of each row's `values`.
-    `numbers` are the recipients, 8 bytes each; `rows` their row numbers in the job, 4 bytes each, or empty where they
-    follow one another from `first_row` on. `texts` are the recipients as they were given, where they are no numbers.
+    `numbers` are the recipients, 8 bytes each, zeros for one that was forgotten; `rows` their row numbers in the job,
+    4 bytes each, or empty where they follow one another from `first_row` on. `texts` are the recipients as they were
+    given, where they are no numbers.
     `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
     `send_at_ms` is when the vendor is to send it, where the vendor keeps the time.
     """
@@ -89,7 +93,8 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
         """The recipient of a row, E.164 with plus, or as it was given where it is no number."""
         if self.texts is not None:
             return self.texts[offset]
-        return f"+{int.from_bytes(self.numbers[offset * 8 : offset * 8 + 8], 'little')}"
+        number = int.from_bytes(self.numbers[offset * 8 : offset * 8 + 8], "little")
+        return f"+{number}" if number else FORGOTTEN
 
     def row(self, offset: int) -> int:
         """The row number in the job."""
@@ -208,6 +213,40 @@ def check_format(raw: bytes) -> None:
     """
     if raw[:2] != FORMAT:
         raise NewerFormat("a newer version of sendmill wrote these messages: upgrade sendmill here")
+
+
+def without(body: SliceBody, offsets: Collection[int], *, alone: bool) -> SliceBody:
+    """A body without the recipients of some rows and what was written to them alone.
+
+    Args:
+        body: the slice's.
+        offsets: the rows.
+        alone: whether the job has no other row, so that its text is theirs.
+    """
+    numbers, texts, values = bytearray(body.numbers), body.texts, body.values
+    if texts is None:
+        for offset in offsets:
+            numbers[8 * offset : 8 * offset + 8] = bytes(8)
+    else:
+        texts = [FORGOTTEN if offset in offsets else text for offset, text in enumerate(texts)]
+    if values is not None:
+        values = [("",) * len(row) if offset in offsets else row for offset, row in enumerate(values)]
+    return msgspec.structs.replace(
+        body,
+        text="" if alone else body.text,
+        numbers=bytes(numbers),
+        texts=texts,
+        values=values,
+        parts={} if alone else body.parts,
+    )
+
+
+def encode_body(body: SliceBody) -> tuple[bytes, int]:
+    """A body as it lies in a slice, and where its numbers begin in it."""
+    parts = [msgspec.msgpack.encode(part) for part in (body.job, body.lane, body.text, body.numbers)]
+    fields = msgspec.msgpack.encode((None,) * len(body.__struct_fields__))
+    before = len(fields) - len(body.__struct_fields__) + sum(map(len, parts)) - len(body.numbers)
+    return msgspec.msgpack.encode(body), before
 
 
 def decode_header(raw: bytes) -> Header:

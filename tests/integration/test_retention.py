@@ -43,10 +43,12 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
     async with driven(redis_url, namespace, ["mainland"]) as one:
         runtime, account = one.runtime, one.runtime.accounts["mainland"]
         inbox, spool = Inbox(runtime.server, account.keys), Spool.of(namespace, "mainland")
+        last = ""
         template = TemplateSms("{name}", [{"to": NUMBER, "name": VALUE}, {"to": "+1", "name": VALUE}])
         for content in (Sms(CANARY, [NUMBER, "+8613800000001"]), template):
             job = await asyncio.to_thread(one.client.send, content, key=CANARY + str(id(content)), ref="r")
             await one.plan(job.id)
+            last = job.id
             claimed = await one.claim("mainland")
             refused = await one.begin("mainland", claimed)
             await one.finish("mainland", refused, "q", code="Busy", detail="busy")
@@ -71,7 +73,7 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
         await settle.settle(runtime)
         assert before == lying()
         later_ms = now_ms + 8 * DAY_MS
-        await account.outbox.close([f"{job.id}.0.0"], from_states="s", to="k", code="", detail="")
+        await account.outbox.close([f"{last}.0.0"], from_states="s", to="k", code="", detail="")
         monkeypatch.setattr(time, "time", lambda: later_ms / 1000)
         await runtime.server.delete(account.keys.polled("trim"))
         await settle.settle(runtime)

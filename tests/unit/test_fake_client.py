@@ -276,3 +276,31 @@ def test_what_has_no_text_is_kept_by_its_parts(client: FakeClient) -> None:
     assert ({"template_id": "T1"}, {"a": "1"}, {"a": "2"}) == (first.parts, first.values, second.values)
     assert ({"audio": "1125"}, {}, "") == (voice.parts, voice.values, voice.text)
     assert 2 == client.status(job.id).segments
+
+
+def test_a_forgotten_person_is_nowhere(client: FakeClient, clock: Clock) -> None:
+    """Their messages stay without them, what waits is cancelled, their replies go; an opt-out stays in force."""
+    numbers = ["+85298882844", "+85298882845"]
+    job = client.send(Sms("Hello", numbers))
+    later = client.send(Sms("Hello", numbers), at=clock() + timedelta(hours=1))
+    client.report(f"{job.id}-1")
+    client.reply(numbers[0], "STOP")
+    done = client.forget(numbers[0])
+    assert (2, 1, 1, 0, True, ()) == (
+        done.messages,
+        done.cancelled,
+        done.replies,
+        done.raw,
+        done.opted_out,
+        done.left,
+    )
+    assert [("forgotten", State.DELIVERED), (numbers[1], State.SUBMITTED)] == [
+        (each.to, each.state) for each in client.messages(job.id)
+    ]
+    assert {State.CANCELLED: 1, State.SCHEDULED: 1} == dict(client.status(later.id).states)
+    assert [] == list(client.replies())
+    assert ["forgotten"] == [event.to for event in client.events("all") if isinstance(event, ReportEvent)]
+    assert {numbers[1]} == {sent.to for sent in client.sent}
+    assert [None] == [each.number for each in client.optouts()]
+    again = client.send(Sms("Hello", numbers[0]))
+    assert {State.SUPPRESSED: 1} == dict(client.status(again.id).states)

@@ -13,6 +13,8 @@ local COUNTERS = ORDER .. UNREPORTED
 local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
 local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
+local NUMBERS_AT = 104 -- where the header says where the body's numbers begin, once one of them was forgotten
+local FORGOTTEN = string.rep('\0', 8)
 local FORMAT = 'S1' -- of the slices that these scripts understand
 
 local function key(name) return PREFIX .. name end
@@ -134,7 +136,7 @@ local function name_call(s, first, last, call)
 end
 
 -- Set rows first..last, all of them in state `old`, to `new`; what a consumer may hear is noted in s.told.
-local function move(s, first, last, old, new, now, word)
+local function move_all(s, first, last, old, new, now, word)
   local many = last - first + 1
   set_rows(s, 'states', HEADER_BYTES, 1, first, last, new)
   if new ~= 'g' then
@@ -148,6 +150,21 @@ local function move(s, first, last, old, new, now, word)
     s.told[#s.told + 1] = {
       first, last, old, new, word.code or '', word.detail or '', word.vmid or '', word.at or 0, math.floor(now),
     }
+  end
+end
+
+-- The same, but a row whose number was forgotten while it was on the wire is not queued again: it is cancelled.
+local function move(s, first, last, old, new, now, word)
+  local numbers_at = new == 'q' and struct.unpack('<I4', s.raw, NUMBERS_AT + 1) or 0
+  if numbers_at == 0 then return move_all(s, first, last, old, new, now, word) end
+  for offset = first, last do
+    local at = numbers_at + 8 * offset
+    local number = redis.call('GETRANGE', s.key, at, at + 7)
+    if number == FORGOTTEN then
+      move_all(s, offset, offset, old, 'c', now)
+    else
+      move_all(s, offset, offset, old, 'q', now, word)
+    end
   end
 end
 
