@@ -6,8 +6,11 @@ import time
 from typing import Any
 
 from bench.contenders.base import ContenderFailed
+from bench.context import Bench
 from bench.figures import NS_PER_S, most_in_window, quantile
+from bench.markdown import table
 from bench.numbers import ONE_TEXT, SIGNATURE, mainland
+from bench.section import Aim, Raw, Section
 from sendmill.client import Client
 from sendmill.messages import Sms
 from simulator.system import System
@@ -30,13 +33,9 @@ def _accounts(url: str) -> Accounts:
     return {_ACCOUNT: {**account, "polls": [], "method": "get", "limits": {"calls_per_s": CALLS_PER_S}}}
 
 
-def measure(*, rows: int, otps: int) -> list[dict[str, Any]]:
-    """Once with a vendor that answers at once, once with one that takes 5 s.
-
-    Args:
-        rows: recipients of the bulk job.
-        otps: messages, one every 0.2 s from the moment at which the bulk job is accepted.
-    """
+def measure(bench: Bench) -> list[dict[str, Any]]:
+    """Once with a vendor that answers at once, once with one that takes 5 s."""
+    rows, otps = bench.size((1_000_000, 300), (10_000, 10))
     return [_run(rows, otps, delay_ms) for delay_ms in (0, SLOW_MS)]
 
 
@@ -94,3 +93,39 @@ def _otp_arrivals(system: System) -> dict[str, int]:
         for call in system.simulator.journal()
         if len(call["numbers"]) == 1 and int(call["numbers"][0]) >= 86_138_00_000_000 + _OTP_FIRST
     }
+
+
+def chapter(found: Raw) -> list[str]:
+    """How long they took."""
+    rows = [
+        (
+            f"{run['rows']:,} in bulk, calls take {run['delay_ms']:,} ms",
+            f"{run['otps']}",
+            f"{run['median_ms']:.0f}",
+            f"{run['p99_ms']:.0f}",
+            f"{run['longest_ms']:.0f}",
+            f"{run['calls_per_s_meanwhile']:.1f}",
+            f"{run['most_in_window']}",
+        )
+        for run in found
+    ]
+    head = ("", "otp messages", "median, ms", "99 of 100, ms", "longest, ms", "calls/s meanwhile", "most in a second")
+    return [
+        "## otp beside a bulk job",
+        "",
+        f"One account at {found[0]['limit']} calls a second, two sending processes. The bulk job is accepted, then an",
+        "otp is sent every 0.2 s while it is planned and sent; the time runs from before `send` to the arrival.",
+        "",
+        *table(head, rows),
+    ]
+
+
+def aims(found: Raw) -> list[Aim]:
+    """Soon, also where calls take long."""
+    return [
+        Aim.at_most(f"otp beside bulk, calls take {run['delay_ms']:,} ms, 99 of 100", run["p99_ms"], 300, unit=" ms")
+        for run in found
+    ]
+
+
+SECTION = Section("lanes", measure, chapter, alone=True, aims=aims)

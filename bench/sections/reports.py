@@ -209,8 +209,10 @@ def chapter(found: Raw) -> list[str]:
         *table(head, rows),
         *table(("CPU ms for each report", *found["pushes"][0]["cpu_ms"]), costs),
         f"Polls of {found['polls']['records']} records at smsadmin ({len(took_ms)} of them), from their arrival at the",
-        "vendor until all their rows are folded: "
-        f"median {quantile(took_ms, 0.5):.0f} ms, at most {max(took_ms):.0f} ms.",
+        (
+            "vendor until all their rows are folded: "
+            f"median {quantile(took_ms, 0.5):.0f} ms, at most {max(took_ms):.0f} ms."
+        ),
         "",
     ]
 

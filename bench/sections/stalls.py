@@ -18,8 +18,11 @@ import msgspec
 import redis
 
 from bench.contenders.base import ContenderFailed
+from bench.context import Bench
 from bench.figures import NS_PER_S, average_per_s, most_in_window, quantile, windows_above
+from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
+from bench.section import Aim, Raw, Section
 from sendmill.ledger.keys import AccountKeys
 from sendmill.messages import TemplateSms
 from simulator.system import System
@@ -54,8 +57,9 @@ def _accounts(url: str) -> Accounts:
     return {_ACCOUNT: {**account, "polls": [], "personalised": False, "limits": {"calls_per_s": CALLS_PER_S}}}
 
 
-def measure(*, duration_s: float) -> dict[str, Any]:
-    """Send at the limit for so long, stopping a process every few seconds."""
+def measure(bench: Bench) -> dict[str, Any]:
+    """Send at the limit, stopping a process every few seconds."""
+    duration_s = bench.size(bench.stalls_s, 10.0)
     routes = [{"prefix": "+86", "accounts": [_ACCOUNT]}]
     with (
         System.start(
@@ -135,3 +139,41 @@ def _grants(system: System, references: Sequence[str]) -> dict[str, float]:
             pipe.hget(keys.past(number), str(number))
         found = pipe.execute()
     return {reference: _PAST.decode(raw).at_ms for reference, raw in zip(numbers, found, strict=True) if raw}
+
+
+def chapter(found: Raw) -> list[str]:
+    """Windows, and how long calls took from their grants."""
+    rows = [
+        ("calls", f"{found['calls']:,} in {found['span_s']:.0f} s"),
+        ("messages accepted twice", f"{found['duplicates']}"),
+        ("stops", f"{found['stops']}"),
+        ("most in any window", f"{found['most_in_window']}"),
+        ("windows above the limit", f"{found['windows_above']}"),
+        ("use of the limit", f"{found['use_percent']:.1f} %"),
+        ("from grant to arrival, median ms", f"{found['after_grant_median_ms']:.1f}"),
+        ("the same, 99 of 100 within ms", f"{found['after_grant_p99_ms']:.1f}"),
+        ("the same, longest ms", f"{found['after_grant_max_ms']:.0f}"),
+        ("calls later than the reserve of 20 ms", f"{found['late']}"),
+        ("most of them in one stop", f"{found['late_most_in_a_stop']}"),
+    ]
+    return [
+        "## At the limit while processes stall",
+        "",
+        f"{found['processes']} processes at {found['limit']} calls a second. Every 3 s one is stopped (SIGSTOP) and",
+        "continued after 0.05, 0.3, 1.2 or 2.5 s, in turn. Arrivals are stamped by the kernel, on the loopback within",
+        "the sender's own write, so they are the times of the writes too. Grants are those of the calls' records. A",
+        "call that is late holds its units until its process has told of it, and does not count on top of others.",
+        "",
+        *table(("", "measured"), rows),
+    ]
+
+
+def aims(found: Raw) -> list[Aim]:
+    """No window above the limit, and at most one late call a stop."""
+    return [
+        Aim.at_most("windows above the limit while processes stall", found["windows_above"], 0),
+        Aim.at_most("late calls in one stop", found["late_most_in_a_stop"], 1),
+    ]
+
+
+SECTION = Section("stalls", measure, chapter, alone=True, aims=aims)
