@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.context import Bench
+from bench.context import STALLS_S, Bench
 from bench.document import plots, render
 from bench.registry import SECTIONS
 from bench.runner import Results, failed, measure
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     results = _read(options.output) if options.render or options.sections else None
     if not options.render:
-        bench = Bench(quick=options.quick, rounds=options.rounds)
+        bench = Bench(quick=options.quick, rounds=options.rounds, stalls_s=options.stalls_s)
         try:
             with interruptible():
                 chosen = [each for each in SECTIONS if not options.sections or each.name in options.sections]
@@ -56,6 +56,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"which to measure: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works, measures nothing")
     parser.add_argument("--rounds", type=int, default=3, help="how often the contenders take turns (default: 3)")
+    parser.add_argument(
+        "--stalls-s",
+        type=float,
+        default=STALLS_S,
+        help=f"how long processes are stopped and continued (default: {STALLS_S:g})",
+    )
     parser.add_argument("--output", type=Path, default=DOCUMENT, help="where to write; the raw results lie beside it")
     parser.add_argument("--render", action="store_true", help="only write the document anew from the raw results")
     options = parser.parse_args(arguments)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bench.contenders import sendmill
 from bench.vendor import Vendor
 from simulator.system import System
+
+STALLS_S: Final = 120.0
 
 _T = TypeVar("_T")
 
@@ -19,11 +21,13 @@ class Bench:
     Args:
         quick: tiny sizes, which show that it works and measure nothing.
         rounds: how often contenders take turns.
+        stalls_s: how long processes are stopped and continued at the limit.
     """
 
-    def __init__(self, *, quick: bool, rounds: int) -> None:
+    def __init__(self, *, quick: bool, rounds: int, stalls_s: float = STALLS_S) -> None:
         self.quick = quick
         self.rounds = rounds
+        self.stalls_s = stalls_s
         self._began = time.monotonic()
         self._running = contextlib.ExitStack()
         self._vendor: Vendor | None = None

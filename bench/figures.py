@@ -51,6 +51,18 @@ def most_in_window(arrivals_ns: Iterable[int], window_ns: int = NS_PER_S) -> int
     return most
 
 
+def windows_above(arrivals_ns: Iterable[int], limit: int, window_ns: int = NS_PER_S) -> int:
+    """How many of the windows that end with an arrival hold more than `limit`."""
+    inside: deque[int] = deque()
+    above = 0
+    for arrival in sorted(arrivals_ns):
+        inside.append(arrival)
+        while arrival - inside[0] >= window_ns:
+            inside.popleft()
+        above += len(inside) > limit
+    return above
+
+
 def average_per_s(arrivals_ns: Iterable[int]) -> float:
     """Arrivals a second in the long run: the slope of the line through their running count.
 

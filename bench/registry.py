@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.section import Section
-from bench.sections import batch, ledger, limit, producer, profile, reports, unique, vendor_alone
+from bench.sections import batch, lanes, ledger, limit, producer, profile, reports, stalls, unique, vendor_alone
 
 SECTIONS: Final[tuple[Section, ...]] = (
     vendor_alone.SECTION,
@@ -14,6 +14,8 @@ SECTIONS: Final[tuple[Section, ...]] = (
     ledger.SECTION,
     profile.SECTION,
     limit.SECTION,
+    stalls.SECTION,
+    lanes.SECTION,
     batch.SECTION,
     reports.SECTION,
 )

@@ -38,6 +38,9 @@ _AT_ONCE = 16
 _AT_ONCE_LIMITED = 4
 """The same where a limit holds: they are written one after another, and the last must not find its grant stale."""
 
+_KEPT_FOR_OTP = 16
+"""Connections that other lanes leave to otp: where each call takes seconds, all may end long after an otp came."""
+
 _SLOT_POLL_S = 0.02
 """A slot that another process holds is asked for again after this."""
 
@@ -157,7 +160,8 @@ class Drain:
             await gate.tell_written(self._account)
 
     def _room(self, call: ReadyCall) -> int:
-        room = self._most_open - len(self._open)
+        kept = 0 if call.lane == "otp" else min(_KEPT_FOR_OTP, self._most_open // 2)
+        room = self._most_open - kept - len(self._open)
         slots = self._account.slots(call.service)
         if slots:
             room = min(room, slots - self._open_by_service.get(call.service.name, 0))

@@ -83,7 +83,7 @@ for _, call in ipairs(ask.calls) do
       return result('slot')
     end
   end
-  if ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now then return result('wait', 5) end
+  if ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now then return result('wait', '5') end
   local wait = 0
   for _, limit in ipairs(ask.limits) do
     -- A limit that was tightened while calls were packed: larger than a whole window, it would wait for ever.

@@ -106,3 +106,30 @@ async def test_a_process_that_asks_nothing_more_tells_that_its_calls_were_writte
             assert {State.SUBMITTING: 1} == await one.states(job)
         finally:
             await draining
+
+
+async def test_calls_that_are_written_long_after_their_grants_pass_no_limit(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a process that is stopped right before the write, after it looked at the clock: others send meanwhile."""
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(160))]
+    tries = 0
+
+    async def stopped_at_first(*given: Any, **named: Any) -> Response:
+        nonlocal tries
+        tries += 1
+        if tries <= 10:
+            await asyncio.sleep(1.2)
+            named["write_until"] = math.inf
+        return await exchange(*given, **named)
+
+    monkeypatch.setattr(submit, "exchange", stopped_at_first)
+    async with flow(settings) as one, flow(settings) as other:
+        job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        while (await one.runtime.accounts["mainland"].outbox.sweep()).backlog:
+            await asyncio.gather(one.drain("mainland"), other.drain("mainland"))
+        assert {State.SUBMITTED: 160} == await one.states(job)
+    seen = simulator.counters("smsadmin", "demo")
+    assert 160 == seen["calls_accepted"]
+    assert seen["max_calls_in_a_second"] <= 50

@@ -52,11 +52,11 @@ async def _claim(outbox: Outbox, rows: int = 1) -> Claimed:
     return claimed
 
 
-async def _begin(outbox: Outbox, claimed: Claimed, number: int, first: int, last: int, **limits: Limit) -> str:
+async def _begin(
+    outbox: Outbox, claimed: Claimed, number: int, first: int, last: int, lane: str = "normal", **limits: Limit
+) -> str:
     rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
-    grant = await outbox.begin(
-        [rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=list(limits.values())
-    )
+    grant = await outbox.begin([rows], lane=lane, service="sms", slots=0, call_ms=60_000, limits=list(limits.values()))
     return grant.why if not grant.reason else f"{grant.why} {grant.reason}"
 
 
@@ -252,6 +252,20 @@ async def test_units_of_a_call_of_which_nobody_has_heard_stay_taken(outbox: Outb
     await outbox.give_up([4], [one])
     assert "ok" == await _begin(outbox, claimed, 5, 2, 2, one=one)
     assert [b"5"] == await outbox.server.zrange(outbox.keys.unwritten, 0, -1)
+
+
+async def test_while_an_otp_waits_for_tokens_no_other_lane_gets_any(outbox: Outbox) -> None:
+    """The others are told to ask again shortly; once the otp has gone they have their turn."""
+    await _add(outbox, 4)
+    claimed = await _claim(outbox)
+    one, two = Limit("calls_per_s", "calls", 100, 1), Limit("calls_per_s", "calls", 100, 2)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 0, one=one)
+    assert "wait" == await _begin(outbox, claimed, 2, 1, 1, lane="otp", one=one)
+    assert "wait" == await _begin(outbox, claimed, 3, 2, 2, lane="bulk", two=two)
+    assert "ok" == await _begin(outbox, claimed, 2, 1, 1, lane="otp", two=two)
+    await asyncio.sleep(0.13)
+    await outbox.were_written([one], on_time=[1, 2])
+    assert "ok" == await _begin(outbox, claimed, 3, 2, 2, lane="bulk", one=one)
 
 
 async def test_all_limits_of_a_call_are_taken_or_none(outbox: Outbox) -> None:

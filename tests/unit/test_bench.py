@@ -19,7 +19,7 @@ from bench.comparison import ratio
 from bench.contenders import kannel
 from bench.context import Bench
 from bench.document import plots, render
-from bench.figures import NS_PER_S, average_per_s, median, most_in_window, quantile, spread_percent
+from bench.figures import NS_PER_S, average_per_s, median, most_in_window, quantile, spread_percent, windows_above
 from bench.machine import machine
 from bench.markdown import table
 from bench.monitor import Commands
@@ -65,6 +65,12 @@ def test_a_window_may_begin_at_any_arrival() -> None:
     assert 2 == most_in_window([0, NS_PER_S - 1])
     assert 0 == most_in_window([])
     assert 3 == most_in_window([0, 1, 2, 60 * NS_PER_S], 60 * NS_PER_S)
+
+
+def test_windows_above_a_limit_are_counted_wherever_they_end() -> None:
+    """One for each arrival that finds more before it than the limit allows; a window's start belongs to it."""
+    assert 0 == windows_above([0, 1, NS_PER_S, NS_PER_S + 1], 2)
+    assert 2 == windows_above([3, 0, 1, 2], 2)
 
 
 def test_bursts_do_not_look_faster_than_they_are() -> None:
