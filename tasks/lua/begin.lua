@@ -23,9 +23,10 @@ end
 local state = redis.call('HGET', key('state'), 'state')
 if state and state ~= 'active' then return result('paused', state) end
 
--- A vendor that took nothing is left alone for a while.
-local cool = tonumber(redis.call('HGET', key('clock'), 'cool') or '0')
-if cool > now then return result('wait', string.format('%.3f', cool - now)) end
+-- A vendor that took nothing is left alone for a while; after a restart of Redis everybody first writes again what it lost.
+local closed = redis.call('HMGET', key('clock'), 'cool', 'quarantine')
+local opens = math.max(tonumber(closed[1] or '0'), tonumber(closed[2] or '0'))
+if opens > now then return result('wait', string.format('%.3f', opens - now)) end
 
 -- `sendmill limit` may have set a stricter value; the strictest wins.
 for _, limit in ipairs(ask.limits) do
