@@ -414,6 +414,7 @@ _REDIRECTED = (
     "jobs",
     "unconfirmed",
     "settle",
+    "sweeps",
     "events",
     "replies",
     "optouts",

@@ -23,6 +23,8 @@ routes              string  JSON of the routes, as workers publish them
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 processes           zset    sending process → ms of its last heartbeat
 awaited:<run id>    set     processes that have not written again yet what a Redis of another run id lost; and ""
+sweeps              hash    sweep → how much it found in all, <sweep>:at → ms of the last time, scanned → where the
+                            search for chunks without a job goes on
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
@@ -64,6 +66,7 @@ woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
 resent              zset    call whose rows a person had sent again → ms when it began
+sweeps              hash    as that of the jobs
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -102,6 +105,7 @@ class JobKeys:
         self.routes = self._prefix + "routes"
         self.format = self._prefix + "format"
         self.processes = self._prefix + "processes"
+        self.sweeps = self._prefix + "sweeps"
         self.requests = self._prefix + "requests"
         self.optouts = self._prefix + "optouts"
         self.optouts_log = self._prefix + "optouts:log"
@@ -161,6 +165,7 @@ class AccountKeys:
         self.cancelled = self.prefix + "cancelled"
         self.unconfirmed = self.prefix + "unconfirmed"
         self.resent = self.prefix + "resent"
+        self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
         self.inbox = self.prefix + "inbox"
         self.inbox_bytes = self.prefix + "inbox_bytes"
