@@ -44,9 +44,13 @@ from sendmill.messages import (
     Refusal,
     ReplyEvent,
     ReportEvent,
+    Settled,
     Sms,
+    Sweep,
     TemplateSms,
+    Unconfirmed,
     VendorTemplateSms,
+    Verdict,
     Voice,
 )
 from sendmill.optouts import OptOut, OptOutImport
@@ -88,14 +92,18 @@ __all__ = [
     "ReportEvent",
     "SenderNotAllowed",
     "SendmillError",
+    "Settled",
     "Sms",
     "State",
     "StoreError",
+    "Sweep",
     "TemplateSms",
     "TextTooLong",
+    "Unconfirmed",
     "UnknownAccount",
     "UnsupportedFeature",
     "VendorTemplateSms",
+    "Verdict",
     "Voice",
 ]
 
