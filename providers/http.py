@@ -13,28 +13,22 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Self
+from functools import lru_cache
 
 import aiohttp
-from aiohttp.client import ClientTimeout
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
-from yarl import URL
 
 from providers.base import Request, Response
+from providers.connections import Session
 from sendmill.errors import Busy, ConnectFailed, NotSent, OutcomeUnknown, Throttled
 
 MAX_ANSWER_BYTES = 1_000_000
 """No documented answer comes near this; a larger one is cut off as unreadable."""
 
-# Below the idle time after which common servers close: a request written into a closing connection is lost unknowingly.
-KEEPALIVE_S = 4.0
+_ADDRESSES_KEPT = 256
 
 STATUS_TOO_MANY_REQUESTS = 429
 STATUS_UNAVAILABLE = 503
@@ -50,55 +44,28 @@ class NotInTime(NotSent):
     """The connection was at hand only after the time by which the request was to be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Where requests of one scheme, host and port go: what the connector wants to know, and the Host header."""
+class _Headers(Mapping[str, str]):
+    """An answer's headers, by lower-case names: read only where somebody asks for one."""
 
-    connecting: ClientRequest
-    host: str
+    __slots__ = ("_fields", "_raw")
 
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._fields: dict[str, str] | None = None
 
-class Session:
-    """Connections of one process to vendors, kept open between exchanges. Made on the loop that uses it.
+    def _read(self) -> dict[str, str]:
+        if self._fields is None:
+            self._fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw}
+        return self._fields
 
-    Args:
-        connections: the most that are open at once; who finds all of them taken waits.
-        connect_timeout_s: of one connection attempt.
-    """
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
 
-    def __init__(self, *, connections: int, connect_timeout_s: float = 5.0) -> None:
-        self.connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
-        self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_s)
-        self._origins: dict[str, _Origin] = {}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
 
-    async def connect(self, origin: _Origin) -> Connection:
-        """A connection that is open and nobody else's, until it is released or closed."""
-        return await self.connector.connect(origin.connecting, [], self._timeout)
-
-    def origin(self, address: str) -> _Origin:
-        """The origin of `scheme://host:port`; as many are kept as vendors have hosts.
-
-        Raises:
-            ValueError: it is none.
-        """
-        origin = self._origins.get(address)
-        if origin is None:
-            url = URL(address, encoded=True)
-            connecting = ClientRequest("GET", url, loop=asyncio.get_running_loop())
-            origin = self._origins[address] = _Origin(connecting, url.host_port_subcomponent or "")
-        return origin
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.connector.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 class _Sending:
@@ -135,8 +102,7 @@ async def exchange(
     sending = _Sending()
     failure: ConnectFailed | OutcomeUnknown
     try:
-        async with asyncio.timeout(timeout_s):
-            response = await _send(session, request, sending, max_answer_bytes, write_until, on_written)
+        response = await _send(session, request, sending, timeout_s, max_answer_bytes, write_until, on_written)
     except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
         failure = _failure(error, timeout_s, written=sending.written)
     else:
@@ -149,23 +115,25 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
     session: Session,
     request: Request,
     sending: _Sending,
+    timeout_s: float,
     max_answer_bytes: int,
     write_until: float,
     on_written: Callable[[], None] | None,
 ) -> Response:
-    address, head = _addressed(request)
+    ends_at = time.monotonic() + timeout_s
+    # Addresses of GETs are all different, and private.
+    address, target = (_posted_to if request.method == "POST" else _addressed)(request.url)
     origin = session.origin(address)
-    raw = _bytes_of(request, head, origin.host)
-    connection = await session.connect(origin)
+    raw = _bytes_of(request, target, origin.host)
+    connection = session.idle_connection(origin) or await session.connect(origin, timeout_s)
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None or transport.is_closing():
         connection.close()
         raise aiohttp.ClientConnectionError("closed before anything was written")
-    protocol.set_response_params(read_until_eof=True)
     at_once = on_written is not None and _writes_at_once(transport)
     # Nothing may stand between this and the write: a process that is stopped there sends late.
     if time.monotonic() > write_until:
-        connection.release()  # unused, so the next request finds it at hand
+        session.give_back(origin, connection)  # unused, so the next request finds it at hand
         raise NotInTime("the connection was at hand too late")
     try:
         sending.written = True
@@ -174,16 +142,27 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
             on_written()
         elif on_written is not None:
             asyncio.get_running_loop().call_soon(on_written)
+        session.deadlines.set(protocol, ends_at)
         message, content = await protocol.read()
         while message.code < STATUS_FIRST_FINAL:
             message, content = await protocol.read()
-        body = await _read(content, max_answer_bytes, message.code)
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message.raw_headers}
-    except BaseException:
+        body = content.read_nowait() if content.is_eof() else await _read(content, max_answer_bytes)
+        in_time = session.deadlines.ended(protocol)
+    except BaseException as error:
+        in_time = session.deadlines.ended(protocol)
         connection.close()
-        raise
-    connection.release()
-    return Response(message.code, headers, body)
+        if in_time or not isinstance(error, Exception):
+            raise
+        raise TimeoutError from None
+    if not in_time:
+        # The connection was aborted: what was read of the answer may look like all of it.
+        connection.close()
+        raise TimeoutError
+    if len(body) > max_answer_bytes:
+        connection.close()
+        raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=message.code)
+    session.give_back(origin, connection)
+    return Response(message.code, _Headers(message.raw_headers), body)
 
 
 def _writes_at_once(transport: asyncio.Transport) -> bool:
@@ -198,42 +177,41 @@ def _writes_at_once(transport: asyncio.Transport) -> bool:
     return True
 
 
-def _addressed(request: Request) -> tuple[str, str]:
-    """The address up to the path, and the request's first line.
+def _addressed(url: str) -> tuple[str, str]:
+    """The address up to the path, and what stands in the request's first line.
 
     Raises:
         ValueError: no address, or one that is not encoded: it would end the line.
     """
-    scheme, _, rest = request.url.partition("://")
+    scheme, _, rest = url.partition("://")
     host = rest.partition("?")[0].partition("/")[0]
     target = rest[len(host) :]
     if not target.startswith("/"):
         target = f"/{target}"
     if not host or not target.isascii() or not target.isprintable() or " " in target:
         raise ValueError("not an encoded address")
-    return f"{scheme}://{host}", f"{request.method} {target} HTTP/1.1"
+    return f"{scheme}://{host}", target
 
 
-def _bytes_of(request: Request, head: str, host: str) -> bytes:
-    lines = [head, f"Host: {host}", "Accept: */*", "User-Agent: sendmill"]
+_posted_to = lru_cache(_ADDRESSES_KEPT)(_addressed)
+
+
+def _bytes_of(request: Request, target: str, host: str) -> bytes:
+    head = f"{request.method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nUser-Agent: sendmill\r\n"
     for name, value in request.headers.items():
         if "\r" in value or "\n" in value:
             raise ValueError("a header of several lines")
-        lines.append(f"{name}: {value}")
+        head += f"{name}: {value}\r\n"
     if request.body or request.method == "POST":
-        lines.append(f"Content-Length: {len(request.body)}")
-    return "\r\n".join((*lines, "", "")).encode("latin-1") + request.body
+        head += f"Content-Length: {len(request.body)}\r\n"
+    return f"{head}\r\n".encode("latin-1") + request.body
 
 
-async def _read(content: StreamReader, max_answer_bytes: int, status: int) -> bytes:
-    body = await content.readany()
-    if content.at_eof() and len(body) <= max_answer_bytes:
-        return body
-    parts = bytearray(body)
+async def _read(content: StreamReader, max_answer_bytes: int) -> bytes:
+    """The body of an answer that did not come whole; of one that is too large a little more than is taken."""
+    parts = bytearray()
     while len(parts) <= max_answer_bytes and not content.at_eof():
         parts += await content.readany()
-    if len(parts) > max_answer_bytes:
-        raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=status)
     return bytes(parts)
 
 

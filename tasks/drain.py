@@ -17,7 +17,8 @@ from datetime import datetime
 import structlog
 from redis.exceptions import RedisError
 
-from providers.http import NotInTime, Session
+from providers.connections import Session
+from providers.http import NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError
 from tasks import gate, submit
 from tasks.account import Account

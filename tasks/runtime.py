@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from config.settings import Settings
 from providers import registry
 from providers.base import Provider
-from providers.http import Session
+from providers.connections import Session
 from providers.limits import effective
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys

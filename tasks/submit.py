@@ -16,7 +16,8 @@ import structlog
 import tenacity
 
 from providers.base import Accepted, Mail
-from providers.http import NotInTime, Session, exchange
+from providers.connections import Session
+from providers.http import NotInTime, exchange
 from providers.mail import deliver
 from sendmill.errors import (
     AccountBlocked,

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from providers.base import Call, Message, Provider, Push, Received, Request, Response
-from providers.http import Session, exchange
+from providers.connections import Session
+from providers.http import exchange
 from providers.smsadmin import Smsadmin, SmsadminSettings
 from providers.xioo import Xioo, XiooSettings
 from sendmill.errors import BadCredentials, ContentRefused, NoBalance, ProviderError, PushRefused

@@ -11,7 +11,8 @@ import pytest
 
 from providers.accessyou import AccessYou
 from providers.base import Call, Message, Provider, Received, Request, Response
-from providers.http import Session, exchange
+from providers.connections import Session
+from providers.http import exchange
 from providers.registry import build, models
 from sendmill.errors import BadCredentials, ContentRefused, Frozen, NoBalance, ProviderError
 from sendmill.states import State

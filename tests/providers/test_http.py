@@ -12,7 +12,8 @@ import pytest_asyncio
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from providers.base import Request
-from providers.http import MAX_ANSWER_BYTES, NotInTime, Session, exchange
+from providers.connections import Session
+from providers.http import MAX_ANSWER_BYTES, NotInTime, exchange
 from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, ProviderError, Throttled
 from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
 
@@ -173,6 +174,7 @@ async def test_an_address_that_is_none_is_not_sent(session: Session) -> None:
     [
         pytest.param(hangs(), id="no answer"),
         pytest.param(hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n8549"), id="half an answer, then nothing"),
+        pytest.param(hangs(b"HTTP/1.1 200 OK\r\n\r\n8549"), id="an answer that only the end of the connection ends"),
     ],
 )
 async def test_no_answer_in_time_is_an_unknown_outcome(session: Session, behaviour: Behaviour) -> None:

@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 
 from providers.base import Request
-from providers.http import MAX_ANSWER_BYTES, Session, exchange
+from providers.connections import Session
+from providers.http import MAX_ANSWER_BYTES, exchange
 from providers.reading import Unreadable, fields_of
 from sendmill.errors import OutcomeUnknown
 from tests.providers.wire import Behaviour, answers, wire_server

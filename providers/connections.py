@@ -1,0 +1,177 @@
+"""Connections of one process to vendors, kept open between exchanges.
+
+aiohttp's connector opens and counts them. What is open and idle is kept here: to give a connection back to the
+connector and ask for it again costs as much as to write a request. One timer minds the ends of all exchanges, for the
+same reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp.client import ClientTimeout
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from yarl import URL
+
+# Below the idle time after which common servers close: a request written into a closing connection is lost unknowingly.
+KEEPALIVE_S = 4.0
+
+
+@dataclass(eq=False, slots=True)
+class Origin:
+    """Where requests of one scheme, host and port go: what the connector wants to know, and the Host header.
+
+    `idle` are connections that nobody uses now, and since when; the one that has been idle for longest is first.
+    """
+
+    connecting: ClientRequest
+    host: str
+    idle: deque[tuple[Connection, float]] = field(default_factory=deque)
+
+
+class Session:
+    """The connections of one process to an account's vendor. Made on the loop that uses it.
+
+    Args:
+        connections: the most that are open at once; who finds all of them taken waits.
+        connect_timeout_s: of one connection attempt.
+    """
+
+    def __init__(self, *, connections: int, connect_timeout_s: float = 5.0) -> None:
+        self.connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
+        self.deadlines = Deadlines()
+        self._loop = asyncio.get_running_loop()
+        self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_s)
+        self._origins: dict[str, Origin] = {}
+        self._connecting = 0
+        self._tidying: asyncio.TimerHandle | None = None
+
+    def origin(self, address: str) -> Origin:
+        """The origin of `scheme://host:port`; as many are kept as vendors have hosts.
+
+        Raises:
+            ValueError: it is none.
+        """
+        origin = self._origins.get(address)
+        if origin is None:
+            url = URL(address, encoded=True)
+            connecting = ClientRequest("GET", url, loop=self._loop)
+            origin = self._origins[address] = Origin(connecting, url.host_port_subcomponent or "")
+        return origin
+
+    @staticmethod
+    def idle_connection(origin: Origin) -> Connection | None:
+        """A connection that is open and idle, and nobody else's until it is given back or closed."""
+        now = time.monotonic()
+        while origin.idle:
+            connection, since = origin.idle.popleft()
+            protocol = connection.protocol
+            if protocol is None or not protocol.is_connected() or protocol.should_close or now - since > KEEPALIVE_S:
+                connection.close()
+            else:
+                return connection
+        return None
+
+    async def connect(self, origin: Origin, timeout_s: float) -> Connection:
+        """The same where none is idle: one that is opened now, or the first that becomes free.
+
+        Raises:
+            aiohttp.ClientError, OSError: there is none within the time.
+        """
+        for other in self._origins.values():
+            # They count against the connector's limit for as long as they are not with it.
+            while other is not origin and other.idle:
+                other.idle.popleft()[0].release()
+        self._connecting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                connection = await self.connector.connect(origin.connecting, [], self._timeout)
+        finally:
+            self._connecting -= 1
+        protocol = connection.protocol
+        if protocol is not None:
+            protocol.set_response_params(read_until_eof=True)
+        return connection
+
+    def give_back(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection for the next exchange, or close it where it has come to its end."""
+        protocol = connection.protocol
+        if self._connecting or self.connector.closed or protocol is None or protocol.should_close:
+            connection.release()  # somebody may be waiting at the connector
+            return
+        origin.idle.append((connection, time.monotonic()))
+        if self._tidying is None:
+            self._tidying = self._loop.call_later(KEEPALIVE_S, self._tidy)
+
+    def _tidy(self) -> None:
+        """Close what has been idle for too long."""
+        self._tidying = None
+        until = time.monotonic() - KEEPALIVE_S
+        for origin in self._origins.values():
+            while origin.idle and origin.idle[0][1] <= until:
+                origin.idle.popleft()[0].close()
+        oldest = min((origin.idle[0][1] for origin in self._origins.values() if origin.idle), default=None)
+        if oldest is not None:
+            self._tidying = self._loop.call_later(max(0.0, oldest - until), self._tidy)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        for origin in self._origins.values():
+            while origin.idle:
+                origin.idle.popleft()[0].close()
+        await self.connector.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Deadlines:
+    """Until when answers are waited for: one timer for all exchanges of a session, not one for each."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ends: dict[ResponseHandler, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
+
+    def set(self, protocol: ResponseHandler, ends_at: float) -> None:
+        """Abort the connection at `ends_at` (`time.monotonic`), unless the exchange has ended by then."""
+        self._ends[protocol] = ends_at
+        if self._timer is None or ends_at < self._wakes_at:
+            self._wake(ends_at)
+
+    def ended(self, protocol: ResponseHandler) -> bool:
+        """The exchange has ended; returns False where that was by its deadline."""
+        return self._ends.pop(protocol, None) is not None
+
+    def _wake(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = at
+        self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for protocol in [each for each, ends_at in self._ends.items() if ends_at <= now]:
+            del self._ends[protocol]
+            if protocol.transport is not None:
+                protocol.transport.abort()  # not the protocol's own: whoever reads a body would not hear of it
+        if self._ends:
+            self._wake(min(self._ends.values()))
