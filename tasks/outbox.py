@@ -18,6 +18,7 @@ from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import Slice, decode
 from sendmill.states import State
 from tasks.throttle import LateCall, Limit
+from tasks.witness import Terms, Witness
 
 LEASE_MS = 15_000
 """A slice's lease; renewed every third of it."""
@@ -151,6 +152,7 @@ class Outbox:
     def __init__(self, server: Any, keys: AccountKeys, process: str) -> None:
         self.server = server
         self.keys = keys
+        self.witness = Witness()
         self._process = process
         self._numbers: list[int] = []
 
@@ -171,14 +173,18 @@ class Outbox:
     async def claim(self, rows: int, lanes: Sequence[str]) -> list[Claimed]:
         """Lease slices that hold about that many queued rows."""
         answer = await _CLAIM.arun(self.server, self.keys.state, rows, LEASE_MS, *lanes)
-        triples = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
-        return [Claimed(slice_id.decode(), epoch, decode(blob)) for slice_id, epoch, blob in triples]
+        claimed = []
+        for slice_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
+            claimed.append(Claimed(slice_id.decode(), epoch, decode(blob)))
+            self.witness.claimed(slice_id.decode(), epoch, blob)
+        return claimed
 
     async def next_call_number(self) -> int:
         """A call number that nobody else has."""
         if not self._numbers:
             last = int(await self.server.incrby(self.keys.calls, CALL_NUMBERS_AT_ONCE))
             self._numbers = list(range(last, last - CALL_NUMBERS_AT_ONCE, -1))
+            self.witness.numbered(last)
         return self._numbers.pop()
 
     async def begin(
@@ -208,6 +214,8 @@ class Outbox:
         }
         answer = await _BEGIN.arun(self.server, self.keys.state, msgspec.msgpack.encode(ask))
         granted, why, a, b, now_ms = (answer[0], *(part.decode() for part in answer[1:]))
+        if granted:
+            self.witness.granted(calls[:granted], Terms(service, slots, call_ms, limits, float(now_ms)))
         return Grant(
             granted,
             why,
@@ -220,7 +228,9 @@ class Outbox:
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
         """Undo calls that were, or may have been, granted and were certainly not made."""
         packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
-        return int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
+        undone = int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
+        self.witness.undone(numbers)
+        return undone
 
     async def were_written(
         self, limits: Sequence[Limit], *, on_time: Collection[int] = (), late: Sequence[LateCall] = ()
@@ -232,7 +242,9 @@ class Outbox:
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Write what became of calls."""
-        return int(await _FINISH.arun(self.server, self.keys.state, msgspec.msgpack.encode(outcomes)))
+        changed = int(await _FINISH.arun(self.server, self.keys.state, msgspec.msgpack.encode(outcomes)))
+        self.witness.ended(outcomes)
+        return changed
 
     async def fold(self, reports: Sequence[Folding]) -> list[int]:
         """Fold reports into rows; see fold.lua for what comes back for each.

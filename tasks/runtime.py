@@ -24,9 +24,11 @@ from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.account import Account, features_told
 from tasks.alerts import NEWER_FORMAT, resolve_alert
+from tasks.guard import Guard
 from tasks.known_optouts import KnownOptOuts
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
+from tasks.recovery import Recovery, arrive
 from tasks.throttle import limits_of
 
 REDIS_TIMEOUT_S = 10.0
@@ -42,13 +44,17 @@ SendTask = Callable[[str, Sequence[Any]], None]
 """Publishes a Celery task by name; may block."""
 
 
-def connect(redis_url: str) -> Any:
-    """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call."""
+def connect(redis_url: str, guard: Guard | None = None) -> Any:
+    """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call.
+
+    A guard looks at every connection that is made.
+    """
     # A unix socket has no keepalive, and redis-py refuses the option there.
     tcp_only: dict[str, Any] = {} if redis_url.startswith("unix:") else {"socket_keepalive": True}
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         redis_url,
         **tcp_only,
+        redis_connect_func=guard.greet if guard is not None else None,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S / 2,
         retry=Retry(NoBackoff(), 0),
@@ -99,19 +105,22 @@ class Runtime:
     accounts: Mapping[str, Account]
     process: str
     send_task: SendTask
+    guard: Guard = field(default_factory=Guard)
+    recovery: Recovery | None = None
     stopping: Callable[[], bool] = lambda: False
     shared: dict[str, Any] = field(default_factory=dict)
     """Caches of single steps, each under its module's name."""
 
     @classmethod
     async def open(cls, settings: Settings, send_task: SendTask, *, stopping: Callable[[], bool]) -> Runtime:
-        """Connect, and publish the accounts.
+        """Connect, note the run of the server, and publish the accounts.
 
         Raises:
             ConfigError: a limit that the vendor does not allow, or a ledger that this version must not touch.
             redis.RedisError: Redis is away; try again.
         """
-        server = connect(settings.redis_url)
+        guard = Guard()
+        server = connect(settings.redis_url, guard)
         process = process_name()
         jobs = JobKeys(settings.namespace)
         try:
@@ -148,10 +157,18 @@ class Runtime:
             accounts=accounts,
             process=process,
             send_task=send_task,
+            guard=guard,
             stopping=stopping,
         )
+        await arrive(runtime)
+        runtime.recovery = Recovery(runtime)
+        guard.changed = runtime.recovery.start
         await runtime.publish()
         return runtime
+
+    def connect(self, guard: Guard) -> Any:
+        """Connections of one's own to the ledger, each looked at by a guard; to be closed."""
+        return connect(self.settings.redis_url, guard)
 
     async def publish(self) -> None:
         """Tell producers and the command line which accounts and routes there are; never a credential."""
@@ -175,6 +192,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Close the session and the connections."""
+        if self.recovery is not None:
+            await self.recovery.close()
         for session in (self.session, *self.sessions.values()):
             await session.close()
         await self.server.aclose()

@@ -32,10 +32,10 @@ end
 local state = redis.call('HGET', key('state'), 'state')
 if state and state ~= 'active' then return result('paused', state) end
 
--- A vendor that took nothing is left alone for a while.
-local waits = redis.call('HMGET', key('clock'), 'cool', 'otp', 'otp:' .. ask.service)
-local cool = tonumber(waits[1] or '0')
-if cool > now then return result('wait', string.format('%.3f', cool - now)) end
+-- A vendor that took nothing is left alone for a while; after a restart of Redis everybody first writes again what it lost.
+local waits = redis.call('HMGET', key('clock'), 'cool', 'otp', 'otp:' .. ask.service, 'quarantine')
+local opens = math.max(tonumber(waits[1] or '0'), tonumber(waits[4] or '0'))
+if opens > now then return result('wait', string.format('%.3f', opens - now)) end
 
 -- `sendmill limit` may have set a stricter value; the strictest wins.
 for _, limit in ipairs(ask.limits) do

@@ -1,0 +1,161 @@
+"""A Redis that was killed comes back without its last seconds: what living workers know is written again first."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sendmill.messages import Sms, TemplateSms
+from sendmill.states import State
+from simulator.client import Simulator
+from simulator.embedded import EmbeddedValkey
+from tasks import recovery
+from tasks.outcomes import AWAY
+from tasks.plan import plan
+from tasks.wake import beat_heart
+from tests.support.flow import Flow, flow, hong_kong, tick
+from tests.support.vendors import settings_for
+
+DEADLINE_S = 30.0
+SHORTEST_MS = 400
+ROWS = 300
+ACCOUNT = "world"
+"""Each of its messages is a call."""
+
+
+@pytest.fixture(autouse=True)
+def _shut_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of these tests are heard of within milliseconds."""
+    monkeypatch.setattr(recovery, "SHORTEST_MS", SHORTEST_MS)
+
+
+def _log(server: EmbeddedValkey) -> Path:
+    """The file that the server appends to."""
+    (path,) = (server.directory / "appendonlydir").glob("*.incr.aof")
+    return path
+
+
+def _size(server: EmbeddedValkey) -> int:
+    return _log(server).stat().st_size
+
+
+def _crash(server: EmbeddedValkey, *, kept_bytes: int) -> None:
+    """Kill the server and bring it back without what it wrote after so many bytes."""
+    server.kill()
+    with _log(server).open("r+b") as log:
+        log.truncate(kept_bytes)
+    server.start()
+
+
+async def _until(flows: list[Flow], job: str, wanted: Mapping[State, int]) -> None:
+    """Tick and drain, as clock and workers do, until a job's rows are as wanted."""
+    ends_at = time.monotonic() + DEADLINE_S
+    states: Mapping[State, int] = {}
+    while states != wanted:
+        assert time.monotonic() < ends_at, states
+        try:
+            await tick(flows)
+            await asyncio.gather(*(each.drain(ACCOUNT) for each in flows))
+            states = await flows[0].states(job)
+        except AWAY:
+            await asyncio.sleep(0.05)
+
+
+def _texts(rows: int) -> TemplateSms:
+    return TemplateSms("No. {n}", [{"to": number, "n": place} for place, number in enumerate(hong_kong(rows))])
+
+
+def _accepted(simulator: Simulator) -> tuple[int, int]:
+    """Messages that the vendor took, and those of them that it took before."""
+    return int(simulator.counters()["total"]["messages_accepted"]), int(simulator.duplicates()["total"])
+
+
+def _has_taken(messages: int, simulator: Simulator) -> bool:
+    return _accepted(simulator)[0] >= messages
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
+async def test_what_a_living_worker_sent_is_not_sent_again_by_a_redis_that_forgot_it(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str, kept: float
+) -> None:
+    """All was sent; the file ends before the rows were planned, in the middle of the drain, and near its end."""
+    async with flow(settings_for(simulator, own_valkey.redis_url, namespace, [ACCOUNT])) as one:
+        job = (await asyncio.to_thread(one.client.send, _texts(ROWS), account=ACCOUNT)).id
+        stored = _size(own_valkey)
+        await plan(one.runtime, job)
+        await one.drain(ACCOUNT)
+        assert {State.SUBMITTED: ROWS} == await one.states(job)
+        _crash(own_valkey, kept_bytes=stored + int(kept * (_size(own_valkey) - stored)))
+        await _plan_again(one, job)
+        await _until([one], job, {State.SUBMITTED: ROWS})
+        # Later jobs get call numbers and references that nobody has.
+        later = await one.send(Sms("Later", hong_kong(1, first=ROWS)), account=ACCOUNT)
+        await _until([one], later, {State.SUBMITTED: 1})
+        calls = [each.call(offset) for _, each in await one.slices(job) for offset in range(each.header.rows)]
+        assert ROWS == len(set(calls))
+        (_, sent_later), *_ = await one.slices(later)
+        assert sent_later.call(0) > max(calls)
+    assert (ROWS + 1, 0) == _accepted(simulator)
+
+
+async def _plan_again(one: Flow, job: str) -> None:
+    while True:
+        try:
+            await plan(one.runtime, job)
+        except AWAY:
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_two_living_workers_and_a_redis_that_loses_its_last_moments_again_and_again(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str, seed: int
+) -> None:
+    """Killed in the middle of the drains, calls on the wire and some refused: all sent in the end, nothing twice."""
+    chance = random.Random(seed)
+    simulator.add_faults(
+        {"kind": "latency", "delay_ms": 20, "jitter_ms": 60},
+        {"kind": "status", "status": 503, "probability": 0.1, "accepted": False},
+    )
+    settings = settings_for(simulator, own_valkey.redis_url, namespace, [ACCOUNT])
+    async with AsyncExitStack() as stack:
+        flows = [await stack.enter_async_context(flow(settings)) for _ in range(2)]
+        job = await flows[0].send(_texts(ROWS), account=ACCOUNT)
+        settled = asyncio.create_task(_until(flows, job, {State.SUBMITTED: ROWS}))
+        for round_ in range(2):
+            began = _size(own_valkey)
+            enough = ROWS * (round_ + 1) // 4
+            await asyncio.to_thread(simulator.wait_until, partial(_has_taken, enough))
+            kept = began + int(chance.uniform(0.2, 1.0) * (_size(own_valkey) - began))
+            await asyncio.to_thread(_crash, own_valkey, kept_bytes=kept)
+        await settled
+    assert (ROWS, 0) == _accepted(simulator)
+
+
+async def test_nobody_sends_before_the_living_have_written_again_what_they_know(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str
+) -> None:
+    """A process that starts after the crash finds rows that look unsent: the gate is shut until the other is back."""
+    settings = settings_for(simulator, own_valkey.redis_url, namespace, [ACCOUNT])
+    async with flow(settings) as old:
+        job = await old.send(_texts(ROWS), account=ACCOUNT)
+        await beat_heart(old.runtime)
+        planned = _size(own_valkey)
+        await old.drain(ACCOUNT)
+        _crash(own_valkey, kept_bytes=planned)
+        async with flow(settings) as new:
+            assert {State.QUEUED: ROWS} == await new.states(job)
+            new_drains = asyncio.create_task(new.drain(ACCOUNT))
+            await asyncio.sleep(2 * SHORTEST_MS / 1000)
+            assert (ROWS, 0) == _accepted(simulator)
+            await _until([old], job, {State.SUBMITTED: ROWS})
+            await new_drains
+    assert (ROWS, 0) == _accepted(simulator)
