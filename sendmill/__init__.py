@@ -44,9 +44,12 @@ from sendmill.messages import (
     Refusal,
     ReplyEvent,
     ReportEvent,
+    Settled,
     Sms,
     TemplateSms,
+    Unconfirmed,
     VendorTemplateSms,
+    Verdict,
     Voice,
 )
 from sendmill.optouts import OptOut, OptOutImport
@@ -88,14 +91,17 @@ __all__ = [
     "ReportEvent",
     "SenderNotAllowed",
     "SendmillError",
+    "Settled",
     "Sms",
     "State",
     "StoreError",
     "TemplateSms",
     "TextTooLong",
+    "Unconfirmed",
     "UnknownAccount",
     "UnsupportedFeature",
     "VendorTemplateSms",
+    "Verdict",
     "Voice",
 ]
 

@@ -34,6 +34,9 @@ from sendmill.messages import (
     Kind,
     MessageInfo,
     ReplyEvent,
+    Settled,
+    Unconfirmed,
+    Verdict,
 )
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
@@ -100,6 +103,14 @@ class AsyncClient:
     async def cancel(self, job_id: str) -> CancelResult:
         """Stop what has not been submitted of a job: `Client.cancel`."""
         return await self._run(partial(self._client.cancel, job_id))
+
+    def unconfirmed(self, account: str | None = None) -> AsyncIterator[Unconfirmed]:
+        """The messages whose answer was never read: `Client.unconfirmed`."""
+        return self._iterate(partial(self._client.unconfirmed, account))
+
+    async def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
+        """Say what became of an unconfirmed message, or of all of a job: `Client.settle`."""
+        return await self._run(partial(self._client.settle, message_or_job, verdict))
 
     async def events(
         self, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None

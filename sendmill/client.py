@@ -28,6 +28,7 @@ from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, re
 from sendmill.ledger.published import KnownNames, published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
+from sendmill.ledger.settling import read_unconfirmed, settle
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
@@ -42,6 +43,9 @@ from sendmill.messages import (
     MessageInfo,
     Refusal,
     ReplyEvent,
+    Settled,
+    Unconfirmed,
+    Verdict,
 )
 from sendmill.options import Durability, Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
@@ -190,6 +194,30 @@ class Client:
             StoreError: Redis is away; a part may be cancelled: repeat it.
         """
         return cancel_job(self._ledger, job_id, self._publisher.plan)
+
+    def unconfirmed(self, account: str | None = None) -> Iterator[Unconfirmed]:
+        """The messages whose answer was never read, at one account or at all, those of the earliest call first.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            StoreError: Redis is away.
+        """
+        return read_unconfirmed(self._ledger, account)
+
+    def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
+        """Say what became of an unconfirmed message, or of all of a job. What is not unconfirmed stays as it is.
+
+        Args:
+            message_or_job: a message's id or a job's.
+            verdict: `sent` makes them `submitted`, `give_up` makes them `unknown`. `resend` makes them `queued`: they
+                go again, and may arrive twice; those that expired, or whose job is cancelled, stay unconfirmed.
+
+        Raises:
+            InvalidOption: there is no such verdict.
+            NoSuchJob: no such message or job is kept.
+            StoreError: Redis is away; a part may be settled: repeat it.
+        """
+        return settle(self._ledger, message_or_job, verdict)
 
     # --- what is told ----------------------------------------------------------------------------------------------
 

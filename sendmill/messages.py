@@ -166,6 +166,34 @@ class CancelResult:
     gone: int
 
 
+class Verdict(StrEnum):
+    """What a person says of a message whose answer was never read."""
+
+    SENT = "sent"
+    RESEND = "resend"
+    GIVE_UP = "give_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A message that the vendor may have taken: no usable answer was read. `code` and `detail` say why."""
+
+    message_id: str
+    to: str = field(repr=False)
+    account: str
+    since: datetime
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a verdict reached: `left` messages stay unconfirmed, because they have expired or their job is cancelled."""
+
+    settled: int
+    left: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """What was removed of a person: `messages` rows, `cancelled` of them before they went; `replies`; `raw` answers of

@@ -26,6 +26,7 @@ import pytest
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.fake_optouts import FakeOptOuts
+from sendmill.fake_settling import FakeSettling
 from sendmill.fake_vendor import FakeVendor
 from sendmill.features import refuse_missing
 from sendmill.messages import (
@@ -87,7 +88,7 @@ class _FakeJob:
     cost: dict[str, Decimal] = field(default_factory=dict)
 
 
-class FakeClient(FakeOptOuts, FakeVendor):
+class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
     """A `Client` that keeps everything in this process.
 
     Messages are `submitted` at once, or `scheduled` where the job has an `at` to come.
@@ -381,6 +382,15 @@ class FakeClient(FakeOptOuts, FakeVendor):
         except KeyError:
             raise NoSuchJob(f"no job {job_id} is kept") from None
 
+    def _all_messages(self) -> Iterator[MessageInfo]:
+        return (message for fake in self._jobs.values() for message in fake.messages.values())
+
+    def _become(self, message: MessageInfo, state: State, code: str | None = None) -> None:
+        fake = self._job(message.message_id.rpartition("-")[0])
+        self._move(fake, message, state, code=code)
+        if state in FINAL:
+            self._report_event(fake, fake.messages[message.message_id], message.state)
+
     def _message(self, message_id: str) -> MessageInfo:
         try:
             return self._job(message_id.rpartition("-")[0]).messages[message_id]
@@ -426,6 +436,8 @@ _REDIRECTED = (
     "find",
     "cancel",
     "jobs",
+    "unconfirmed",
+    "settle",
     "events",
     "replies",
     "optouts",

@@ -51,6 +51,8 @@ class _Candidate(NamedTuple):
     slice_id: str
     offset: int
     rows: int
+    resent: bool = False
+    """A person had the row sent again: a report may be of its first sending, and then it says nothing of the row."""
 
 
 def retry_after_ms(age_ms: int) -> int:
@@ -149,7 +151,7 @@ class Early:
                 each for each in candidates.get(report.digits or 0, []) if self._in_time(report, each.record.began_ms)
             ]
             # A vendor that gives references back gives ours for our calls: another one is of somebody else's message.
-            if not report.state or report.reference or len(fitting) != 1:
+            if not report.state or report.reference or len(fitting) != 1 or fitting[0].resent:
                 continue
             row = (fitting[0].slice_id, fitting[0].offset)
             # A second id for the number is of another message, unless the row is settled with the first one's.
@@ -176,9 +178,10 @@ class Early:
         await self._matcher.forget_confirmed(each.record for _, each in settled)
 
     async def _unconfirmed_rows(self, numbers: AbstractSet[int | None]) -> dict[int, list[_Candidate]]:
-        """The rows to these numbers that are unconfirmed now."""
+        """The rows to these numbers that are unconfirmed now, and those that a person had sent again."""
         newest = await self._server.zrevrange(self._keys.unconfirmed, 0, UNCONFIRMED_LOOKED_AT - 1)
-        records = await self._calls.records((int(call) for call in newest), rows_only=True)
+        resent = await self._server.zrevrange(self._keys.resent, 0, UNCONFIRMED_LOOKED_AT - 1)
+        records = await self._calls.records((int(call) for call in (*newest, *resent)), rows_only=True)
         recipients = await self._calls.recipients({each for record in records.values() for each in record.slice_ids})
         found: list[tuple[int, _Candidate]] = []
         for record in records.values():
@@ -188,9 +191,11 @@ class Early:
                     continue
                 for number, offset in each.offsets_of(numbers, first, last):
                     found.append((number, _Candidate(record, slice_id, offset, each.count)))
-        return await self._still_unconfirmed(found)
+        return await self._still_open(found, {int(call) for call in resent})
 
-    async def _still_unconfirmed(self, found: Sequence[tuple[int, _Candidate]]) -> dict[int, list[_Candidate]]:
+    async def _still_open(
+        self, found: Sequence[tuple[int, _Candidate]], resent: AbstractSet[int]
+    ) -> dict[int, list[_Candidate]]:
         if not found:
             return {}
         async with self._server.pipeline(transaction=False) as pipe:
@@ -201,6 +206,11 @@ class Early:
             answers = await pipe.execute()
         by_number: dict[int, list[_Candidate]] = defaultdict(list)
         for (number, each), state, named in zip(found, answers[::2], answers[1::2], strict=True):
-            if state == State.UNCONFIRMED.byte and int.from_bytes(named, "little") == each.record.number:
+            again = each.record.number in resent
+            if int.from_bytes(named, "little") != each.record.number:
+                if again:
+                    by_number[number].append(each._replace(resent=True))
+            elif state == State.UNCONFIRMED.byte or (again and state == State.QUEUED.byte):
+                # One that waits to be sent again is spared that by its report.
                 by_number[number].append(each)
         return by_number

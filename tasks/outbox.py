@@ -281,6 +281,7 @@ class Outbox:
             await self.server.hdel(self.keys.ref(past.vmid), past.vmid)
         await self.server.hdel(self.keys.past(number), str(number))
         await self.server.zrem(self.keys.unconfirmed, str(number))
+        await self.server.zrem(self.keys.resent, str(number))
         await self.server.zrem(self.keys.ask, str(number))
 
     async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0, put_aside: bool = False) -> None:

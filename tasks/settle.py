@@ -24,6 +24,7 @@ from tasks.runtime import Runtime, redis_now_ms
 
 AT_ONCE = 100
 _LOOK_AGAIN_MS = 3_600_000
+_HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,8 @@ async def settle(runtime: Runtime) -> None:
     for account in runtime.accounts.values():
         await expire_waiting(account)
         await give_up_reports(runtime, account, now_ms)
+        # No report of a first sending comes any more.
+        await runtime.server.zremrangebyscore(account.keys.resent, 0, now_ms - _horizon_ms(runtime))
     for raw in await runtime.server.zrangebyscore(
         runtime.jobs.kept, 0, now_ms - runtime.settings.retention_days * _DAY_MS, start=0, num=AT_ONCE
     ):
@@ -44,6 +47,10 @@ async def settle(runtime: Runtime) -> None:
             log.warning("a job is left to a newer version", job=raw.decode())
     await trim(runtime, now_ms)
     await bury(runtime.server, runtime.jobs, await redis_now_ms(runtime.server))
+
+
+def _horizon_ms(runtime: Runtime) -> int:
+    return runtime.settings.report_horizon_h * _HOUR_MS
 
 
 async def expire_waiting(account: Account) -> int:

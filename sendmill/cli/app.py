@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, export, find, forget, jobs, optouts, send, text, vendor
+from sendmill.cli import accounts, events, export, find, forget, jobs, optouts, send, settling, text, vendor
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -79,6 +79,8 @@ for _command in (
     find.find,
     export.export,
     jobs.cancel,
+    settling.unconfirmed,
+    settling.settle,
     events.events,
     events.replies,
     optouts.optouts,

@@ -37,6 +37,11 @@ class Attempt(msgspec.Struct, array_like=True, frozen=True):
     answer: str
     run: list[Any]
 
+    @property
+    def settled(self) -> bool:
+        """Whether a person said this, and no vendor."""
+        return self.code.startswith("settled_")
+
     def has(self, offset: int) -> bool:
         """Whether a row was part of it."""
         bounds = islice(self.run, 1, None)

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from sendmill.errors import NoSuchJob
-from sendmill.ledger.calls import Attempt, read_attempts, read_calls
+from sendmill.ledger.calls import Attempt, PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
@@ -20,6 +20,9 @@ from sendmill.messages import MessageInfo
 from sendmill.states import BY_BYTE, State
 
 _SLICES_AT_ONCE = 20
+
+SETTLED = "settled"
+"""The outcome of an attempt of which a person said what became of it."""
 
 
 _OUTCOMES = {"q": "not sent"}
@@ -46,7 +49,7 @@ def read_message(ledger: Ledger, message_id: str) -> dict[str, Any]:
         if waiting is not None:
             return {**asdict(waiting), "attempts": [], "reports": []}
         # Planned, perhaps only since the first look.
-        found = _found(ledger, read_job(ledger, job_id)[1], row)
+        found = find_row(ledger, read_job(ledger, job_id)[1], row)
         if found is not None:
             return _told(ledger, *found)
     raise NoSuchJob(f"job {job_id} has no row {row}: it has {record.total}")
@@ -65,8 +68,14 @@ def _waiting(ledger: Ledger, job_id: str, row: int) -> MessageInfo | None:
     return None
 
 
-def _found(ledger: Ledger, entries: list[SliceEntry], row: int) -> tuple[SliceEntry, Slice, int] | None:
-    """The slice that has a row, and where. Rows of a chunk all come before those of the next: chunks are bisected."""
+def find_row(ledger: Ledger, entries: list[SliceEntry], row: int) -> tuple[SliceEntry, Slice, int] | None:
+    """The slice that has a row, and where; None where no slice of the job has it.
+
+    Rows of a chunk all come before those of the next: chunks are bisected.
+
+    Raises:
+        StoreError: Redis is away.
+    """
     chunks = [list(of_chunk) for _, of_chunk in groupby(entries, key=lambda entry: entry.chunk)]
     after = bisect_right(chunks, row, key=lambda of_chunk: _first_row(ledger, of_chunk))
     if not after:
@@ -114,33 +123,40 @@ def _told(ledger: Ledger, entry: SliceEntry, read: Slice, offset: int) -> dict[s
 
 def _attempts(ledger: Ledger, keys: AccountKeys, kept: list[Attempt], last_call: int) -> list[dict[str, Any]]:
     calls = read_calls(ledger, keys, {*(attempt.call for attempt in kept), last_call})
-    shown = [
-        {
-            "call": attempt.call,
-            "began_at": moment(calls[attempt.call].at_ms) if attempt.call in calls else None,
-            "ended_at": moment(attempt.at_ms),
-            "outcome": _outcome(attempt.state),
-            "code": attempt.code or None,
-            "detail": attempt.detail or None,
-            "answer": attempt.answer or None,
-        }
-        for attempt in kept
-    ]
-    if last_call and last_call not in {attempt.call for attempt in kept}:
-        past = calls.get(last_call)
-        began_ms: float | None = past.at_ms if past is not None else _open_since_ms(ledger, keys, last_call)
+    told = {attempt.call for attempt in kept if not attempt.settled}
+    shown: list[dict[str, Any]] = []
+    for attempt in kept:
+        if attempt.settled and attempt.call not in told:
+            told.add(attempt.call)
+            shown.append(_attempt(ledger, keys, attempt.call, calls.get(attempt.call)))
         shown.append(
             {
-                "call": last_call,
-                "began_at": moment(began_ms) if began_ms is not None else None,
-                "ended_at": None,
-                "outcome": _outcome(past.state) if past is not None else State.SUBMITTING.value,
-                "code": (past.code if past is not None else None) or None,
-                "detail": None,
-                "answer": (past.answer if past is not None else None) or None,
+                "call": attempt.call,
+                "began_at": moment(calls[attempt.call].at_ms) if attempt.call in calls else None,
+                "ended_at": moment(attempt.at_ms),
+                "outcome": SETTLED if attempt.settled else _outcome(attempt.state),
+                "code": attempt.code or None,
+                "detail": attempt.detail or None,
+                "answer": attempt.answer or None,
             }
         )
+    if last_call and last_call not in told:
+        shown.append(_attempt(ledger, keys, last_call, calls.get(last_call)))
     return shown
+
+
+def _attempt(ledger: Ledger, keys: AccountKeys, call: int, past: PastCall | None) -> dict[str, Any]:
+    """An attempt of which no history is kept: it was accepted, or it is open, or nobody read its answer."""
+    began_ms: float | None = past.at_ms if past is not None else _open_since_ms(ledger, keys, call)
+    return {
+        "call": call,
+        "began_at": moment(began_ms) if began_ms is not None else None,
+        "ended_at": None,
+        "outcome": _outcome(past.state) if past is not None else State.SUBMITTING.value,
+        "code": (past.code if past is not None else None) or None,
+        "detail": None,
+        "answer": (past.answer if past is not None else None) or None,
+    }
 
 
 def _outcome(byte: str) -> str:

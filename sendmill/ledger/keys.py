@@ -27,6 +27,7 @@ living              hash    process → JSON of what it says of itself every sec
 ticked              string  ms of the clock's last tick
 forgets             hash    request → a number that every process is to forget now; at most a minute
 forgot:<id>         list    JSON answers to one of them: process, files that it removed
+awaited:<run id>    set     processes that have not written again yet what a Redis of another run id lost; and ""
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
@@ -60,11 +61,14 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
                             message of each; lives as long as the longest window that counts it
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
-clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits)
+clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms),
+                            run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
+                            call is granted)
 seats               zset    process that drains this account → ms when its seat runs out
 woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
+resent              zset    call whose rows a person had sent again → ms when it began
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -169,6 +173,7 @@ class AccountKeys:
         self.woken = self.prefix + "woken"
         self.cancelled = self.prefix + "cancelled"
         self.unconfirmed = self.prefix + "unconfirmed"
+        self.resent = self.prefix + "resent"
         self.horizon = self.prefix + "horizon"
         self.inbox = self.prefix + "inbox"
         self.inbox_bytes = self.prefix + "inbox_bytes"

@@ -67,7 +67,8 @@ def _teller(
     keys = ledger.account(account)
     calls = read_calls(ledger, keys, {read.call(offset) for offset in offsets})
     told = any(call.code for call in calls.values())
-    words = {attempt.call: attempt.detail for attempt in read_attempts(ledger, keys, slice_id)} if told else {}
+    attempts = read_attempts(ledger, keys, slice_id) if told else []
+    words = {attempt.call: attempt.detail for attempt in attempts if not attempt.settled}
     return _Teller(account, read, {name: decode_detail(raw) for name, raw in details.items()}, calls, words)
 
 

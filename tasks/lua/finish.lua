@@ -15,9 +15,10 @@ local slots, unwritten = {}, {} -- and of these: by service; those under limits
 local pasts, written = {}, {} -- by hash, what goes into it; by call, its record
 local recipients, largest = 0, 0
 
--- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late.
-local function open_row(no)
-  return function(state, call) return call == no and (state == 'g' or state == 'u') end
+-- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late, and a queued
+-- one that a person sends again, as long as that has not happened.
+local function open_row(no, again)
+  return function(state, call) return call == no and (state == 'g' or state == 'u' or (again and state == 'q')) end
 end
 
 -- Count rows that were submitted through an endpoint that reports nothing.
@@ -40,7 +41,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   if not written[no] then
     record = redis.call('HMGET', key('call:' .. no), 'rows', 'at', 'service', 'recipients')
   end
-  local rows, began = nil, nil
+  local rows, began, again = nil, nil, false
   if record[1] then
     rows, began = cmsgpack.unpack(record[1]), tonumber(record[2])
   else
@@ -48,6 +49,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     if kept then
       kept = cmsgpack.unpack(kept)
       began, rows = kept[2], kept[6]
+      again = kept[1] == 'u' and call.state ~= 'u' and call.state ~= 'q'
     end
   end
   if rows then
@@ -62,7 +64,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
       local s = slice_of(row[1])
       if s then
         local apart = { code = row[5], vmid = row[4] }
-        local moved = move_where(s, row[2], row[2], row[3], now, open_row(no), apart)
+        local moved = move_where(s, row[2], row[2], row[3], now, open_row(no, again), apart)
         changed = changed + moved
         if moved > 0 then
           redis.call('HSET', key('d:' .. s.id), row[2], cmsgpack.pack(apart))
@@ -78,7 +80,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
       if s then
         local moved = 0
         for i = 2, #run, 2 do
-          moved = moved + move_where(s, run[i], run[i + 1], call.state, now, open_row(no), word)
+          moved = moved + move_where(s, run[i], run[i + 1], call.state, now, open_row(no, again), word)
         end
         changed = changed + moved
         if call.state == 's' then note_unreported(s, call, moved) end

@@ -66,7 +66,7 @@ for i, slice in ipairs(ask.slices) do
       set_u32(s, 8, epoch)
       s.epoch = epoch
     end
-  elseif blob ~= '' then
+  elseif blob ~= '' and redis.call('EXISTS', key('s:' .. id)) == 0 then
     redis.call('SET', key('s:' .. id), blob)
     loaded[id] = nil
     s = slice_of(id)
@@ -125,6 +125,8 @@ for _, call in ipairs(ask.calls) do
       take(limit, cost_of(limit, call.recipients), now)
     end
     if #rows > 0 then
+      -- Whether it was written, nobody has said here: it holds its units until it ends.
+      if #call.limits > 0 then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
       local ends = math.max(call.at + call.call_ms, now + ask.open_ms)
       record_call(call.no, call.at, call.service, call.slots, ends, call.recipients, rows)
       redis.call('HINCRBY', key('state'), 'calls', 1)
