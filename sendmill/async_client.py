@@ -35,6 +35,7 @@ from sendmill.messages import (
     MessageInfo,
     ReplyEvent,
     Settled,
+    Sweep,
     Unconfirmed,
     Verdict,
 )
@@ -111,6 +112,10 @@ class AsyncClient:
     async def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
         """Say what became of an unconfirmed message, or of all of a job: `Client.settle`."""
         return await self._run(partial(self._client.settle, message_or_job, verdict))
+
+    async def sweeps(self) -> list[Sweep]:
+        """What the workers' sweeps have found: `Client.sweeps`."""
+        return await self._run(self._client.sweeps)
 
     async def events(
         self, group: str, *, kinds: Collection[str] | None = None, block_s: float | None = None

@@ -29,6 +29,7 @@ from sendmill.ledger.published import KnownNames, published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.ledger.settling import read_unconfirmed, settle
+from sendmill.ledger.sweeping import read_sweeps
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
@@ -44,6 +45,7 @@ from sendmill.messages import (
     Refusal,
     ReplyEvent,
     Settled,
+    Sweep,
     Unconfirmed,
     Verdict,
 )
@@ -218,6 +220,14 @@ class Client:
             StoreError: Redis is away; a part may be settled: repeat it.
         """
         return settle(self._ledger, message_or_job, verdict)
+
+    def sweeps(self) -> list[Sweep]:
+        """What the workers' sweeps have found in all that should not have been there; see docs/guarantees.md.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return read_sweeps(self._ledger)
 
     # --- what is told ----------------------------------------------------------------------------------------------
 

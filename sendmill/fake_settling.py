@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sendmill.errors import InvalidOption, NoSuchJob, UnknownAccount
-from sendmill.messages import MessageInfo, Settled, Unconfirmed, Verdict
+from sendmill.messages import MessageInfo, Settled, Sweep, Unconfirmed, Verdict
 from sendmill.states import State
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ class FakeSettling:
                     message.code,
                     message.detail,
                 )
+
+    def sweeps(self) -> list[Sweep]:
+        """None: nothing is left lying here."""
+        return []
 
     def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
         """Settle as `Client.settle` does; what goes again is submitted at once. Raises NoSuchJob, InvalidOption."""

@@ -211,6 +211,16 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """How much a sweep has found in all that should not have been there; no account for what is of the jobs."""
+
+    sweep: str
+    account: str | None
+    found: int
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountInfo:
     """An account as its workers publish it. `backlog` counts rows by lane.
 

@@ -438,6 +438,7 @@ _REDIRECTED = (
     "jobs",
     "unconfirmed",
     "settle",
+    "sweeps",
     "events",
     "replies",
     "optouts",

@@ -16,25 +16,28 @@ from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import Slice, decode
 from sendmill.options import Lane
+from tasks import sweeps
 from tasks.account import Account
 from tasks.living import bury
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, Outbox
 from tasks.retention import trim
 from tasks.runtime import Runtime, redis_now_ms
 
+log = structlog.get_logger(__name__)
+
 AT_ONCE = 100
 _LOOK_AGAIN_MS = 3_600_000
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
-log = structlog.get_logger(__name__)
-
 
 async def settle(runtime: Runtime) -> None:
     """Give up on reports past the horizon, and remove jobs past their retention. Safe to run twice."""
     now_ms = int(time.time() * 1000)
+    await sweeps.sweep_jobs(runtime, now_ms)
     for account in runtime.accounts.values():
         await expire_waiting(account)
+        await sweeps.sweep_inbox(runtime, account, now_ms)
         await give_up_reports(runtime, account, now_ms)
         # No report of a first sending comes any more.
         await runtime.server.zremrangebyscore(account.keys.resent, 0, now_ms - _horizon_ms(runtime))
@@ -83,8 +86,7 @@ async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> in
         )
     if ripe:
         await runtime.server.zrem(keys.horizon, *ripe)
-    if given_up:
-        log.warning("no report within the horizon", account=account.name, messages=given_up)
+    await sweeps.found(runtime.server, keys.sweeps, "unreported", given_up, now_ms, account=account.name)
     return given_up
 
 

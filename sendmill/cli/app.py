@@ -81,6 +81,7 @@ for _command in (
     jobs.cancel,
     settling.unconfirmed,
     settling.settle,
+    settling.sweeps,
     events.events,
     events.replies,
     optouts.optouts,

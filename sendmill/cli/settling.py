@@ -1,4 +1,4 @@
-"""`sendmill unconfirmed` and `sendmill settle`."""
+"""`sendmill unconfirmed`, `settle` and `sweeps`."""
 
 from __future__ import annotations
 
@@ -81,3 +81,20 @@ def _waiting(client: Client, message_or_job: str) -> int:
 
 def _many(count: int) -> str:
     return f"{count:,} {'message is' if count == 1 else 'messages are'}"
+
+
+@click.command()
+@json_option
+@click.pass_context
+def sweeps(context: click.Context, *, as_json: bool) -> None:
+    """Show what the workers' sweeps have found: a number that keeps growing is a fault."""
+    found = connected(context).sweeps()
+    if as_json:
+        for each in found:
+            print_json(fields_of(each))
+        return
+    print_table(
+        ["SWEEP", "ACCOUNT", "FOUND#", "LAST"],
+        ([each.sweep, each.account, each.found, each.last_at] for each in found),
+        empty="no sweep has found anything",
+    )

@@ -28,6 +28,8 @@ ticked              string  ms of the clock's last tick
 forgets             hash    request → a number that every process is to forget now; at most a minute
 forgot:<id>         list    JSON answers to one of them: process, files that it removed
 awaited:<run id>    set     processes that have not written again yet what a Redis of another run id lost; and ""
+sweeps              hash    sweep → how much it found in all, <sweep>:at → ms of the last time, scanned → where the
+                            search for chunks without a job goes on
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
@@ -69,6 +71,7 @@ woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
 resent              zset    call whose rows a person had sent again → ms when it began
+sweeps              hash    as that of the jobs
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -110,6 +113,7 @@ class JobKeys:
         self.living = self._prefix + "living"
         self.ticked = self._prefix + "ticked"
         self.forgets = self._prefix + "forgets"
+        self.sweeps = self._prefix + "sweeps"
         self.requests = self._prefix + "requests"
         self.chunks = self._prefix + "chunk:"
         self.optouts = self._prefix + "optouts"
@@ -174,6 +178,7 @@ class AccountKeys:
         self.cancelled = self.prefix + "cancelled"
         self.unconfirmed = self.prefix + "unconfirmed"
         self.resent = self.prefix + "resent"
+        self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
         self.inbox = self.prefix + "inbox"
         self.inbox_bytes = self.prefix + "inbox_bytes"

@@ -1,4 +1,5 @@
 -- include rows.lua
+-- include sweeps.lua
 -- Note which run of the server this account's rows lie in. Where it is another one than before, what the server knew last
 -- may be lost: nothing goes out until the processes that live have written it again (restore.lua), or the time is up.
 -- KEYS[1] the account's state hash
@@ -17,7 +18,7 @@ if new then
   if known or counted > 0 then
     redis.call('HSET', key('clock'), 'restarted', string.format('%.3f', now), 'quarantine',
       string.format('%.3f', now + tonumber(ARGV[2])))
-    redis.call('HINCRBY', key('state'), 'restarts', 1)
+    count_found('restarts', 1, now)
     -- Numbers that were given out in what is lost, and to processes that died with it, are never given out again.
     counted = counted + tonumber(ARGV[3])
   end

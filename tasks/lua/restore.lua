@@ -1,4 +1,5 @@
 -- include rows.lua
+-- include sweeps.lua
 -- include throttle.lua
 -- Write again what a process knows and a Redis lost that came back without its last seconds: slices that it had claimed,
 -- then calls that it had been granted, oldest first. What is there, or is known to be newer, stays as it is; so running
@@ -135,6 +136,7 @@ for _, call in ipairs(ask.calls) do
     end
   end
 end
-if result[1] + result[2] > 0 then redis.call('HINCRBY', key('state'), 'restored', result[1] + result[2]) end
+count_found('lost_slices', result[1], now)
+count_found('lost_calls', result[2], now)
 flush()
 return result

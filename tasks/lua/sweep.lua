@@ -1,4 +1,5 @@
 -- include rows.lua
+-- include sweeps.lua
 -- What time alone decides: slices that waited go to their outbox, slices whose lease ran out go back, calls whose
 -- answer can no longer come leave their rows unconfirmed (queued where their job takes duplicates).
 -- KEYS[1] the account's state hash
@@ -74,6 +75,8 @@ for _, text in ipairs(calls) do
 end
 
 redis.call('ZREMRANGEBYSCORE', key('seats'), '-inf', now)
+count_found('leases', #leases, now)
+count_found('calls', #calls, now)
 flush()
 local nxt = redis.call('ZRANGE', key('wait'), 0, 0, 'WITHSCORES')
 return {
