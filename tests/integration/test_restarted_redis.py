@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sendmill.client import Client
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
@@ -159,3 +160,29 @@ async def test_nobody_sends_before_the_living_have_written_again_what_they_know(
             await _until([old], job, {State.SUBMITTED: ROWS})
             await new_drains
     assert (ROWS, 0) == _accepted(simulator)
+
+
+async def test_what_was_sent_in_the_lost_seconds_counts_against_the_limits(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str
+) -> None:
+    """The vendor counted it: a window of a minute that Redis forgot is not empty."""
+    limits = {"calls_per_min": 50}
+    settings = settings_for(simulator, own_valkey.redis_url, namespace, [ACCOUNT], world={"limits": limits})
+    async with flow(settings) as one:
+        job = await one.send(_texts(40), account=ACCOUNT)
+        planned = _size(own_valkey)
+        await one.drain(ACCOUNT)
+        _crash(own_valkey, kept_bytes=planned)
+        await _until([one], job, {State.SUBMITTED: 40})
+        used = await one.runtime.server.lrange(one.runtime.keys_of(ACCOUNT).used("calls_per_min"), 0, -1)
+        assert 40 == sum(int(entry.split()[1]) for entry in used)
+
+
+def test_under_always_a_job_that_was_answered_is_there_after_a_kill(namespace: str) -> None:
+    """And its key still names it, so that a producer who asks again makes no second one."""
+    with EmbeddedValkey(appendfsync="always") as server, Client(server.redis_url, namespace=namespace) as client:
+        job = client.send(Sms("Hello", hong_kong(1)), key="k", durability="fsync")
+        server.kill()
+        server.start()
+        assert {State.ACCEPTED: 1} == client.status(job.id).states
+        assert job.id == client.send(Sms("Hello", hong_kong(1)), key="k", durability="fsync").id
