@@ -195,16 +195,6 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """How much a sweep has found in all that should not have been there; no account for what is of the jobs."""
-
-    sweep: str
-    account: str | None
-    found: int
-    last_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Forgotten:
     """What was removed of a person: `messages` rows, `cancelled` of them before they went; `replies`; `raw` answers of
     vendors that were not read yet or could not be. `opted_out`: they are still not written to.
@@ -218,6 +208,16 @@ class Forgotten:
     raw: int
     opted_out: bool
     left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How much a sweep has found in all that should not have been there; no account for what is of the jobs."""
+
+    sweep: str
+    account: str | None
+    found: int
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

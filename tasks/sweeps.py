@@ -49,7 +49,7 @@ async def _drop_chunks(runtime: Runtime) -> int:
     """Remove chunks that no job names, a part of the ledger at a time. Those of an upload under way have an end."""
     server, jobs = runtime.server, runtime.jobs
     cursor = int(await server.hget(jobs.sweeps, _SCANNED) or 0)
-    cursor, names = await server.scan(cursor, match=jobs.chunk("*", 0).replace("*:0", "*"), count=_SCANNED_AT_ONCE)
+    cursor, names = await server.scan(cursor, match=f"{jobs.chunks}*", count=_SCANNED_AT_ONCE)
     await server.hset(jobs.sweeps, _SCANNED, cursor)
     dropped = 0
     for raw in names:

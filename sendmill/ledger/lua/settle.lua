@@ -75,9 +75,9 @@ for _, call in ipairs(order) do
 end
 redis.call('LTRIM', key('h:' .. s.id), -500, -1)
 if verdict == 'sent' and ARGV[7] == '1' then
-  set_u32(s, 96, struct.unpack('<I4', redis.call('GETRANGE', s.key, 96, 99)) + found)
+  s.change[UNREPORTED] = (s.change[UNREPORTED] or 0) + found
 end
-if verdict == 'resend' and not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
+if verdict == 'resend' and leased_until(s) == 0 then put_back(s, 0, now) end
 redis.call('HINCRBY', key('state'), 'settled:' .. verdict, found)
 flush()
 return { found, 0 }
