@@ -40,7 +40,8 @@ optouts:key         string  32 random bytes, made once: without them no digest t
 Account keys (under `<namespace>:{<account>}:`)
 
 =================== ======= ==========================================================================================
-state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name>, tag, balance…,
+state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's), least:<name>
+                            (the strictest that a worker is configured for), tag, balance…,
                             quiet:<lane> (ms until which what waited in it was put aside for quiet hours)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
@@ -61,6 +62,7 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits)
+workers             hash    process → msgpack [ms when it was heard, what its configuration allows]
 seats               zset    process that drains this account → ms when its seat runs out
 woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled
