@@ -132,7 +132,7 @@ def _reason(state: Mapping[str, str], now_ms: int) -> str | None:
 def _binding_rate(
     limits: Mapping[str, int], state: Mapping[str, str], logs: Mapping[str, Sequence[bytes]], now_ms: float
 ) -> _Rate | None:
-    """The limit that is nearest to being used up, in units a second: of what is set here and there the strictest holds."""
+    """The limit that is nearest to being used up, in units a second; the strictest of what is set holds."""
     rates = []
     for name, entries in logs.items():
         set_here = (state.get(f"limit:{name}"), state.get(f"least:{name}"), limits.get(name))

@@ -40,8 +40,8 @@ optouts:key         string  32 random bytes, made once: without them no digest t
 Account keys (under `<namespace>:{<account>}:`)
 
 =================== ======= ==========================================================================================
-state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's), least:<name>
-                            (the strictest that a worker is configured for), tag, balance…,
+state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's),
+                            least:<name> (the strictest that a worker is configured for), tag, balance…,
                             quiet:<lane> (ms until which what waited in it was put aside for quiet hours)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell

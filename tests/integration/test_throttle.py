@@ -92,12 +92,12 @@ async def test_a_limit_that_the_settings_lack_is_added_while_calls_go_out(
     settings = settings_for(simulator, redis_url, namespace, ["mainland"])
     async with flow(settings) as one, flow(settings) as other:
         assert [] == one.runtime.accounts["mainland"].limits
-        first = await one.send(Sms("Hello", mainland(3_000)), account="mainland")
+        first = await one.send(Sms("Hello", mainland(1_600)), account="mainland")
         one.client.limit("mainland", "recipients_per_s", 400)
         one.client.limit("mainland", "calls_per_s", 20)
         await asyncio.gather(_drain_until_empty(one, "mainland"), _drain_until_empty(other, "mainland"))
         calls = [(call["arrival_ns"], len(call["numbers"])) for call in simulator.journal()]
-        assert {State.SUBMITTED: 3_000} == await one.states(first)
+        assert {State.SUBMITTED: 1_600} == await one.states(first)
         assert max(size for _, size in calls) <= 400
         for start, _ in calls:
             assert sum(size for at, size in calls if start <= at < start + 1_000_000_000) <= 400
