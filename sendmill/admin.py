@@ -20,7 +20,14 @@ from sendmill.states import State
 COUNTED_SLICES = 10_000
 """The most slices of each kind whose rows are counted for the backlog; what lies behind is left out."""
 
-_WINDOW_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_WINDOW_S = {"s": 1, "min": 60, "h": 3600}
+_IN_FLIGHT = "max_in_flight"
+_RATES = tuple(f"{unit}_per_{window}" for unit in ("calls", "recipients") for window in _WINDOW_S)
+
+LIMIT_NAMES = (*_RATES, _IN_FLIGHT)
+"""Every limit that an account can have, by its name in the workers' settings."""
+
+LARGEST_LIMIT = 1_000_000_000
 
 
 class _Rate(NamedTuple):
@@ -52,24 +59,28 @@ def set_active(ledger: Ledger, account: str, *, active: bool) -> None:
         ledger_script("active").run(ledger.server, ledger.account(account).state, "active" if active else "paused")
 
 
-def set_limit(ledger: Ledger, account: str, name: str, value: int) -> None:
-    """Tighten a limit of an account while it runs, up to what its workers published.
+def set_limit(ledger: Ledger, account: str, name: str, value: int | None) -> None:
+    """Tighten a limit of an account while it runs, or add one that its workers do not have; None takes that back.
 
     Raises:
         UnknownAccount: no worker has published it.
-        InvalidOption: the account has no such limit, or a smaller one.
+        InvalidOption: there is no such limit, or the workers have a smaller one.
         StoreError: Redis is away.
     """
-    limits: Mapping[str, int] = published_account(ledger, account)["limits"]
-    if name not in limits:
-        there = ", ".join(limits) or "none"
-        raise InvalidOption(
-            f"{account} has no limit {name}: there are {there}; others are set in the workers' settings"
-        )
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= limits[name]:
-        raise InvalidOption(f"{name} of {account} is a whole number from 1 to {limits[name]}, what its settings allow")
+    told = published_account(ledger, account)
+    if name not in LIMIT_NAMES:
+        raise InvalidOption(f"{name} is no limit: there are {', '.join(LIMIT_NAMES)}")
+    most: int | None = told["max_in_flight"] if name == _IN_FLIGHT else told["limits"].get(name)
+    field = f"limit:{name}"
+    if value is None:
+        with store_errors():
+            ledger.server.hdel(ledger.account(account).state, field)
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= (most or LARGEST_LIMIT):
+        allowed = "" if most is None else ", what its settings allow"
+        raise InvalidOption(f"{name} of {account} is a whole number from 1 to {most or LARGEST_LIMIT}{allowed}")
     with store_errors():
-        ledger.server.hset(ledger.account(account).state, f"limit:{name}", value)
+        ledger.server.hset(ledger.account(account).state, field, value)
 
 
 # --- what is shown -----------------------------------------------------------------------------------------------
@@ -83,11 +94,11 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         pipe.time()
         pipe.hgetall(keys.state)
         pipe.zcard(keys.open)
-        for limit in limits:
+        for limit in _RATES:
             pipe.lrange(keys.used(limit), 0, -1)
         (seconds, micros), raw_state, in_flight, *logs = pipe.execute()
     state = {field.decode(): value.decode() for field, value in raw_state.items()}
-    rate = _binding_rate(limits, state, logs, seconds * 1000 + micros / 1000)
+    rate = _binding_rate(limits, state, dict(zip(_RATES, logs, strict=True)), seconds * 1000 + micros / 1000)
     balance = " ".join(part for part in (state.get("balance"), state.get("balance_unit")) if part)
     return AccountInfo(
         name=name,
@@ -119,13 +130,16 @@ def _reason(state: Mapping[str, str], now_ms: int) -> str | None:
 
 
 def _binding_rate(
-    limits: Mapping[str, int], state: Mapping[str, str], logs: Sequence[Sequence[bytes]], now_ms: float
+    limits: Mapping[str, int], state: Mapping[str, str], logs: Mapping[str, Sequence[bytes]], now_ms: float
 ) -> _Rate | None:
-    """The limit that is nearest to being used up, in units a second."""
+    """The limit that is nearest to being used up, in units a second; the strictest of what is set holds."""
     rates = []
-    for (name, most), entries in zip(limits.items(), logs, strict=True):
+    for name, entries in logs.items():
+        set_here = (state.get(f"limit:{name}"), state.get(f"least:{name}"), limits.get(name))
+        allowed = min((int(most) for most in set_here if most is not None), default=None)
+        if allowed is None:
+            continue
         window_s = _WINDOW_S[name.partition("_per_")[2]]
-        allowed = min(most, int(state.get(f"limit:{name}", most)))
         used = 0
         for entry in entries:
             at_ms, count = entry.split()

@@ -174,7 +174,7 @@ class AsyncClient:
         """Let a paused or suspended account submit again: `Client.resume`."""
         await self._run(partial(self._client.resume, account))
 
-    async def limit(self, account: str, name: str, value: int) -> None:
+    async def limit(self, account: str, name: str, value: int | None) -> None:
         """Change a limit while workers run: `Client.limit`."""
         await self._run(partial(self._client.limit, account, name, value))
 

@@ -358,12 +358,14 @@ class Client:
         """
         set_active(self._ledger, account, active=True)
 
-    def limit(self, account: str, name: str, value: int) -> None:
-        """Change a limit while workers run, such as `limit("hk", "calls_per_s", 20)`; at most what they published.
+    def limit(self, account: str, name: str, value: int | None) -> None:
+        """Change or add a limit while workers run, such as `limit("hk", "calls_per_s", 20)`; None takes it back.
+
+        It holds for the next call of every process.
 
         Raises:
             UnknownAccount: no worker has published it.
-            InvalidOption: the account has no such limit, or the value is above it.
+            InvalidOption: there is no such limit, or the value is above what the workers' settings allow.
             StoreError: Redis is away.
         """
         set_limit(self._ledger, account, name, value)

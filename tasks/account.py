@@ -60,6 +60,12 @@ class Account:
         return min(chosen, default=0)
 
     @property
+    def most(self) -> dict[str, int]:
+        """What its configuration allows, by the names of the settings."""
+        found = {limit.name: limit.most for limit in self.limits}
+        return found if self.max_in_flight is None else found | {"max_in_flight": self.max_in_flight}
+
+    @property
     def vendor_keeps_time(self) -> bool:
         """Whether messages go to the vendor before their time, which it keeps."""
         return self.settings.schedule == "vendor" and Feature.SCHEDULE in self.provider.offers()

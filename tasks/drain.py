@@ -85,6 +85,7 @@ class Drain:
         self._woken = asyncio.Event()
         self._ends_at = 0.0
         self._asked_at = 0.0
+        self._limited = bool(account.limits)
         self._halted = False
         self._trouble_told = False
         self._all_well = False
@@ -166,7 +167,7 @@ class Drain:
         slots = self._account.slots(call.service)
         if slots:
             room = min(room, slots - self._open_by_service.get(call.service.name, 0))
-        return min(room, _AT_ONCE_LIMITED if self._account.limits else _AT_ONCE)
+        return min(room, _AT_ONCE_LIMITED if self._limited else _AT_ONCE)
 
     async def _ask(self, calls: deque[ReadyCall], room: int) -> Grant:
         asking: list[ReadyCall] = []
@@ -185,6 +186,7 @@ class Drain:
                 return Grant(0, "ok")
             self._asked_at = time.monotonic()
             grant = await gate.ask(self._account, asking)
+            self._limited = grant.limited
         except (RedisError, OSError):
             calls.extendleft(reversed(asking))
             raise

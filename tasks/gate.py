@@ -83,7 +83,7 @@ async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:
         raise
     account.written.difference_update(written)
     for call in calls[: grant.granted]:
-        call.asked_at, call.granted_ms = asked_at, grant.granted_ms
+        call.asked_at, call.granted_ms, call.limited = asked_at, grant.granted_ms, grant.limited
     return grant
 
 

@@ -48,6 +48,7 @@ _FOLD = Script(_LUA / "fold.lua")
 _RELEASE = Script(_LUA / "release.lua")
 _RENEW = Script(_LUA / "renew.lua")
 _REST = Script(_LUA / "rest.lua")
+_AGREE = Script(_LUA / "agree.lua")
 _SWEEP = Script(_LUA / "sweep.lua")
 _LEAVE = Script(_LUA / "leave.lua")
 
@@ -72,7 +73,7 @@ class Grant(msgspec.Struct, frozen=True):
     """What the gate said: how many of the calls may go now, and why not more.
 
     `why` is ok, wait (`wait_ms`), slot, paused, void, large (`reason`: the most recipients that may go at once) or
-    misfit (`slice_id`, `reason`). `granted_ms` is Redis' clock.
+    misfit (`slice_id`, `reason`). `granted_ms` is Redis' clock, `limited` says that limits in time hold.
     """
 
     granted: int
@@ -81,6 +82,7 @@ class Grant(msgspec.Struct, frozen=True):
     slice_id: str = ""
     reason: str = ""
     granted_ms: float = 0.0
+    limited: bool = False
 
 
 class CallOutcome(msgspec.Struct, frozen=True):
@@ -213,7 +215,7 @@ class Outbox:
             "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
         }
         answer = await _BEGIN.arun(self.server, self.keys.state, msgspec.msgpack.encode(ask))
-        granted, why, a, b, now_ms = (answer[0], *(part.decode() for part in answer[1:]))
+        granted, why, a, b, now_ms, limited = (answer[0], *(part.decode() for part in answer[1:]))
         if granted:
             self.witness.granted(calls[:granted], Terms(service, slots, call_ms, limits, float(now_ms)))
         return Grant(
@@ -223,6 +225,7 @@ class Outbox:
             slice_id=a if why == "misfit" else "",
             reason={"misfit": b, "paused": a, "large": a}.get(why, ""),
             granted_ms=float(now_ms),
+            limited=limited == "1",
         )
 
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
@@ -332,6 +335,11 @@ class Outbox:
         answer = [int(part) for part in await _SWEEP.arun(self.server, self.keys.state, most)]
         due, leases, calls, otp, normal, bulk, seats, next_due_ms = answer
         return Swept(due, leases, calls, {"otp": otp, "normal": normal, "bulk": bulk}, seats, next_due_ms)
+
+    async def agree(self, most: Mapping[str, int] | None, forget_ms: int) -> int:
+        """Say what this process's configuration allows, None where it ends: the strictest of all processes holds."""
+        packed = msgspec.msgpack.encode(most)
+        return int(await _AGREE.arun(self.server, self.keys.state, self._process, packed, forget_ms))
 
     async def sit(self) -> None:
         """Take, or keep, this process's seat at the account."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from typing import Any
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from config.settings import Settings
 from providers import registry
@@ -38,6 +40,13 @@ CONNECTIONS = 256
 REDIS_CONNECTIONS = 64
 """Of a process; who finds all of them taken waits."""
 
+PUBLISH_S = 30.0
+"""A process says again after this what it is configured for."""
+
+FORGET_MS = 75_000
+"""What a process is configured for holds for so long after it was last heard: it may have been killed."""
+
+_LEAVE_S = 1.0
 _TAG_BYTES = 5
 
 SendTask = Callable[[str, Sequence[Any]], None]
@@ -181,6 +190,8 @@ class Runtime:
             pipe.hset(self.jobs.accounts, mapping=entries)
             pipe.set(self.jobs.routes, json.dumps(routes))
             await pipe.execute()
+        for account in self.accounts.values():
+            await account.outbox.agree(account.most, FORGET_MS)
 
     def keys_of(self, account: str) -> AccountKeys:
         """The keys of an account, which need not be one of ours any more."""
@@ -194,6 +205,10 @@ class Runtime:
         """Close the session and the connections."""
         if self.recovery is not None:
             await self.recovery.close()
+        with contextlib.suppress(RedisError, OSError):  # nobody waits for it: it lapses by itself
+            async with asyncio.timeout(_LEAVE_S):
+                for account in self.accounts.values():
+                    await account.outbox.agree(None, FORGET_MS)
         for session in (self.session, *self.sessions.values()):
             await session.close()
         await self.server.aclose()

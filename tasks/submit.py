@@ -109,7 +109,6 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
     typed, request = call.typed, call.request
     assert typed is not None, "a call is built before it is granted"
     assert request is not None, "a call is built before it is granted"
-    call.limited = bool(account.limits)
     try:
         # Without limits in time the slot and the expiry that were checked hold for now only all the same.
         write_until = call.asked_at + (WRITE_WITHIN_S if call.limited else GRACE_S)

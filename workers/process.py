@@ -23,13 +23,12 @@ from tasks.drains import Drains
 from tasks.inbox import Inbox
 from tasks.living import Pulse
 from tasks.matching import forget_calls
-from tasks.runtime import Runtime
+from tasks.runtime import PUBLISH_S, Runtime
 from tasks.spool import Spool
 from tasks.wake import beat_heart
 from workers.loop import LoopThread
 
 HEARTBEAT_S = 1.0
-PUBLISH_S = 30.0
 _CLOSE_S = 5.0
 
 log = structlog.get_logger(__name__)

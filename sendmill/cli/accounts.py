@@ -137,9 +137,16 @@ def resume(context: click.Context, account: str) -> None:
 @click.argument("setting", metavar="NAME=VALUE")
 @click.pass_context
 def limit(context: click.Context, account: str, setting: str) -> None:
-    """Change a limit of ACCOUNT while it runs, such as calls_per_s=20; never above what is published."""
+    """Change or add a limit of ACCOUNT while it runs, such as calls_per_s=20; never above what its settings allow.
+
+    calls_per_s=off takes back what was set so.
+    """
     name, equals, value = setting.partition("=")
+    if equals and value == "off":
+        connected(context).limit(account, name, None)
+        click.echo(f"{account}: {name} is what the settings say")
+        return
     if not equals or not value.isascii() or not value.isdigit() or int(value) == 0:
-        raise InvalidOption(f"{setting} is no limit: write it as calls_per_s=20, a whole number above zero")
+        raise InvalidOption(f"{setting} is no limit: write it as calls_per_s=20, a whole number above zero, or =off")
     connected(context).limit(account, name, int(value))
     click.echo(f"{account}: {name} is {int(value):,}")

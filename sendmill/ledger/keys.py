@@ -43,7 +43,8 @@ optouts:key         string  32 random bytes, made once: without them no digest t
 Account keys (under `<namespace>:{<account>}:`)
 
 =================== ======= ==========================================================================================
-state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name>, tag, balance…,
+state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's),
+                            least:<name> (the strictest that a worker is configured for), tag, balance…,
                             quiet:<lane> (ms until which what waited in it was put aside for quiet hours)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
@@ -66,6 +67,7 @@ unwritten           zset    call under limits of which nobody has said yet that 
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
                             call is granted)
+workers             hash    process → msgpack [ms when it was heard, what its configuration allows]
 seats               zset    process that drains this account → ms when its seat runs out
 woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled

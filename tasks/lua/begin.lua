@@ -7,9 +7,10 @@
 -- ARGV[1] msgpack {lane, service, owner, slots (0: any number), call_ms (its timeout and grace),
 --         limits: [{name, unit, window_ms, most}], written: [call that left on time and was not told of],
 --         calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
--- Returns {granted, why, a, b, ms}: why is ok | wait (a: ms) | slot | paused (a: state) | void
+-- Returns {granted, why, a, b, ms, limited ("1" or "0")}: why is ok | wait (a: ms) | slot | paused (a: state) | void
 --         | large (a: the most recipients that may go at once)
---         | misfit (a: slice, b: lease, cancelled, expired, row or gone); ms is the clock.
+--         | misfit (a: slice, b: lease, cancelled, expired, row or gone); ms is the clock; limited says that limits in
+--         time hold.
 
 local ask = cmsgpack.unpack(ARGV[1])
 local now = clock_ms()
@@ -17,31 +18,26 @@ local granted = 0
 local opened, unwritten = {}, {}
 local slots = key('slots:' .. ask.service)
 
+local state, limits, most_open = standing(ask.limits, ask.slots)
+
 local function result(why, a, b)
   if granted > 0 then
     redis.call('ZADD', key('open'), unpack(opened))
-    if ask.slots > 0 then redis.call('ZADD', slots, unpack(opened)) end
+    if most_open > 0 then redis.call('ZADD', slots, unpack(opened)) end
     if #unwritten > 0 then redis.call('ZADD', key('unwritten'), unpack(unwritten)) end
     redis.call('HINCRBY', key('state'), 'calls', granted)
     redis.call('HSET', key('state'), 'last_call_ms', math.floor(now))
   end
   flush()
-  return { granted, why, a or '', b or '', string.format('%.3f', now) }
+  return { granted, why, a or '', b or '', string.format('%.3f', now), #limits > 0 and '1' or '0' }
 end
 
-local state = redis.call('HGET', key('state'), 'state')
 if state and state ~= 'active' then return result('paused', state) end
 
 -- A vendor that took nothing is left alone for a while; after a restart of Redis everybody first writes again what it lost.
 local waits = redis.call('HMGET', key('clock'), 'cool', 'otp', 'otp:' .. ask.service, 'quarantine')
 local opens = math.max(tonumber(waits[1] or '0'), tonumber(waits[4] or '0'))
 if opens > now then return result('wait', string.format('%.3f', opens - now)) end
-
--- `sendmill limit` may have set a stricter value; the strictest wins.
-for _, limit in ipairs(ask.limits) do
-  local set = tonumber(redis.call('HGET', key('state'), 'limit:' .. limit.name))
-  if set and set < limit.most then limit.most = set end
-end
 
 local function misfit(call)
   for _, rows in ipairs(call.rows) do
@@ -62,7 +58,7 @@ end
 for _, no in ipairs(ask.written) do redis.call('ZREM', key('unwritten'), no) end
 
 local taken = 0
-if ask.slots > 0 then
+if most_open > 0 then
   redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
   taken = redis.call('ZCARD', slots)
 end
@@ -76,19 +72,20 @@ for _, call in ipairs(ask.calls) do
   if slice then return result('misfit', slice, reason) end
   -- An owner that gave this call up (its answer from here was late) has left the number void.
   if some_void and redis.call('EXISTS', key('call:' .. call.no)) == 1 then return result('void') end
-  if ask.slots > 0 then
+  if most_open > 0 then
     local otp_first = ask.lane ~= 'otp' and tonumber(waits[3] or '0') > now
-    if otp_first or taken + granted >= ask.slots then
+    if otp_first or taken + granted >= most_open then
       if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp:' .. ask.service, now + 1000) end
       return result('slot')
     end
   end
   if ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now then return result('wait', '5') end
   local wait = 0
-  for _, limit in ipairs(ask.limits) do
+  for _, limit in ipairs(limits) do
     -- A limit that was tightened while calls were packed: larger than a whole window, it would wait for ever.
-    if cost_of(limit, call.recipients) > limit.most then return result('large', string.format('%d', limit.most)) end
-    wait = math.max(wait, wait_for(limit, cost_of(limit, call.recipients), now, ask.lane == 'bulk'))
+    local cost, most = cost_of(limit, call.recipients), most_for(limit, ask.lane)
+    if cost > most then return result('large', string.format('%d', most)) end
+    wait = math.max(wait, wait_for(limit, cost, now, ask.lane))
   end
   if wait > 0 then
     -- Who asked asks again within a second; an otp that is gone holds up nobody for longer.
@@ -96,10 +93,10 @@ for _, call in ipairs(ask.calls) do
     return result('wait', string.format('%.3f', wait))
   end
   if ask.lane == 'otp' and granted == 0 then redis.call('HDEL', key('clock'), 'otp', 'otp:' .. ask.service) end
-  for _, limit in ipairs(ask.limits) do
+  for _, limit in ipairs(limits) do
     take(limit, cost_of(limit, call.recipients), now)
   end
-  if #ask.limits > 0 then
+  if #limits > 0 then
     unwritten[#unwritten + 1] = string.format('%.3f', now)
     unwritten[#unwritten + 1] = call.no
   end

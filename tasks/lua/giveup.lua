@@ -7,7 +7,7 @@
 -- Returns the number of calls undone.
 
 local now = clock_ms()
-local limits = cmsgpack.unpack(ARGV[2])
+local _, limits = standing(cmsgpack.unpack(ARGV[2]), 0)
 local undone = 0
 
 local function queue_again(no, rows)

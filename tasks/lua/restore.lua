@@ -120,16 +120,17 @@ for _, call in ipairs(ask.calls) do
       end
       if #kept > 1 then rows[#rows + 1] = kept end
     end
+    local _, limits, slots = standing(call.limits, call.slots)
     -- The vendor counted it, whatever has become of its rows.
-    for _, limit in ipairs(call.limits) do
+    for _, limit in ipairs(limits) do
       units_used(limit, now)
       take(limit, cost_of(limit, call.recipients), now)
     end
     if #rows > 0 then
       -- Whether it was written, nobody has said here: it holds its units until it ends.
-      if #call.limits > 0 then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
+      if #limits > 0 then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
       local ends = math.max(call.at + call.call_ms, now + ask.open_ms)
-      record_call(call.no, call.at, call.service, call.slots, ends, call.recipients, rows)
+      record_call(call.no, call.at, call.service, slots, ends, call.recipients, rows)
       redis.call('HINCRBY', key('state'), 'calls', 1)
       result[2] = result[2] + 1
       result[#result + 1] = call.no

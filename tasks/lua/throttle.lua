@@ -10,13 +10,58 @@
 -- later than the jitter allows for.
 --
 -- used:<limit> list of "ms count", the earliest first; clock hash: sum:<limit> units in the list, pace:<limit> ms,
--- otp ms; unwritten zset: call → ms of its grant; state hash: limit:<limit>.
+-- otp ms; unwritten zset: call → ms of its grant; state hash: limit:<limit> what `sendmill limit` set, least:<limit> the
+-- strictest that a worker is configured for (agree.lua).
 
 local MERGES_PER_WINDOW = 400
 local JITTER_MS = 20
 local PACE_BURST_MS = 50
 local LONGEST_PACED_WINDOW_MS = 10000
 local ASK_AGAIN_MS = 20
+local LEFT_TO_OTP = 0.05
+local WINDOWS_MS = { s = 1000, min = 60000, h = 3600000 }
+local LIMITS = {
+  'calls_per_s', 'calls_per_min', 'calls_per_h', 'recipients_per_s', 'recipients_per_min', 'recipients_per_h',
+  'max_in_flight',
+}
+local STANDING = { 'state' }
+for _, name in ipairs(LIMITS) do
+  STANDING[#STANDING + 1] = 'limit:' .. name
+  STANDING[#STANDING + 1] = 'least:' .. name
+end
+
+-- What holds now: the account's state, the limits in time of a worker that asks with `asked`, tightened and added to by
+-- what operators set and other workers are configured for, and the most calls that a service may have open (0: any number).
+local function standing(asked, slots)
+  local found = redis.call('HMGET', key('state'), unpack(STANDING))
+  local limits, by_name = {}, {}
+  for i, limit in ipairs(asked) do
+    limits[i] = limit
+    by_name[limit.name] = limit
+  end
+  for i, name in ipairs(LIMITS) do
+    local set, least = tonumber(found[2 * i] or nil), tonumber(found[2 * i + 1] or nil)
+    if set or least then
+      local most = math.min(set or least, least or set)
+      local unit, window = string.match(name, '^(%a+)_per_(%a+)$')
+      if not unit then
+        slots = slots > 0 and math.min(slots, most) or most
+      elseif by_name[name] then
+        by_name[name].most = math.min(by_name[name].most, most)
+      else
+        limits[#limits + 1] = { name = name, unit = unit, window_ms = WINDOWS_MS[window], most = most }
+      end
+    end
+  end
+  return found[1], limits, slots
+end
+
+-- What a lane may use of a limit. Bulk is paced in short windows, so that otp finds units in all of them; of long ones it
+-- leaves some, else an otp would wait for an hour.
+local function most_for(limit, lane)
+  if lane ~= 'bulk' or limit.window_ms <= LONGEST_PACED_WINDOW_MS then return limit.most end
+  return limit.most - math.floor(limit.most * LEFT_TO_OTP)
+end
 
 local function entry(text)
   local at, count = string.match(text, '^(%S+) (%S+)$')
@@ -55,9 +100,9 @@ local function units_unwritten(limit, now)
   return units
 end
 
--- Milliseconds until `cost` units are free, 0 where they are.
-local function wait_for(limit, cost, now, paced)
-  local excess = units_used(limit, now) + units_unwritten(limit, now) + cost - limit.most
+-- Milliseconds until `cost` units are free for a lane, 0 where they are.
+local function wait_for(limit, cost, now, lane)
+  local excess = units_used(limit, now) + units_unwritten(limit, now) + cost - most_for(limit, lane)
   local wait = 0
   if excess > 0 then
     local at = 0
@@ -69,7 +114,7 @@ local function wait_for(limit, cost, now, paced)
     -- What is left is of calls that were not written yet: it comes back when somebody says so.
     wait = excess > 0 and ASK_AGAIN_MS or math.max(1, at + limit.window_ms + JITTER_MS - now)
   end
-  if paced and limit.window_ms <= LONGEST_PACED_WINDOW_MS then
+  if lane == 'bulk' and limit.window_ms <= LONGEST_PACED_WINDOW_MS then
     local next_at = tonumber(redis.call('HGET', key('clock'), 'pace:' .. limit.name) or '0')
     wait = math.max(wait, next_at - PACE_BURST_MS - now)
   end

@@ -8,7 +8,7 @@
 -- Returns the number of calls that nobody had told of before.
 
 local now = clock_ms()
-local limits = cmsgpack.unpack(ARGV[1])
+local _, limits = standing(cmsgpack.unpack(ARGV[1]), 0)
 local told = 0
 
 for _, call in ipairs(cmsgpack.unpack(ARGV[3])) do

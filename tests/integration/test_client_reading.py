@@ -428,6 +428,20 @@ async def test_a_limit_can_be_tightened_and_given_back_but_never_widened(ledger:
             ledger.client.limit("hk", "recipients_per_h", value)
     with pytest.raises(InvalidOption, match="recipients_per_h"):
         ledger.client.limit("hk", "words_per_s", 5)
+    ledger.client.limit("hk", "recipients_per_h", None)
+    assert await server.hget(keys.state, "limit:recipients_per_h") is None
+
+
+async def test_a_limit_that_the_workers_do_not_have_is_shown_once_it_is_set(ledger: Driven) -> None:
+    """Where its vendor publishes none."""
+    assert _account(ledger.client, "mainland").rate_allowed is None
+    ledger.client.limit("mainland", "calls_per_s", 20)
+    assert (20.0, "calls_per_s") == (
+        _account(ledger.client, "mainland").rate_allowed,
+        _account(ledger.client, "mainland").rate_limit,
+    )
+    ledger.client.limit("mainland", "calls_per_s", None)
+    assert _account(ledger.client, "mainland").rate_allowed is None
 
 
 async def test_what_is_done_to_an_account_needs_one(ledger: Driven) -> None:

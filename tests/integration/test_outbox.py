@@ -268,6 +268,18 @@ async def test_while_an_otp_waits_for_tokens_no_other_lane_gets_any(outbox: Outb
     assert "ok" == await _begin(outbox, claimed, 3, 2, 2, lane="bulk", one=one)
 
 
+async def test_bulk_leaves_a_part_of_a_long_window_to_otp(outbox: Outbox) -> None:
+    """An hour's units are not all gone in its first minute: a twentieth is left, and a call is told to be smaller."""
+    await _add(outbox, 60)
+    claimed = await _claim(outbox)
+    hour = Limit("recipients_per_h", "recipients", 3_600_000, 40)
+    assert "large 38" == await _begin(outbox, claimed, 1, 0, 38, lane="bulk", hour=hour)
+    assert "ok" == await _begin(outbox, claimed, 1, 0, 37, lane="bulk", hour=hour)
+    assert "wait" == await _begin(outbox, claimed, 2, 38, 38, lane="bulk", hour=hour)
+    assert "ok" == await _begin(outbox, claimed, 3, 38, 39, lane="otp", hour=hour)
+    assert "wait" == await _begin(outbox, claimed, 4, 40, 40, lane="otp", hour=hour)
+
+
 async def test_all_limits_of_a_call_are_taken_or_none(outbox: Outbox) -> None:
     """A call that one limit refuses uses nothing of another."""
     await _add(outbox, 9)

@@ -68,10 +68,10 @@ class Walk:
         packed = msgspec.msgpack.encode([limit.for_script() for limit in self.limits])
         return float(self.script.run(self.server, self.keys.state, f"{self.now_ms:.3f}", what, packed, *args))
 
-    def ask(self, recipients: int, *, paced: bool) -> float:
+    def ask(self, recipients: int, lane: str = "normal") -> float:
         """Ask for a call; returns the ms to wait."""
         self.numbers += 1
-        wait_ms = self.run("ask", self.numbers, recipients, "1" if paced else "0")
+        wait_ms = self.run("ask", self.numbers, recipients, lane)
         if not wait_ms:
             self.unwritten.append(Granted(self.numbers, recipients, self.now_ms))
         return wait_ms
@@ -143,12 +143,12 @@ STEP = st.tuples(
 )
 
 
-def _walked(walk: Walk, steps: list[tuple[str, int, float]], *, paced: bool) -> None:
+def _walked(walk: Walk, steps: list[tuple[str, int, float]], lane: str) -> None:
     most = min((limit.most for limit in walk.limits if limit.unit == "recipients"), default=3)
     for what, place, after_ms in steps:
         walk.now_ms = round(walk.now_ms + after_ms, 3)
         if what == "ask":
-            walk.ask(1 + place % most, paced=paced)
+            walk.ask(1 + place % most, lane)
         elif what == "write" and walk.unwritten:
             walk.write(place)
         elif what == "tell" and walk.untold:
@@ -160,18 +160,18 @@ def _walked(walk: Walk, steps: list[tuple[str, int, float]], *, paced: bool) -> 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEP, max_size=60), paced=st.booleans())
+@given(steps=st.lists(STEP, max_size=60), lane=st.sampled_from(["otp", "normal", "bulk"]))
 def test_no_window_over_the_writes_holds_more_than_a_limit_allows(
     server: redis.Redis,
     script: Script,
     limits: list[Limit],
     steps: list[tuple[str, int, float]],
-    paced: bool,  # noqa: FBT001 - hypothesis draws it
+    lane: str,
 ) -> None:
     """However long a process stops between its grant and its write, and whenever it tells."""
     server.flushall()
     walk = Walk(server, script, AccountKeys("walk", "one"), limits)
-    _walked(walk, steps, paced=paced)
+    _walked(walk, steps, lane)
     while walk.unwritten:
         walk.now_ms += 300
         walk.write(0)
@@ -179,26 +179,26 @@ def test_no_window_over_the_writes_holds_more_than_a_limit_allows(
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEP, max_size=40), paced=st.booleans())
+@given(steps=st.lists(STEP, max_size=40), lane=st.sampled_from(["otp", "normal", "bulk"]))
 def test_after_the_wait_that_was_told_a_call_is_granted(
     server: redis.Redis,
     script: Script,
     limits: list[Limit],
     steps: list[tuple[str, int, float]],
-    paced: bool,  # noqa: FBT001 - hypothesis draws it
+    lane: str,
 ) -> None:
     """Nothing is lost: once every write is told of, a call waits as long as it is told to, at most a window."""
     server.flushall()
     walk = Walk(server, script, AccountKeys("walk", "one"), limits)
-    _walked(walk, steps, paced=paced)
+    _walked(walk, steps, lane)
     while walk.unwritten:
         walk.give_up(0)
     while walk.untold:
         walk.tell(0)
-    waited_ms = wait_ms = walk.ask(1, paced=False)
+    waited_ms = wait_ms = walk.ask(1)
     while wait_ms:
         walk.now_ms = round(walk.now_ms + wait_ms, 3)
-        wait_ms = walk.ask(1, paced=False)
+        wait_ms = walk.ask(1)
         waited_ms += wait_ms
     longest = max(limit.window_ms for limit in limits)
     assert waited_ms <= longest + RESERVE_MS + 1
@@ -212,7 +212,7 @@ def test_the_limit_is_used(server: redis.Redis, script: Script, limits: list[Lim
     longest = max(limits, key=lambda limit: limit.window_ms / limit.most)
     rounds = 3
     while len(walk.seen) < rounds * longest.most + 1:
-        wait_ms = walk.ask(1, paced=False)
+        wait_ms = walk.ask(1)
         if wait_ms:
             walk.now_ms = round(walk.now_ms + wait_ms, 3)
             continue
@@ -225,12 +225,12 @@ def test_the_limit_is_used(server: redis.Redis, script: Script, limits: list[Lim
 def test_a_call_that_left_long_after_its_grant_takes_from_no_other(server: redis.Redis, script: Script) -> None:
     """Its own units have left the log; those of calls that were granted since are not moved in their place."""
     walk = Walk(server, script, AccountKeys("walk", "one"), LIMITS["4 a second"])
-    assert 0 == walk.ask(1, paced=False)
+    assert 0 == walk.ask(1)
     walk.now_ms += 2_000
-    assert 0 == walk.ask(1, paced=False)
+    assert 0 == walk.ask(1)
     walk.now_ms += 10
     walk.write(0)
     walk.tell(0)
-    assert [0, 0] == [walk.ask(1, paced=False), walk.ask(1, paced=False)]
-    assert walk.ask(1, paced=False) > 0
+    assert [0, 0] == [walk.ask(1), walk.ask(1)]
+    assert walk.ask(1) > 0
     walk.check_books()

@@ -6,11 +6,11 @@
 local now, limits = tonumber(ARGV[1]), cmsgpack.unpack(ARGV[3])
 local no, recipients = ARGV[4], tonumber(ARGV[5])
 
--- ask: call, recipients, paced. Returns the ms to wait, "0" where it was granted.
+-- ask: call, recipients, lane. Returns the ms to wait, "0" where it was granted.
 if ARGV[2] == 'ask' then
   local wait = 0
   for _, limit in ipairs(limits) do
-    wait = math.max(wait, wait_for(limit, cost_of(limit, recipients), now, ARGV[6] == '1'))
+    wait = math.max(wait, wait_for(limit, cost_of(limit, recipients), now, ARGV[6]))
   end
   if wait > 0 then return string.format('%.3f', wait) end
   for _, limit in ipairs(limits) do take(limit, cost_of(limit, recipients), now) end

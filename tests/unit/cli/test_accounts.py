@@ -49,4 +49,6 @@ def test_accounts_are_paused_resumed_and_limited(desk: Desk) -> None:
     assert run(desk, "pause", "hk").stdout.startswith("hk is paused")
     assert "hk is active\n" == run(desk, "resume", "hk").stdout
     assert "hk: calls_per_s is 20\n" == run(desk, "limit", "hk", "calls_per_s=20").stdout
-    assert [("pause", "hk"), ("resume", "hk"), ("limit", "hk", "calls_per_s", 20)] == desk.said
+    assert "hk: calls_per_s is what the settings say\n" == run(desk, "limit", "hk", "calls_per_s=off").stdout
+    limits = [("limit", "hk", "calls_per_s", 20), ("limit", "hk", "calls_per_s", None)]
+    assert [("pause", "hk"), ("resume", "hk"), *limits] == desk.said
