@@ -233,6 +233,46 @@ async def test_rows_go_to_and_fro_only_so_often(simulator: Simulator, redis_url:
         assert {State.SUBMITTED: 3} == await one.states(job)
 
 
+async def test_a_moved_message_is_settled_where_it_is(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """A person names it by its id, wherever it went."""
+    async with flow(_settings(simulator, redis_url, namespace)) as one:
+        job = await one.send(Sms("Hello", mainland(2)))
+        await _suspend(one, FIRST)
+        await failover(one.runtime)
+        simulator.add_faults({"kind": "close"})
+        await one.drain(SECOND)
+        told = await asyncio.to_thread(one.client.settle, f"{job}-2", "sent")
+        assert (1, 0) == (told.settled, told.left)
+        assert [State.UNCONFIRMED, State.SUBMITTED] == [each.state for each in await _messages(one, job)]
+
+
+async def test_a_number_is_forgotten_in_every_slice_that_had_it(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Also where its message is just under way to another account: then it is waited for."""
+    async with flow(_settings(simulator, redis_url, namespace)) as one:
+        numbers = mainland(3)
+        job = await one.send(Sms("Hello", numbers))
+        await _suspend(one, FIRST)
+        keys = one.runtime.keys_of(FIRST)
+        for step in range(30):
+            await _dies(one, step, after=True)
+            await one.runtime.server.delete(keys.lock("failover"))
+            if await one.runtime.server.hlen(keys.moving):
+                break
+        forgetting = asyncio.create_task(asyncio.to_thread(one.client.forget, numbers[1], timeout_s=10.0))
+        await asyncio.sleep(0.3)
+        assert not forgetting.done()
+        await failover(one.runtime)
+        told = await forgetting
+        assert () == told.left
+        wanted = int(numbers[1][1:]).to_bytes(8, "little")
+        for account, each in await one.slices(job):
+            assert wanted not in each.body.numbers, account
+        await one.drain(SECOND)
+        assert {State.SUBMITTED: 2, State.CANCELLED: 1} == await one.states(job)
+
+
 async def test_what_is_planned_meanwhile_goes_to_the_next_account_at_once(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
