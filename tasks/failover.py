@@ -28,6 +28,7 @@ from tasks.preparing import NotYetError, prepare
 from tasks.remembered import Remembered
 from tasks.routes import Routes
 from tasks.runtime import Runtime, redis_now_ms
+from tasks.sweeps import found
 from tasks.trouble import Standing, standings
 
 MOST_MOVES = 5
@@ -49,10 +50,10 @@ log = structlog.get_logger(__name__)
 
 async def failover(runtime: Runtime) -> None:
     """Move what can be moved away from every account in trouble. Safe to run twice: scripts decide each move."""
-    found = await standings(runtime)
-    wanted = {name: standing for name, standing in found.items() if standing.leaving or standing.unfinished}
+    stand = await standings(runtime)
+    wanted = {name: standing for name, standing in stand.items() if standing.leaving or standing.unfinished}
     if wanted:
-        well = {name: runtime.accounts[name] for name, standing in found.items() if standing.well}
+        well = {name: runtime.accounts[name] for name, standing in stand.items() if standing.well}
         await each(
             "failover",
             {name: _rescue(runtime, runtime.accounts[name], standing, well) for name, standing in wanted.items()},
@@ -64,12 +65,14 @@ async def _rescue(runtime: Runtime, account: Account, standing: Standing, well: 
         if lock is None:
             return
         finished = await finish_begun(runtime, account)
+        now_ms = await redis_now_ms(runtime.server)
+        await found(runtime.server, account.keys.sweeps, "moves", finished, now_ms, account=account.name)
         others = {name: other for name, other in well.items() if name != account.name}
         moved = 0
         if standing.leaving and others:
             moved = await _Rescue(runtime, account, others, lock).move(standing.leaving)
-        if finished or moved:
-            log.warning("rows moved to other accounts", account=account.name, rows=moved, finished=finished)
+        if moved:
+            log.warning("rows moved to other accounts", account=account.name, rows=moved)
 
 
 @dataclass(slots=True)
