@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,14 +16,15 @@ import structlog
 
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
-from sendmill.ledger.slices import Slice, decode, unpack_u64
+from sendmill.ledger.slices import Slice, decode, encode, unpack_u64
 from sendmill.states import State
 from tasks.account import Account
 from tasks.cut import Cut, Division, cut_of, divide
 from tasks.each import each
+from tasks.leaving import Move, begin_move, runs_of
 from tasks.lock import Held, taken
-from tasks.moves import Move, begin_move, finish_begun, finish_moves
-from tasks.plan import new_slice, places_of
+from tasks.moves import finish_begun, finish_moves
+from tasks.plan import places_of, slice_body
 from tasks.preparing import NotYetError, prepare
 from tasks.remembered import Remembered
 from tasks.routes import Routes
@@ -155,21 +156,31 @@ class _Rescue:
         for account, first, rows, places in cut.slices:
             where = places_of(first, rows, places)
             parts = cut.parts.get(account, meta.parts)
-            blob, _ = new_slice(self._runtime, meta, chunk, account, where, frozenset(), parts, read.body.moves + 1)
+            body = msgspec.structs.replace(
+                slice_body(self._runtime, meta, chunk, account, where, parts),
+                moves=read.body.moves + 1,
+                origin=(self._account.name, slice_id),
+            )
             segments, cost = self._more(meta, chunk, where, account)
             move = Move(
                 account=account,
                 job=meta.job,
                 rows=len(where),
-                blob=blob,
+                blob=encode(
+                    body,
+                    State.QUEUED.byte * len(where),
+                    events=meta.report_events,
+                    created_ms=meta.created_ms,
+                    expires_ms=meta.expires_ms,
+                ),
                 due_ms=0 if self._others[account].vendor_keeps_time else meta.at_ms or 0,
                 horizon_ms=read.header.expires_ms + self._runtime.settings.report_horizon_h * 3_600_000,
                 segments=segments,
                 cost=cost,
             )
             new_id = f"{meta.job}.{slice_id.split('.')[1]}.{secrets.token_hex(_NEW_ID_BYTES)}"
-            moves.append((new_id, list(_runs(queued[place] for place in where)), move))
-        if not await begin_move(self._account, slice_id, moves):
+            moves.append((new_id, list(runs_of(queued[place] for place in where)), move))
+        if not await begin_move(self._account.outbox, slice_id, moves):
             return []  # leased, or changed: the next run looks again
         return [(new_id, move) for new_id, _, move in moves]
 
@@ -263,14 +274,3 @@ def _part(chunk: Chunk, places: Sequence[int]) -> Chunk:
         [chunk.values[place] for place in places] if chunk.values is not None else None,
         [],
     )
-
-
-def _runs(offsets: Iterator[int]) -> Iterator[int]:
-    """First and last of each run of offsets that follow one another."""
-    first = last = next(offsets)
-    for offset in offsets:
-        if offset != last + 1:
-            yield from (first, last)
-            first = offset
-        last = offset
-    yield from (first, last)

@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from sendmill.ledger.scripts import Script
 from tasks.account import Account
+from tasks.leaving import Move
 from tasks.outbox import HELD, Outbox
 from tasks.plan import batches
 from tasks.runtime import Runtime
@@ -34,23 +34,6 @@ _CANCELLED = 1
 _NO_SUCH_JOB = -1
 
 _MOVED = Script(Path(__file__).parent / "lua" / "moved.lua")
-
-
-class Move(msgspec.Struct, array_like=True, frozen=True):
-    """A slice on its way to `account`.
-
-    `due_ms` is when it may be claimed there (0: at once). `segments` and `cost` (millionths, by currency) are what it
-    has more than its rows had before.
-    """
-
-    account: str
-    job: str
-    rows: int
-    blob: bytes
-    due_ms: int
-    horizon_ms: int
-    segments: int
-    cost: dict[str, int]
 
 
 _RECORD = msgspec.msgpack.Decoder(Move)
@@ -98,20 +81,3 @@ async def _some(runtime: Runtime, account: Account) -> dict[bytes, bytes]:
         cursor, found = await runtime.server.hscan(account.keys.moving, cursor, count=AT_ONCE)
         if found or not cursor:
             return dict(found)
-
-
-def encode_move(move: Move) -> bytes:
-    """A move's record."""
-    return msgspec.msgpack.encode(move)
-
-
-async def begin_move(account: Account, slice_id: str, moves: Sequence[tuple[str, Sequence[int], Move]]) -> bool:
-    """Take rows (new slice, runs of their offsets, how they arrive) away from a slice of an account.
-
-    Returns:
-        False where the slice is not as it was seen any more: nothing was changed.
-    """
-    links: list[tuple[str, list[Any], bytes]] = [
-        (new_id, [move.account, *runs], encode_move(move)) for new_id, runs, move in moves
-    ]
-    return await account.outbox.move(slice_id, links)

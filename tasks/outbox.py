@@ -190,13 +190,15 @@ class Outbox:
             args += (slice_id, blob, msgspec.msgpack.encode(details) if details else b"")
         return int(await _ADD.arun(self.server, self.keys.state, *args))
 
-    async def move(self, slice_id: str, moves: Iterable[tuple[str, list[Any], bytes]]) -> bool:
+    async def move(self, slice_id: str, moves: Iterable[tuple[str, list[Any], bytes]], *, again: bool = False) -> bool:
         """Begin to move queued rows of a slice: (new slice, [its account, first, last, …], what makes it arrive) each.
+
+        With `again` they were moved already, and a restarted Redis forgot it: nothing else matters.
 
         Returns:
             False where the slice is not as it was seen: nothing was changed.
         """
-        args: list[bytes | str] = [slice_id]
+        args: list[bytes | str] = [slice_id, "1" if again else "0"]
         for new_id, link, record in moves:
             args += (new_id, msgspec.msgpack.encode(link), record)
         return bool(await _MOVE.arun(self.server, self.keys.state, *args))

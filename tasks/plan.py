@@ -183,22 +183,15 @@ def places_of(first: int, rows: int, places: bytes) -> Sequence[int]:
     return memoryview(places).cast("I") if places else range(first, first + rows)
 
 
-def new_slice(  # noqa: PLR0917 - all of it is needed, in one place
-    runtime: Runtime,
-    meta: JobMeta,
-    chunk: Chunk,
-    account: str,
-    where: Sequence[int],
-    opted: frozenset[int],
-    parts: dict[str, str],
-    moves: int = 0,
-) -> tuple[bytes, Details]:
-    """A slice as it is added, and what there is to tell of its rows. `moves`: how often they were moved before."""
+def slice_body(  # noqa: PLR0917 - all of it is needed, in one place
+    runtime: Runtime, meta: JobMeta, chunk: Chunk, account: str, where: Sequence[int], parts: dict[str, str]
+) -> SliceBody:
+    """The body of a slice that an account gets of a chunk's rows."""
     numbers = [chunk.numbers[place] for place in where]
     row_numbers = [chunk.rows[place] for place in where]
     known = runtime.accounts.get(account)
     signature = meta.signature or (known.settings.signature if known else None)
-    body = SliceBody(
+    return SliceBody(
         job=meta.job,
         lane=meta.lane,
         text=meta.text,
@@ -215,10 +208,22 @@ def new_slice(  # noqa: PLR0917 - all of it is needed, in one place
         kind=meta.kind,
         parts=parts,
         send_at_ms=meta.at_ms if known is not None and known.vendor_keeps_time else None,
-        moves=moves,
     )
+
+
+def new_slice(  # noqa: PLR0917 - all of it is needed, in one place
+    runtime: Runtime,
+    meta: JobMeta,
+    chunk: Chunk,
+    account: str,
+    where: Sequence[int],
+    opted: frozenset[int],
+    parts: dict[str, str],
+) -> tuple[bytes, Details]:
+    """A slice as it is added, and what there is to tell of its rows."""
+    body = slice_body(runtime, meta, chunk, account, where, parts)
     out = [offset for offset, place in enumerate(where) if place in opted] if opted else []
-    states = bytearray(State.QUEUED.byte * len(numbers))
+    states = bytearray(State.QUEUED.byte * len(where))
     for offset in out:
         states[offset : offset + 1] = State.SUPPRESSED.byte
     blob = encode(

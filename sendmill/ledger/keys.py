@@ -51,7 +51,7 @@ state               hash    state (active, paused, suspended), why, since_ms, la
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
 m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
-moving              hash    slice id → msgpack Move (`tasks.moves`): on its way to another account
+moving              hash    slice id → msgpack Move (`tasks.leaving`): on its way to another account
 h:<slice>           list    msgpack Attempt, only of attempts that were not simply accepted; capped
 out:<lane>          zset    slice → virtual start: the outbox
 turn                hash    virtual times of lanes and jobs
