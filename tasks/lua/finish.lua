@@ -19,7 +19,7 @@ local slots, unwritten = {}, {} -- and of these: by service; those under limits
 local pasts, written = {}, {} -- by hash, what goes into it; by call, its record
 local recipients, largest = 0, 0
 
-local FIRST_BROKEN_MS, LONGEST_BROKEN_MS, TOLD_AT = 1000, 60000, 4
+local FIRST_BROKEN_MS, LONGEST_BROKEN_MS, TOLD_AT = 1000, 30000, 4
 local breaker = redis.call('HMGET', key('clock'), 'failed', 'broken', 'cool')
 local failed, broken, cool = tonumber(breaker[1] or '0'), tonumber(breaker[2] or '0'), tonumber(breaker[3] or '0')
 

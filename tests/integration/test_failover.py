@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +18,7 @@ from sendmill.messages import MessageInfo, Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.failover import MOST_MOVES, failover
+from tasks.moves import finish_begun
 from tasks.outbox import CallOutcome, CallRows
 from tasks.settle import retire
 from tasks.suspend import suspend
@@ -333,3 +336,53 @@ async def test_a_number_that_only_the_account_in_trouble_reaches_stays(
         await _suspend(one, "hk")
         await failover(one.runtime)
         assert ["hk", "hk", SECOND, SECOND] == [each.account for each in await _messages(one, job)]
+
+
+async def _counted_once(one: Flow, jobs: Mapping[str, int]) -> None:
+    for job, total in jobs.items():
+        status = await asyncio.to_thread(one.client.status, job)
+        assert (total, total) == (status.total, sum(status.states.values()))
+        assert set(status.states) <= {State.QUEUED, State.SUBMITTED}
+        told = [each.message_id for each in await _messages(one, job)]
+        assert [f"{job}-{row}" for row in range(1, total + 1)] == told
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+async def test_whatever_falls_and_comes_back_each_row_is_told_once_and_sent_once(
+    simulator: Simulator, redis_url: str, namespace: str, seed: int
+) -> None:
+    """A random walk of two processes: accounts fall and return, moves die in the middle and are finished by both."""
+    chance = random.Random(seed)
+    settings = _settings(simulator, redis_url, namespace)
+    async with flow(settings) as one, flow(settings) as two:
+        jobs: dict[str, int] = {}
+
+        async def step() -> None:
+            account = chance.choice((FIRST, SECOND))
+            match chance.choice(("send", "suspend", "suspend", "resume", "move", "move", "die", "drain")):
+                case "send":
+                    numbers = mainland(4, first=100 * seed + 10 * len(jobs))
+                    jobs[await one.send(Sms(f"Hello {len(jobs)}", numbers))] = 4
+                case "suspend":
+                    await _suspend(one, account)
+                case "resume":
+                    await _resume(one, account)
+                case "move":
+                    begun = [finish_begun(each.runtime, each.runtime.accounts[account]) for each in (one, two)]
+                    await asyncio.gather(failover(one.runtime), failover(two.runtime), *begun)
+                case "die":
+                    await _dies(chance.choice((one, two)), chance.randrange(25), after=chance.random() < 0.5)
+                    await one.runtime.server.delete(*(one.runtime.keys_of(each).lock("failover") for each in PRICES))
+                case "drain":
+                    await asyncio.gather(one.drain(account), two.drain(account))
+
+        for _ in range(40):
+            await step()
+            await _counted_once(one, jobs)
+        for account in PRICES:
+            await _resume(one, account)
+        await failover(one.runtime)
+        await one.drain(FIRST, SECOND)
+        assert [{State.SUBMITTED: total} for total in jobs.values()] == [await one.states(job) for job in jobs]
+        assert 0 == sum([await one.runtime.server.hlen(one.runtime.keys_of(each).moving) for each in PRICES])
+    assert 0 == simulator.duplicates()["total"]
