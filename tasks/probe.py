@@ -31,7 +31,7 @@ async def probe_accounts(runtime: Runtime) -> None:
 
 
 async def probe_host(runtime: Runtime) -> None:
-    """Ask about accounts whose vendor refused this host's address, from here."""
+    """Ask, from here, about accounts whose vendor refused this host's address, or those of all hosts."""
     await _probe_due(runtime, runtime.host)
 
 
@@ -44,12 +44,13 @@ async def _probe_due(runtime: Runtime, host: str) -> None:
     wanted: dict[str, str] = {}
     due = {}
     for name, (state, why, probe_ms, barred) in zip(runtime.accounts, answers, strict=True):
-        if probe_ms is None:
-            continue
-        if host and barred is not None:
-            wanted[name], due[name] = IpForbidden.__name__, int(probe_ms)
-        elif not host and state == b"suspended" and why is not None:
-            wanted[name], due[name] = why.decode(), int(probe_ms)
+        suspended = why.decode() if state == b"suspended" and why is not None else None
+        forbidden = IpForbidden.__name__
+        # A host that came after all others were refused may be one that the vendor lets in.
+        if host and (barred is not None or suspended == forbidden):
+            wanted[name], due[name] = forbidden, int(probe_ms or 0)
+        elif not host and suspended is not None and probe_ms is not None:
+            wanted[name], due[name] = suspended, int(probe_ms)
     if wanted:
         now_ms = await redis_now_ms(runtime.server)
         await each(

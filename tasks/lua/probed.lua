@@ -11,7 +11,7 @@ local state, host = KEYS[1], ARGV[6]
 local suffix = host ~= '' and ':' .. host or ''
 local told = redis.call('HMGET', state, 'state', 'why', 'barred:' .. host)
 local suspended = told[1] == 'suspended' and told[2] == ARGV[1]
-if host == '' and not suspended or host ~= '' and not told[3] then return 0 end
+if not suspended and (host == '' or not told[3]) then return 0 end
 local probes = tonumber(redis.call('HGET', state, 'probes' .. suffix) or '1')
 if ARGV[2] ~= '1' then
   redis.call('HSET', state, 'probes' .. suffix, probes + 1, 'probe_ms' .. suffix,

@@ -104,6 +104,8 @@ async def test_one_call_tries_whether_the_vendor_is_back(simulator: Simulator, r
             broken, cool, last = await one.runtime.server.hmget(clock, "broken", "cool", "last")
             assert (turn, 100 * (turn - 1)) == (int(broken), (await one.states(job))[State.UNCONFIRMED])
             assert 2 ** (turn - 1) == round((float(cool) - float(last)) / 1000)
+        (account,) = await asyncio.to_thread(one.client.accounts)
+        assert ("active", "its vendor fails and is tried with single calls") == (account.state, account.state_reason)
         simulator.clear_faults()
         await _let_try(one)
         await one.drain(ACCOUNT)

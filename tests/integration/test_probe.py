@@ -150,6 +150,27 @@ async def test_a_persons_pause_is_never_ended_by_a_probe(
         assert [(BLOCKED, b"1"), (BLOCKED, b"0")] == await _alerts(one, "mainland")
 
 
+async def test_a_host_that_comes_after_all_others_were_refused_asks_for_itself(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Its address may be allowed: nobody else is left who could find out."""
+    settings = _settings(simulator, redis_url, namespace, "hk")
+    async with flow(settings) as gone, flow(settings) as fresh:
+        _on(gone, "a")
+        _on(fresh, "b")
+        await suspend(gone.runtime.accounts["hk"], IpForbidden("not this address"), "not this address")
+        assert b"suspended" == await _state(gone, "hk")
+        simulator.add_faults({"kind": "code", "code": "104", "vendor": "accessyou"})
+        await probe_host(fresh.runtime)
+        assert b"suspended" == await _state(gone, "hk")
+        assert 2 * FIRST_PROBE_MS == pytest.approx(await _wait_ms(fresh, "hk", ":b"), abs=500)
+        simulator.clear_faults()
+        await _probe_now(fresh, "hk", ":b")
+        job = await fresh.send(Sms("Hello", hong_kong(1)), account="hk")
+        await fresh.drain("hk")
+        assert {State.SUBMITTED: 1} == await fresh.states(job)
+
+
 async def test_an_account_that_cannot_be_asked_is_tried(simulator: Simulator, redis_url: str, namespace: str) -> None:
     """An AccessYou account without a `check` table has no balance query."""
     settings = _settings(simulator, redis_url, namespace, "hk")
@@ -187,6 +208,8 @@ async def test_an_address_that_is_forbidden_stops_its_host_first(
         assert {State.QUEUED: 1} == await here.states(job)
         await there.drain("hk")
         assert {State.SUBMITTED: 1} == await here.states(job)
+        (account,) = await asyncio.to_thread(here.client.accounts)
+        assert "host a is refused" == account.state_reason
         assert (b"active", [(b"ip_forbidden", b"1")]) == (await _state(here, "hk"), await _alerts(here, "hk"))
 
         await suspend(there.runtime.accounts["hk"], forbidden, "not this address")
