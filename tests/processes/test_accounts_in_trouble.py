@@ -17,7 +17,7 @@ from tests.support.flow import mainland
 ROWS = 3_000
 END_S = 60.0
 ROUTES = [{"prefix": "", "accounts": ["mainland", "bulk"]}]
-NO_BALANCE = {"kind": "code", "code": "2", "vendor": "smsadmin", "endpoint": "post_send_md5"}
+NO_BALANCE = {"kind": "code", "code": "2", "vendor": "smsadmin"}
 
 
 @contextmanager
