@@ -35,6 +35,7 @@ QUEUE_OF: Final[Mapping[str, str]] = {
     names.TICK: PLAN,
     names.SETTLE: PLAN,
     names.BALANCE: PLAN,
+    names.FAILOVER: PLAN,
     names.REQUESTS: PLAN,
     names.POLL: REPORTS,
     names.QUERY: REPORTS,

@@ -30,6 +30,9 @@ REQUESTS_EVERY_S: Final = 1.0
 BALANCE_EVERY_S: Final = 60.0
 """What is left on every account."""
 
+FAILOVER_EVERY_S: Final = 1.0
+"""Moves what waits at accounts in trouble, and asks whether suspended ones may go on."""
+
 _EXPIRES_AFTER_INTERVALS: Final = 2
 
 INTERVALS_S: Final = {
@@ -40,6 +43,7 @@ INTERVALS_S: Final = {
     names.SETTLE: SETTLE_EVERY_S,
     names.REQUESTS: REQUESTS_EVERY_S,
     names.BALANCE: BALANCE_EVERY_S,
+    names.FAILOVER: FAILOVER_EVERY_S,
 }
 
 

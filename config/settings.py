@@ -121,6 +121,8 @@ class AccountSettings(Strict):
     signature: str | None = None
     limits: Limits = Limits()
     timeout_s: float = Field(default=30.0, gt=0)
+    low_balance: Decimal | None = Field(default=None, ge=0)
+    """Less than this, in the vendor's own unit, opens an alert."""
     linger_ms: int = Field(default=0, ge=0, le=10_000)
     treat_as_not_sent: Sequence[str] = ()
     """Vendor codes that only say "failed": those listed here are taken as certainly not sent."""

@@ -270,6 +270,9 @@ class Provider(ABC):
     repeats: Literal["suppress", "send"] = "suppress"
     """What becomes of a repeat within that window: it is not sent, or it is sent and marked as one."""
 
+    balance_shows_login: bool = True
+    """Whether the balance query takes the same user and password as sending: a good answer then proves them."""
+
     queries_at_once: int = 1
     """How many queries about single messages may be open at once."""
 

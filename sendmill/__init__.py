@@ -31,6 +31,7 @@ from sendmill.errors import (
 from sendmill.messages import (
     AccountInfo,
     AlertEvent,
+    AlertInfo,
     AnyEvent,
     Balance,
     CancelResult,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccountInfo",
     "AlertEvent",
+    "AlertInfo",
     "AnyEvent",
     "AsyncClient",
     "Balance",

@@ -20,6 +20,7 @@ from sendmill.states import State
 COUNTED_SLICES = 10_000
 """The most slices of each kind whose rows are counted for the backlog; what lies behind is left out."""
 
+_BARRED = "barred:"
 _WINDOW_S = {"s": 1, "min": 60, "h": 3600}
 _IN_FLIGHT = "max_in_flight"
 _RATES = tuple(f"{unit}_per_{window}" for unit in ("calls", "recipients") for window in _WINDOW_S)
@@ -94,9 +95,10 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         pipe.time()
         pipe.hgetall(keys.state)
         pipe.zcard(keys.open)
+        pipe.hexists(keys.clock, "broken")
         for limit in _RATES:
             pipe.lrange(keys.used(limit), 0, -1)
-        (seconds, micros), raw_state, in_flight, *logs = pipe.execute()
+        (seconds, micros), raw_state, in_flight, broken, *logs = pipe.execute()
     state = {field.decode(): value.decode() for field, value in raw_state.items()}
     rate = _binding_rate(limits, state, dict(zip(_RATES, logs, strict=True)), seconds * 1000 + micros / 1000)
     balance = " ".join(part for part in (state.get("balance"), state.get("balance_unit")) if part)
@@ -104,7 +106,7 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         name=name,
         provider=told["provider"],
         state=state.get("state", "active"),
-        state_reason=_reason(state, seconds * 1000),
+        state_reason=_reason(state, seconds * 1000, broken=broken),
         backlog=_backlog(ledger, keys),
         in_flight=in_flight,
         rate_used=rate.used_per_s if rate else None,
@@ -116,17 +118,18 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
     )
 
 
-def _reason(state: Mapping[str, str], now_ms: int) -> str | None:
+def _reason(state: Mapping[str, str], now_ms: int, *, broken: bool) -> str | None:
     """Why an account stands still, or which of its lanes do, in words."""
     if state.get("state", "active") != "active":
         return state.get("why")
-    quiet = []
+    told = ["its vendor fails and is tried with single calls"] if broken else []
+    told += [f"host {field.removeprefix(_BARRED)} is refused" for field in sorted(state) if field.startswith(_BARRED)]
     for lane in Lane:
         until_ms = int(state.get(f"quiet:{lane.value}", "0"))
         if until_ms > now_ms:
             until = datetime.fromtimestamp(until_ms / 1000, UTC).astimezone()
-            quiet.append(f"{lane.value} is quiet until {until.isoformat(timespec='minutes')}")
-    return ", ".join(quiet) or None
+            told.append(f"{lane.value} is quiet until {until.isoformat(timespec='minutes')}")
+    return ", ".join(told) or None
 
 
 def _binding_rate(

@@ -23,6 +23,7 @@ from sendmill.client import Client, environment
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
+    AlertInfo,
     AnyEvent,
     Balance,
     CancelResult,
@@ -173,6 +174,14 @@ class AsyncClient:
     async def resume(self, account: str) -> None:
         """Let a paused or suspended account submit again: `Client.resume`."""
         await self._run(partial(self._client.resume, account))
+
+    async def alerts(self) -> list[AlertInfo]:
+        """The alerts that are open: `Client.alerts`."""
+        return await self._run(self._client.alerts)
+
+    async def resolve_alert(self, account: str, code: str) -> None:
+        """End an open alert by hand: `Client.resolve_alert`."""
+        await self._run(partial(self._client.resolve_alert, account, code))
 
     async def limit(self, account: str, name: str, value: int | None) -> None:
         """Change a limit while workers run: `Client.limit`."""

@@ -18,6 +18,7 @@ from sendmill.broker import PLANNED_NOW_ROWS
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import ConfigError, InvalidOption
 from sendmill.events import EventReader
+from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.bynumber import find_messages
 from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
@@ -33,6 +34,7 @@ from sendmill.ledger.sweeping import read_sweeps
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
+    AlertInfo,
     Balance,
     CancelResult,
     Content,
@@ -357,6 +359,24 @@ class Client:
             StoreError: Redis is away.
         """
         set_active(self._ledger, account, active=True)
+
+    def alerts(self) -> list[AlertInfo]:
+        """The alerts that are open, the oldest first.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return read_alerts(self._ledger)
+
+    def resolve_alert(self, account: str, code: str) -> None:
+        """End an open alert by hand, such as `unmapped_state`; it opens again if its cause comes again.
+
+        Raises:
+            UnknownAccount: no worker has published it.
+            InvalidOption: no such alert is open, or `resume` is what ends it.
+            StoreError: Redis is away.
+        """
+        end_alert(self._ledger, account, code)
 
     def limit(self, account: str, name: str, value: int | None) -> None:
         """Change or add a limit while workers run, such as `limit("hk", "calls_per_s", 20)`; None takes it back.

@@ -244,6 +244,16 @@ class AccountInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertInfo:
+    """An alert of an account that is open. `causes` are sentences, the first one first."""
+
+    account: str
+    code: str
+    causes: Sequence[str]
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """What is left on an account at a time, in the vendor's own unit. `amount` is the vendor's text."""
 

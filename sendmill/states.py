@@ -53,8 +53,11 @@ _BYTES = {
     State.CANCELLED: b"c",
     State.UNKNOWN: b"k",
 }
-BY_BYTE = {byte[0]: state for state, byte in _BYTES.items()}
-"""State by the value of its byte."""
+MOVED = b"m"
+"""Stands in a slice for a row that was moved to a slice of another account: `sendmill.ledger.moves` finds it there."""
+
+BY_BYTE = {byte[0]: state for state, byte in _BYTES.items()} | {MOVED[0]: State.QUEUED}
+"""State by the value of its byte. A row that was moved is queued until its new slice is there."""
 
 FINAL = frozenset(
     {

@@ -1,11 +1,13 @@
 """Alerts: opened once and resolved once, on the account's event stream.
 
-Codes: `account_blocked` (credentials, balance, frozen, address: the account stands still), `unreadable_answer` (a
-vendor answered something that its document does not know), `unmapped_state` (a report with a word that is in no table),
-`unreadable_report` (a poll or push that cannot be read: it lies raw in `bad`), `reports_failing` (the vendor refuses to
-be asked for reports, or cannot be reached; over with the next answer), `clock_step` (the clock of Redis went back:
-opened and ended by sweep.lua), `newer_format` (an older worker met messages of a newer version: opened by rows.lua,
-over when a worker starts that knows them).
+Codes: `account_blocked` (credentials, balance, frozen, address: the account stands still) and `ip_forbidden` (the
+vendor does not let a host's address in), both opened by suspend.lua, `outage` (the breaker stays open: finish.lua),
+`unreadable_answer` (a vendor answered something that its document does not know), `unmapped_state` (a report with a
+word that is in no table), `unreadable_report` (a poll or push that cannot be read: it lies raw in `bad`),
+`reports_failing` (the vendor refuses to be asked for reports, or cannot be reached; over with the next answer),
+`low_balance` (less is left than the account's setting), `clock_step` (the clock of Redis went back: sweep.lua),
+`newer_format` (an older worker met messages of a newer version: opened by rows.lua, over when a worker starts that
+knows them).
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
 
 ACCOUNT_BLOCKED = "account_blocked"
+IP_FORBIDDEN = "ip_forbidden"
+OUTAGE = "outage"
+LOW_BALANCE = "low_balance"
 UNREADABLE_ANSWER = "unreadable_answer"
 UNMAPPED_STATE = "unmapped_state"
 UNREADABLE_REPORT = "unreadable_report"
@@ -26,17 +31,19 @@ CLOCK_STEP = "clock_step"
 NEWER_FORMAT = "newer_format"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
+_WELL = Script(Path(__file__).parent / "lua" / "well.lua")
 
 
-async def open_alert(
-    server: redis.asyncio.Redis, keys: AccountKeys, code: str, detail: str, *, suspend: bool = False
-) -> bool:
-    """Open an alert, and suspend the account where asked; returns False where the alert was open already."""
-    state = "suspended" if suspend else ""
-    return bool(await _ALERT.arun(server, keys.state, code, detail, "open", state))
+async def open_alert(server: redis.asyncio.Redis, keys: AccountKeys, code: str, detail: str) -> bool:
+    """Open an alert; returns False where it was open already."""
+    return bool(await _ALERT.arun(server, keys.state, code, detail, "open"))
 
 
-async def resolve_alert(server: redis.asyncio.Redis, keys: AccountKeys, code: str, *, resume: bool = False) -> bool:
-    """End an alert, and set the account active where asked; returns False where none was open."""
-    state = "active" if resume else ""
-    return bool(await _ALERT.arun(server, keys.state, code, "", "resolve", state))
+async def resolve_alert(server: redis.asyncio.Redis, keys: AccountKeys, code: str) -> bool:
+    """End an alert; returns False where none was open."""
+    return bool(await _ALERT.arun(server, keys.state, code, "", "resolve"))
+
+
+async def all_well(server: redis.asyncio.Redis, keys: AccountKeys, host: str) -> bool:
+    """The vendor took a call from a host: end what stood against that; returns whether an alert was open."""
+    return bool(await _WELL.arun(server, keys.state, host))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 
 import structlog
 
 from config.schedule import BALANCE_EVERY_S
 from providers.base import Balance
 from providers.http import exchange
-from sendmill.errors import ProviderError
+from sendmill.errors import InvalidMessage, ProviderError
+from tasks import alerts
 from tasks.account import Account
 from tasks.runtime import Runtime
 
@@ -34,7 +36,29 @@ async def balance(runtime: Runtime, account: Account) -> Balance:
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     fields = {"balance": left.amount, "balance_unit": left.unit, "balance_ms": now_ms}
     await runtime.server.hset(account.keys.state, mapping=fields)
+    await _tell_low(account, left)
     return left
+
+
+async def _tell_low(account: Account, left: Balance) -> None:
+    least = account.settings.low_balance
+    amount = amount_of(left)
+    if least is None or amount is None:
+        return
+    server, keys = account.outbox.server, account.keys
+    if amount >= least:
+        await alerts.resolve_alert(server, keys, alerts.LOW_BALANCE)
+    elif await alerts.open_alert(server, keys, alerts.LOW_BALANCE, f"{left.amount} {left.unit} left, below {least}"):
+        log.error("alert", account=account.name, alert=alerts.LOW_BALANCE, left=left.amount, unit=left.unit)
+
+
+def amount_of(left: Balance) -> Decimal | None:
+    """A vendor's figure as a number, None where it cannot be read as one."""
+    try:
+        amount = Decimal(left.amount.replace(",", "").strip())
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
 
 
 async def _refresh(runtime: Runtime, account: Account) -> None:
@@ -43,5 +67,7 @@ async def _refresh(runtime: Runtime, account: Account) -> None:
         return
     try:
         await balance(runtime, account)
+    except InvalidMessage:
+        return  # the account has no such query
     except ProviderError as error:
         log.warning("no balance", account=account.name, error=type(error).__name__, code=error.code)

@@ -66,12 +66,13 @@ class Division:
             sums.pop(account, None)
 
 
-def divide(
+def divide(  # noqa: PLR0917 - who asks has all of it at hand
     accounts: Mapping[str, Account],
     routes: Routes,
     meta: JobMeta,
     chunk: Chunk,
     opted_out: Collection[int] = frozenset(),
+    last: Collection[str] = frozenset(),
 ) -> Division:
     """Divide a chunk's rows among accounts.
 
@@ -84,9 +85,10 @@ def divide(
         meta: the job.
         chunk: its rows.
         opted_out: numbers, packed, that are not to be written to.
+        last: accounts in trouble: rows go there only where no other account of their route takes them.
     """
     division = Division()
-    chooser = _Chooser(accounts, routes, meta)
+    chooser = _Chooser(accounts, routes, meta, last)
     template = Template(meta.text) if meta.kind == Kind.TEMPLATE else None
     for place, number in enumerate(chunk.numbers):
         values = chunk.values[place] if chunk.values is not None else ()
@@ -152,10 +154,11 @@ def _slice_rows(account: Account, meta: JobMeta) -> int:
 class _Chooser:
     """Finds a row's account; what is the same for many rows is asked of a provider once."""
 
-    def __init__(self, accounts: Mapping[str, Account], routes: Routes, meta: JobMeta) -> None:
+    def __init__(self, accounts: Mapping[str, Account], routes: Routes, meta: JobMeta, last: Collection[str]) -> None:
         self._accounts = accounts
         self._routes = routes
         self._meta = meta
+        self._last = last
         self._checked: dict[tuple[str, str], int | InvalidMessage] = {}
         self._needs = [FEATURES[Kind(meta.kind)], *([Feature.SENDER] if meta.sender is not None else [])]
         self._able: dict[str, InvalidMessage | None] = {}
@@ -183,7 +186,8 @@ class _Chooser:
     def _candidates(self, number: str) -> Sequence[str]:
         if self._meta.account is not None:
             return (self._meta.account,)
-        return self._routes.accounts_for(self._meta.route, number)
+        names = self._routes.accounts_for(self._meta.route, number)
+        return sorted(names, key=self._last.__contains__) if self._last else names
 
     def _unable(self, name: str) -> InvalidMessage | None:
         if name not in self._able:

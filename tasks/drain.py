@@ -23,7 +23,7 @@ from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnkn
 from tasks import gate, submit
 from tasks.account import Account
 from tasks.admission import Admission
-from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
+from tasks.alerts import all_well
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
 from tasks.quiet import wall_clock
@@ -87,6 +87,8 @@ class Drain:
         self._asked_at = 0.0
         self._limited = bool(account.limits)
         self._halted = False
+        self._trying = False
+        self._recovered = False
         self._trouble_told = False
         self._all_well = False
 
@@ -120,7 +122,8 @@ class Drain:
                 except (RedisError, OSError) as error:
                     log.warning("Redis is away: trying again", account=self._account.name, error=type(error).__name__)
                     wait_s = _AWAY_S
-                await self._sleep(wait_s)
+                if not self._must_stop():
+                    await self._sleep(wait_s)
             return await self._hand_back()
         finally:
             renewing.cancel()
@@ -152,8 +155,8 @@ class Drain:
                     if grant.why == "slot":
                         wait_s = min(wait_s, _SLOT_POLL_S)
                         break
-                    if grant.why == "paused":
-                        self._halted = True
+                    if grant.why == "paused" or (self._trying and grant.granted):
+                        self._halted = True  # after a try, calls are packed anew in their full size
         await self._stock.release_taken_out()
         return wait_s
 
@@ -196,8 +199,9 @@ class Drain:
 
     async def _heed(self, grant: Grant, calls: deque[ReadyCall], rest: list[ReadyCall]) -> None:
         """What becomes of calls that the gate did not let through."""
-        if grant.why == "large":
-            # `sendmill limit` allows less now than when these were packed.
+        if grant.why in ("large", "trial"):
+            # `sendmill limit` allows less now than when these were packed, or one small call is to go ahead of them.
+            self._trying = grant.why == "trial"
             self._stock.shrink(int(grant.reason))
             for call in rest:
                 self._stock.repack(call)
@@ -274,9 +278,10 @@ class Drain:
         """What a call's end means for the drain: halves, alerts, slices that are through."""
         await self._admission.ended(call, error)
         if error is None:
+            self._recovered = self._recovered or self._trying
             if not self._all_well:
                 self._all_well = True
-                await resolve_alert(self._outbox.server, self._account.keys, UNREADABLE_ANSWER)
+                await all_well(self._outbox.server, self._account.keys, self._outbox.host)
             self._stock.let_go(call, requeued=False)
         elif submit.worth_halving(call, error):
             for half in call.halves(self._account.provider):
@@ -313,5 +318,5 @@ class Drain:
                 await gate.tell_written(self._account)
         with contextlib.suppress(RedisError, OSError):
             _, waiting = await self._outbox.leave(whatever_waits=True)
-            return waiting > 0 and not self._halted
+            return waiting > 0 and (self._recovered or not self._halted)
         return False

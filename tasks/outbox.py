@@ -26,6 +26,8 @@ LEASE_MS = 15_000
 SEAT_MS = 30_000
 """A process's seat at an account; longer than a drain."""
 
+HELD = -1
+
 VOID_MS = 120_000
 """How long the number of a call that was given up stays void: longer than a request can hang on its way to Redis."""
 
@@ -50,6 +52,8 @@ _RENEW = Script(_LUA / "renew.lua")
 _REST = Script(_LUA / "rest.lua")
 _AGREE = Script(_LUA / "agree.lua")
 _SWEEP = Script(_LUA / "sweep.lua")
+_MOVE = Script(_LUA / "move.lua")
+_ARRIVE = Script(_LUA / "arrive.lua")
 _LEAVE = Script(_LUA / "leave.lua")
 
 
@@ -72,8 +76,9 @@ class CallRows(msgspec.Struct, frozen=True):
 class Grant(msgspec.Struct, frozen=True):
     """What the gate said: how many of the calls may go now, and why not more.
 
-    `why` is ok, wait (`wait_ms`), slot, paused, void, large (`reason`: the most recipients that may go at once) or
-    misfit (`slice_id`, `reason`). `granted_ms` is Redis' clock, `limited` says that limits in time hold.
+    `why` is ok, wait (`wait_ms`), slot, paused, void, large or trial (`reason`: the most recipients that may go at
+    once, or in the one call that tries whether the vendor is back) or misfit (`slice_id`, `reason`). `granted_ms` is
+    Redis' clock, `limited` says that limits in time hold.
     """
 
     granted: int
@@ -86,7 +91,11 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class CallOutcome(msgspec.Struct, frozen=True):
-    """What became of a call: `state` is that of its rows now, as a State's byte."""
+    """What became of a call: `state` is that of its rows now, as a State's byte.
+
+    `down_after` is for the breaker: 0 where the vendor answered as it should, else how many such ends in a row open it;
+    -1 where this one says nothing about that.
+    """
 
     no: int
     state: str
@@ -97,6 +106,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     ask_ms: int = 0
     back_ms: int = 0
     cool_ms: int = 0
+    down_after: int = 0
     limited: bool = False
     unreported: bool = False
     refs: list[tuple[str, str]] = []
@@ -158,6 +168,11 @@ class Outbox:
         self._process = process
         self._numbers: list[int] = []
 
+    @property
+    def host(self) -> str:
+        """The machine of this process."""
+        return self._process.partition(":")[0]
+
     async def add(
         self,
         job: str,
@@ -166,11 +181,31 @@ class Outbox:
         due_ms: int,
         horizon_ms: int,
     ) -> int:
-        """Take slices in: (id, blob, details by row offset). Those that are there already stay as they are."""
+        """Take slices in: (id, blob, details by row offset). Those that are there already stay as they are.
+
+        With `due_ms` HELD nobody may claim them before they are told to `arrive`.
+        """
         args: list[bytes | str | float] = [job, due_ms, horizon_ms]
         for slice_id, blob, details in slices:
             args += (slice_id, blob, msgspec.msgpack.encode(details) if details else b"")
         return int(await _ADD.arun(self.server, self.keys.state, *args))
+
+    async def move(self, slice_id: str, moves: Iterable[tuple[str, list[Any], bytes]], *, again: bool = False) -> bool:
+        """Begin to move queued rows of a slice: (new slice, [its account, first, last, …], what makes it arrive) each.
+
+        With `again` they were moved already, and a restarted Redis forgot it: nothing else matters.
+
+        Returns:
+            False where the slice is not as it was seen: nothing was changed.
+        """
+        args: list[bytes | str] = [slice_id, "1" if again else "0"]
+        for new_id, link, record in moves:
+            args += (new_id, msgspec.msgpack.encode(link), record)
+        return bool(await _MOVE.arun(self.server, self.keys.state, *args))
+
+    async def arrive(self, slices: Iterable[tuple[str, int]]) -> int:
+        """Let held slices (id, due_ms) be claimed; those that were let before stay as they are."""
+        return int(await _ARRIVE.arun(self.server, self.keys.state, *(part for each in slices for part in each)))
 
     async def claim(self, rows: int, lanes: Sequence[str]) -> list[Claimed]:
         """Lease slices that hold about that many queued rows."""
@@ -223,7 +258,7 @@ class Outbox:
             why,
             wait_ms=float(a) if why == "wait" else 0.0,
             slice_id=a if why == "misfit" else "",
-            reason={"misfit": b, "paused": a, "large": a}.get(why, ""),
+            reason={"misfit": b, "paused": a, "large": a, "trial": a}.get(why, ""),
             granted_ms=float(now_ms),
             limited=limited == "1",
         )

@@ -28,6 +28,7 @@ from tasks.outbox import Outbox
 from tasks.preparing import AGAIN_MS, NotYetError, prepare
 from tasks.routes import Routes
 from tasks.runtime import Runtime, redis_now_ms
+from tasks.trouble import leaving
 from tasks.wake import wake
 
 SLICES_AT_ONCE = 50
@@ -111,7 +112,8 @@ async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
         raise NotYetError  # a cut of the chunk as it is now does not fit the one that was read
     if stored is None:
         gone = await opted_out(runtime, chunk.numbers) if meta.lane in SUPPRESSED_LANES else frozenset()
-        division = divide(runtime.accounts, Routes(runtime.settings.routes), meta, chunk, gone)
+        last = await leaving(runtime, meta.lane)
+        division = divide(runtime.accounts, Routes(runtime.settings.routes), meta, chunk, gone, last)
         for name in list(division.chosen):
             if name not in prepared:
                 try:
@@ -137,12 +139,12 @@ async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: 
     by_account: dict[str, list[NewSlice]] = defaultdict(list)
     opted = frozenset(cut.opted_out)
     for index, (account, first, rows, places) in enumerate(cut.slices):
-        where = _places(first, rows, places)
-        blob, details = _slice(runtime, meta, chunk, account, where, opted, cut.parts.get(account, meta.parts))
+        where = places_of(first, rows, places)
+        blob, details = new_slice(runtime, meta, chunk, account, where, opted, cut.parts.get(account, meta.parts))
         by_account[account].append((_slice_id(meta, number, index), blob, details))
     for name, slices in by_account.items():
         outbox = runtime.accounts[name].outbox if name in runtime.accounts else _outbox(runtime, name)
-        for batch in _batches(slices):
+        for batch in batches(slices):
             await outbox.add(meta.job, batch, due_ms=0, horizon_ms=horizon_ms)
     refused = _refused_slice(meta, chunk, cut)
     if refused is not None:
@@ -162,9 +164,8 @@ def _slice_id(meta: JobMeta, chunk: int, index: int) -> str:
     return f"{meta.job}.{chunk}.{index}"
 
 
-def _batches(
-    slices: list[NewSlice],
-) -> Iterator[list[NewSlice]]:
+def batches(slices: Sequence[NewSlice]) -> Iterator[list[NewSlice]]:
+    """Slices of one account, as many at a time as one script should take."""
     batch: list[NewSlice] = []
     size = 0
     for each in slices:
@@ -177,25 +178,20 @@ def _batches(
         yield batch
 
 
-def _places(first: int, rows: int, places: bytes) -> Sequence[int]:
+def places_of(first: int, rows: int, places: bytes) -> Sequence[int]:
+    """The places in its chunk of a cut slice's rows."""
     return memoryview(places).cast("I") if places else range(first, first + rows)
 
 
-def _slice(  # noqa: PLR0917 - all of it is needed, in one place
-    runtime: Runtime,
-    meta: JobMeta,
-    chunk: Chunk,
-    account: str,
-    where: Sequence[int],
-    opted: frozenset[int],
-    parts: dict[str, str],
-) -> tuple[bytes, Details]:
-    """A slice as it is added, and what there is to tell of its rows."""
+def slice_body(  # noqa: PLR0917 - all of it is needed, in one place
+    runtime: Runtime, meta: JobMeta, chunk: Chunk, account: str, where: Sequence[int], parts: dict[str, str]
+) -> SliceBody:
+    """The body of a slice that an account gets of a chunk's rows."""
     numbers = [chunk.numbers[place] for place in where]
     row_numbers = [chunk.rows[place] for place in where]
     known = runtime.accounts.get(account)
     signature = meta.signature or (known.settings.signature if known else None)
-    body = SliceBody(
+    return SliceBody(
         job=meta.job,
         lane=meta.lane,
         text=meta.text,
@@ -213,8 +209,21 @@ def _slice(  # noqa: PLR0917 - all of it is needed, in one place
         parts=parts,
         send_at_ms=meta.at_ms if known is not None and known.vendor_keeps_time else None,
     )
+
+
+def new_slice(  # noqa: PLR0917 - all of it is needed, in one place
+    runtime: Runtime,
+    meta: JobMeta,
+    chunk: Chunk,
+    account: str,
+    where: Sequence[int],
+    opted: frozenset[int],
+    parts: dict[str, str],
+) -> tuple[bytes, Details]:
+    """A slice as it is added, and what there is to tell of its rows."""
+    body = slice_body(runtime, meta, chunk, account, where, parts)
     out = [offset for offset, place in enumerate(where) if place in opted] if opted else []
-    states = bytearray(State.QUEUED.byte * len(numbers))
+    states = bytearray(State.QUEUED.byte * len(where))
     for offset in out:
         states[offset : offset + 1] = State.SUPPRESSED.byte
     blob = encode(

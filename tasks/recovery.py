@@ -17,8 +17,10 @@ import structlog
 import tenacity
 
 from sendmill.ledger.scripts import Script
+from sendmill.ledger.slices import decode, decode_body
 from tasks.account import Account
 from tasks.guard import Guard
+from tasks.leaving import begin_again
 from tasks.outbox import LEASE_MS, Outbox
 from tasks.outcomes import AWAY, STORE_WAIT_S
 from tasks.witness import Seen
@@ -155,6 +157,8 @@ class _Restoring:
         granted = [call for call in self._calls if not call.undone]
         answers = [await self._restore(portion, []) for portion in _portions(slices)]
         answers += [await self._restore([], part) for part in _in_parts(granted)]
+        for slice_id, _, blob in slices:
+            await self._move_again(slice_id, blob)
         for answer in answers:
             made, marked = made + answer[0], marked + answer[1]
             unended.update(answer[2:])
@@ -184,6 +188,17 @@ class _Restoring:
         blobs = [blob for _, _, blob in slices]
         packed = msgspec.msgpack.encode(ask)
         return [int(n) for n in await _RESTORE.arun(self._server, self._account.keys.state, packed, *blobs)]
+
+    async def _move_again(self, slice_id: str, blob: bytes) -> None:
+        """Rows of a slice that was made anew may be back where they had been moved from: nobody may send them there."""
+        origin = decode_body(blob).origin if blob else None
+        if origin is None:
+            return
+        outbox = Outbox(self._server, self._runtime.keys_of(origin[0]), self._runtime.process)
+        old = await self._server.get(outbox.keys.slice(origin[1]))
+        if old is not None:
+            horizon_ms = self._runtime.settings.report_horizon_h * _HOUR_MS
+            await begin_again(outbox, decode(old), slice_id, blob, self._account.name, horizon_ms)
 
     async def _end(self, unended: set[int]) -> None:
         """Write outcomes whose calls have none there, and undo again what was undone."""

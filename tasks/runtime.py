@@ -179,6 +179,11 @@ class Runtime:
         """Connections of one's own to the ledger, each looked at by a guard; to be closed."""
         return connect(self.settings.redis_url, guard)
 
+    @property
+    def host(self) -> str:
+        """This machine."""
+        return self.process.partition(":")[0]
+
     async def publish(self) -> None:
         """Tell producers and the command line which accounts and routes there are; never a credential."""
         entries = {name: json.dumps(_published(account)) for name, account in self.accounts.items()}

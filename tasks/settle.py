@@ -99,15 +99,20 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
         await server.zadd(jobs.kept, {job: now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS})
         return False
     slices: dict[str, list[str]] = defaultdict(list)
-    for raw in await server.lrange(jobs.slices(job), 0, -1):
+    moved_to = await server.hvals(jobs.moved(job))
+    for raw in (*await server.lrange(jobs.slices(job), 0, -1), *moved_to):
         account, slice_id, _ = msgspec.msgpack.decode(raw)
         slices[account].append(slice_id)
     last_ms = decode_meta(raw_meta).created_ms if raw_meta else 0
+    on_the_way = -sum(msgspec.msgpack.decode(raw)[2] for raw in moved_to)
     for account, ids in slices.items():
-        open_rows, changed_ms = await _last_change(runtime, account, ids)
+        open_rows, moved, changed_ms = await _last_change(runtime, account, ids)
+        on_the_way += moved
         last_ms = max(
             last_ms, now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS if open_rows else changed_ms
         )
+    if on_the_way > 0:
+        last_ms = max(last_ms, now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS)
     if last_ms + runtime.settings.retention_days * _DAY_MS > now_ms:
         await server.zadd(jobs.kept, {job: last_ms})
         return False
@@ -116,7 +121,7 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
     for known in runtime.accounts.values():
         await server.srem(known.keys.cancelled, job)  # a cancellation tells every account
     key = await server.hget(jobs.job(job), "key")
-    doomed = [jobs.job(job), jobs.cut(job), jobs.slices(job)]
+    doomed = [jobs.job(job), jobs.cut(job), jobs.slices(job), jobs.moved(job)]
     if key:
         doomed.append(jobs.key(key.decode()))
     await server.unlink(*doomed)
@@ -125,16 +130,18 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
     return True
 
 
-async def _last_change(runtime: Runtime, account: str, ids: list[str]) -> tuple[bool, int]:
+async def _last_change(runtime: Runtime, account: str, ids: list[str]) -> tuple[bool, int, int]:
+    """Whether slices have open rows, how many rows were moved elsewhere, and when the last one changed (ms)."""
     keys = runtime.keys_of(account)
-    last_ms, open_rows = 0, False
+    last_ms, open_rows, moved = 0, False, 0
     for slice_id in ids:
         each = await _read(runtime, keys, slice_id)
         if each is None:
             continue
-        open_rows = open_rows or each.header.ended < each.header.rows
+        open_rows = open_rows or each.header.ended < each.header.rows - each.header.moved
+        moved += each.header.moved
         last_ms = max(last_ms, max((each.changed_ms(offset) for offset in range(each.header.rows)), default=0))
-    return open_rows, last_ms
+    return open_rows, moved, last_ms
 
 
 async def _read(runtime: Runtime, keys: AccountKeys, slice_id: str) -> Slice | None:
@@ -150,7 +157,7 @@ async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: lis
         # Of calls that were not taken the rows name later ones.
         calls |= {msgspec.msgpack.decode(raw)[1] for raw in await server.lrange(keys.history(slice_id), 0, -1)}
         await _forget_own_ids(runtime, keys, slice_id)
-        await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id))
+        await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id), keys.moved(slice_id))
         await server.zrem(keys.horizon, slice_id)
         for number in calls:
             await Outbox(server, keys, runtime.process).forget_call(number)

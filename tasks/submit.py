@@ -7,6 +7,7 @@ slice's due time afterwards. A call that is on the wire is never cancelled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -29,13 +30,16 @@ from sendmill.errors import (
     RecipientRefused,
     Refused,
     RequestRefused,
+    Throttled,
 )
 from sendmill.states import State
 from tasks import alerts
 from tasks.account import GRACE_S, Account
 from tasks.gate import give_up, tell_late
 from tasks.outbox import CallOutcome
+from tasks.outcomes import AWAY
 from tasks.pack import ReadyCall
+from tasks.suspend import suspend
 from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S, LateCall
 
 TRIES = 3
@@ -52,6 +56,14 @@ COOL_MS = 1_000
 """A vendor that took nothing in all tries is left alone for this long, or as long as it asks."""
 
 LONGEST_COOL_MS = 600_000
+
+NOT_SENT_IN_A_ROW = 3
+UNKNOWN_IN_A_ROW = 5
+"""So many calls in a row that the vendor did not take, or of which nobody knows, open the account's breaker."""
+
+_NOT_SERVED = frozenset({401, 403, 404, 405, 410})
+"""The vendor's web server knows no such address, or lets nobody in: the next call would fare no better. Whether it took
+this one is not known all the same."""
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +138,10 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
         return late
     except ProviderError as error:
         await _told_late(call)
+        if isinstance(error, AccountBlocked):
+            # While the call has its slot still, so that not one more goes. The drain does it again afterwards.
+            with contextlib.suppress(*AWAY):
+                await report_trouble(account, error)
         await account.outcomes.write(_failed(call, error, last=last))
         if not isinstance(error, NotSent):
             log.warning(
@@ -206,7 +222,20 @@ def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome
         detail=detail,
         back_ms=REQUEUE_MS,
         cool_ms=min(cool_ms, LONGEST_COOL_MS),
+        down_after=_down_after(error),
     )
+
+
+def _down_after(error: ProviderError) -> int:
+    """What an error says about the vendor as a whole: see CallOutcome."""
+    match error:
+        case Throttled() | AccountBlocked():
+            return -1
+        case NotSent():
+            return NOT_SENT_IN_A_ROW
+        case OutcomeUnknown():
+            return 1 if error.http_status in _NOT_SERVED else UNKNOWN_IN_A_ROW
+    return 0
 
 
 def worth_halving(call: ReadyCall, error: ProviderError | None) -> bool:
@@ -240,7 +269,7 @@ async def report_trouble(account: Account, error: ProviderError) -> None:
     server = account.outbox.server
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, AccountBlocked):
-        if await alerts.open_alert(server, account.keys, alerts.ACCOUNT_BLOCKED, detail, suspend=True):
+        if await suspend(account, error, detail):
             log.error("account suspended", account=account.name, error=type(error).__name__, code=error.code)
     elif isinstance(error, OutcomeUnknown) and error.http_status is not None:
         opened = await alerts.open_alert(server, account.keys, alerts.UNREADABLE_ANSWER, detail)

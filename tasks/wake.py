@@ -40,14 +40,23 @@ async def tick(runtime: Runtime) -> None:
 async def tick_account(runtime: Runtime, account: Account, sending: frozenset[bytes]) -> None:
     """Sweep one account and wake as many drains as there are free seats."""
     swept = await account.outbox.sweep()
-    state = await runtime.server.hget(account.keys.state, "state")
-    if not swept.backlog or state not in (None, b"active"):
+    if not swept.backlog or not await may_send(runtime, account):
         return
     # The seat of a process that died is free, long before it runs out.
     seated = sending.intersection(await runtime.server.zrange(account.keys.seats, 0, -1))
     free = min(max(1, len(sending)) - len(seated), swept.backlog)
     if free > 0 and await runtime.server.set(account.keys.woken, 1, nx=True, px=WOKEN_MS):
         await wake(runtime, account.name, many=free)
+
+
+async def may_send(runtime: Runtime, account: Account) -> bool:
+    """Whether the gate would let anything of an account through: it is active, and its breaker does not stand open."""
+    async with runtime.server.pipeline(transaction=False) as pipe:
+        pipe.hget(account.keys.state, "state")
+        pipe.hmget(account.keys.clock, "broken", "cool", "trial", "last")
+        state, (broken, *times) = await pipe.execute()
+    cool_ms, trial_ms, last_ms = (float(value or 0) for value in times)
+    return state in (None, b"active") and (broken is None or max(cool_ms, trial_ms) <= last_ms)
 
 
 async def beat_heart(runtime: Runtime) -> None:

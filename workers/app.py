@@ -17,7 +17,7 @@ from celery import signals
 from config import names
 from config.celery import make_app
 from config.logging import configure_logging
-from tasks import balance, plan, poll, query, reports, requests, settle, wake
+from tasks import alert_url, balance, failover, plan, poll, probe, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
 from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
@@ -114,6 +114,18 @@ def settle_rows() -> None:
 def ask_balances() -> None:
     """Ask for balances. Safe to run twice: one process asks an account in an interval."""
     process.run(lambda _, runtime: balance.balances(runtime), timeout_s=STEP_TIMEOUT_S)
+
+
+@_task(names.FAILOVER)
+def help_accounts() -> None:
+    """Move what others can send, probe, tell `alert_url`. Safe to run twice: scripts and locks decide each step."""
+
+    async def step(_: WorkerProcess, runtime: Runtime) -> None:
+        await failover.failover(runtime)
+        await probe.probe_accounts(runtime)
+        await alert_url.post_alerts(runtime)
+
+    process.run(step, timeout_s=STEP_TIMEOUT_S)
 
 
 @_task(names.REQUESTS)

@@ -23,6 +23,7 @@ from tasks.drains import Drains
 from tasks.inbox import Inbox
 from tasks.living import Pulse
 from tasks.matching import forget_calls
+from tasks.probe import probe_host
 from tasks.runtime import PUBLISH_S, Runtime
 from tasks.spool import Spool
 from tasks.wake import beat_heart
@@ -48,6 +49,7 @@ class WorkerProcess:
         self._stopping = threading.Event()
         self._outdated = False
         self._pulse: Pulse | None = None
+        self._probing: asyncio.Task[None] | None = None
         self.drains: Drains | None = None
 
     def run(self, step: Step, *, timeout_s: float) -> None:
@@ -101,6 +103,7 @@ class WorkerProcess:
                 await self._pulse.beat()
                 if SEND in queues:
                     await beat_heart(runtime)
+                    self._probe(runtime)
                 if time.monotonic() >= publish_at:
                     # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
                     await runtime.publish()
@@ -118,6 +121,11 @@ class WorkerProcess:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             await asyncio.sleep(HEARTBEAT_S)
+
+    def _probe(self, runtime: Runtime) -> None:
+        """Ask vendors that refused this host's address, without holding up the heart."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(_probed(runtime))
 
     def begin_stop(self) -> None:
         """Start nothing more; what is on the wire goes on."""
@@ -148,3 +156,8 @@ def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
         spools=spools,
         clear=lambda: forget_calls(runtime),
     )
+
+
+async def _probed(runtime: Runtime) -> None:
+    with contextlib.suppress(RedisError, OSError):  # the next beat asks again
+        await probe_host(runtime)

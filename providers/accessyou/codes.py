@@ -25,6 +25,8 @@ from sendmill.states import State
 IP_WORD = "IP_authentication_failure"
 """Printed behind the visitor's address: `N.N.N.N IP_authentication_failure` (p.43)."""
 
+NO_SENDERS = "SenderID_not_support"
+
 WORDS: CodeTable = {
     "login_failure": BadCredentials,
     "too_many_login_failure": Frozen,
@@ -39,11 +41,12 @@ WORDS: CodeTable = {
     "invalid_SenderID": ContentRefused,
     "num_SenderID_not_more_than_16": ContentRefused,
     "alpha_SenderID_not_more_than_11": ContentRefused,
-    "SenderID_not_support": AccountBlocked,
+    NO_SENDERS: AccountBlocked,
     "ref_invalid_format": ContentRefused,
 }
 """Error words of sendsms (p.43 and 44). `system_error` does not say that nothing was taken. `SenderID_not_support`
-means that the account's plan has no sender IDs: a fault of the account, not of the message."""
+means that the account's plan has no sender IDs: a fault of the account, unless the message itself named one, which is
+then refused alone (`AccessYou.submitted`)."""
 
 _LOGIN: CodeTable = {
     "101": BadCredentials,

@@ -11,6 +11,7 @@ from config.settings import AccountSettings
 from providers.accessyou import media
 from providers.accessyou.account import balance_request, read_balance
 from providers.accessyou.answers import read
+from providers.accessyou.codes import NO_SENDERS
 from providers.accessyou.endpoint import IN_FLIGHT, Endpoint
 from providers.accessyou.inbound import read_reply
 from providers.accessyou.log import log_request, read_log, read_log_of_many
@@ -40,7 +41,7 @@ from providers.content import refuse_options
 from providers.outcomes import judge, unreadable
 from providers.reading import Unreadable
 from providers.secrets import secrets_of
-from sendmill.errors import InvalidNumber, InvalidOption
+from sendmill.errors import ContentRefused, InvalidNumber, InvalidOption
 from sendmill.features import Feature
 from sendmill.messages import Kind
 from sendmill.segments import Segments
@@ -77,6 +78,9 @@ class AccessYou(Provider):
     )
     options: ClassVar[frozenset[str]] = frozenset({"dnc", "service"})
     """`dnc` as the vendor has it; `service` is ours: sms, batch, otp, vercode or email is to take the message."""
+
+    balance_shows_login = False
+    """Each service has a user and password of its own."""
 
     counting: ClassVar[str] = "accessyou"
     media_kept_s: ClassVar[int] = media.IMAGE_KEPT_S
@@ -169,10 +173,14 @@ class AccessYou(Provider):
         if call.service.by_mail:
             return Accepted(answer=str(response.status))
 
+        table = endpoint.table
+        if call.message.sender is not None and NO_SENDERS in table:
+            table = {**table, NO_SENDERS: ContentRefused}
+
         def reading(response: Response) -> Accepted:
             answer = read(response.body)
             not_sent = self._settings.treat_as_not_sent
-            judge(self.name, answer.code, endpoint.table, not_sent=not_sent, http_status=response.status)
+            judge(self.name, answer.code, table, not_sent=not_sent, http_status=response.status)
             return endpoint.accepted(answer)
 
         return self._read(reading, response)

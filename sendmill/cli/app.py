@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, export, find, forget, jobs, optouts, send, settling, text, vendor
+from sendmill.cli import accounts, alerts, events, export, find, forget, jobs, optouts, send, settling, text, vendor
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -91,6 +91,7 @@ for _command in (
     accounts.pause,
     accounts.resume,
     accounts.limit,
+    alerts.alerts,
     text.segments,
     vendor.check_words,
     vendor.upload,

@@ -17,6 +17,7 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.finding import read_slices
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.reading import SliceEntry
 from sendmill.ledger.rows import read_row, unplanned_rows
 from sendmill.ledger.scripts import ledger_script
@@ -131,7 +132,8 @@ def _of_jobs(ledger: Ledger, wanted: Wanted, jobs: Sequence[str], unplanned: Col
             if read is None:
                 continue
             for offset in wanted.offsets(read.body):
-                rows[read.body.row(offset)] = read_row(ledger, entry.account, entry.slice_id, read, offset)
+                *_, place = trail(ledger, Place(entry.account, entry.slice_id, read, offset))
+                rows[read.body.row(offset)] = read_row(ledger, *place)
         yield from (rows[row] for row in sorted(rows))
 
 

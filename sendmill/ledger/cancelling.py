@@ -59,7 +59,9 @@ def cancel_job(ledger: Ledger, job_id: str, plan: Callable[[str], object]) -> Ca
             ledger.server.zadd(ledger.jobs.due, {job_id: int(time.time() * 1000)}, xx=True)
         plan(job_id)
     states = read_status(ledger, job_id).states
-    cancelled = states.get(State.CANCELLED, 0) + sum(states.get(state, 0) for state in _UNPLANNED)
+    # What is queued still is on its way to another account, where it ends as it arrives.
+    ending = (State.CANCELLED, State.QUEUED, *_UNPLANNED)
+    cancelled = sum(states.get(state, 0) for state in ending)
     return CancelResult(cancelled=cancelled, gone=sum(states.values()) - cancelled)
 
 

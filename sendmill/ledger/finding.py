@@ -13,6 +13,7 @@ from sendmill.ledger.calls import Attempt, PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.reading import SliceEntry, read_job
 from sendmill.ledger.rows import decode_detail, moment, read_row, unplanned_rows
 from sendmill.ledger.slices import Slice, decode
@@ -32,8 +33,8 @@ _OUTCOMES = {"q": "not sent"}
 def read_message(ledger: Ledger, message_id: str) -> dict[str, Any]:
     """The fields of a MessageInfo, with `attempts` (oldest first) and `reports`.
 
-    Each attempt has call, began_at, ended_at, outcome, code, detail and the vendor's answer, redacted. Attempts that
-    were simply accepted and then followed by others are not kept.
+    Each attempt has account, call, began_at, ended_at, outcome, code, detail and the vendor's answer, redacted.
+    Attempts that were simply accepted and then followed by others are not kept.
 
     Raises:
         NoSuchJob: no such message is kept.
@@ -76,7 +77,8 @@ def find_row(ledger: Ledger, entries: list[SliceEntry], row: int) -> tuple[Slice
     Raises:
         StoreError: Redis is away.
     """
-    chunks = [list(of_chunk) for _, of_chunk in groupby(entries, key=lambda entry: entry.chunk)]
+    cut = [entry for entry in entries if not entry.moved]
+    chunks = [list(of_chunk) for _, of_chunk in groupby(cut, key=lambda entry: entry.chunk)]
     after = bisect_right(chunks, row, key=lambda of_chunk: _first_row(ledger, of_chunk))
     if not after:
         return None
@@ -109,16 +111,22 @@ def read_slices(ledger: Ledger, entries: Sequence[SliceEntry]) -> list[Slice | N
 
 
 def _told(ledger: Ledger, entry: SliceEntry, read: Slice, offset: int) -> dict[str, Any]:
-    keys = ledger.account(entry.account)
-    message = read_row(ledger, entry.account, entry.slice_id, read, offset)
+    places = list(trail(ledger, Place(entry.account, entry.slice_id, read, offset)))
+    last = places[-1]
+    message = read_row(ledger, *last)
     with store_errors():
-        detail = ledger.server.hget(keys.details(entry.slice_id), str(offset))
-    attempts = [attempt for attempt in read_attempts(ledger, keys, entry.slice_id) if attempt.has(offset)]
+        detail = ledger.server.hget(ledger.account(last.account).details(last.slice_id), str(last.offset))
     return {
         **asdict(message),
-        "attempts": _attempts(ledger, keys, attempts, read.call(offset)),
+        "attempts": [attempt for place in places for attempt in _attempts_at(ledger, place)],
         "reports": _reports(message, decode_detail(detail) if detail is not None else {}),
     }
+
+
+def _attempts_at(ledger: Ledger, place: Place) -> list[dict[str, Any]]:
+    keys = ledger.account(place.account)
+    kept = [attempt for attempt in read_attempts(ledger, keys, place.slice_id) if attempt.has(place.offset)]
+    return _attempts(ledger, keys, kept, place.read.call(place.offset))
 
 
 def _attempts(ledger: Ledger, keys: AccountKeys, kept: list[Attempt], last_call: int) -> list[dict[str, Any]]:
@@ -131,6 +139,7 @@ def _attempts(ledger: Ledger, keys: AccountKeys, kept: list[Attempt], last_call:
             shown.append(_attempt(ledger, keys, attempt.call, calls.get(attempt.call)))
         shown.append(
             {
+                "account": keys.account,
                 "call": attempt.call,
                 "began_at": moment(calls[attempt.call].at_ms) if attempt.call in calls else None,
                 "ended_at": moment(attempt.at_ms),
@@ -149,6 +158,7 @@ def _attempt(ledger: Ledger, keys: AccountKeys, call: int, past: PastCall | None
     """An attempt of which no history is kept: it was accepted, or it is open, or nobody read its answer."""
     began_ms: float | None = past.at_ms if past is not None else _open_since_ms(ledger, keys, call)
     return {
+        "account": keys.account,
         "call": call,
         "began_at": moment(began_ms) if began_ms is not None else None,
         "ended_at": None,

@@ -23,6 +23,7 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import Chunk, decode_chunk, decode_meta
 from sendmill.ledger.keys import REFUSED, AccountKeys
 from sendmill.ledger.living import read_living
+from sendmill.ledger.moves import is_under_way
 from sendmill.ledger.optouts import Digester, decode_stored
 from sendmill.ledger.published import published_accounts
 from sendmill.ledger.scripts import ledger_script
@@ -170,6 +171,8 @@ class _Forgetting:
             offsets = self._wanted.offsets(read.body)
             if not offsets:
                 return True  # the search is by bytes alone
+            if is_under_way(self._ledger, account, slice_id, read, offsets):
+                return False  # first it has to arrive where it is going
             alone = server.hget(job, "total") == b"1"
             body, numbers_at = encode_body(without(read.body, set(offsets), alone=alone))
             body_at = HEADER_BYTES + _ARRAYS_BYTES * read.header.rows

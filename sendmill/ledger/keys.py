@@ -15,6 +15,7 @@ job:<job>:woken     string  a plan of the job was asked for
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk
+moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
 due                 zset    job → ms since the epoch at which it is to be planned
 all                 zset    job → ms of its creation
 kept                zset    job → ms of the last change that is known: when it may go is reckoned from there
@@ -45,9 +46,12 @@ Account keys (under `<namespace>:{<account>}:`)
 =================== ======= ==========================================================================================
 state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's),
                             least:<name> (the strictest that a worker is configured for), tag, balance…,
-                            quiet:<lane> (ms until which what waited in it was put aside for quiet hours)
+                            quiet:<lane> (ms until which what waited in it was put aside for quiet hours), probes,
+                            probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/lua/suspend.lua`)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
+m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
+moving              hash    slice id → msgpack Move (`tasks.leaving`): on its way to another account
 h:<slice>           list    msgpack Attempt, only of attempts that were not simply accepted; capped
 out:<lane>          zset    slice → virtual start: the outbox
 turn                hash    virtual times of lanes and jobs
@@ -64,7 +68,8 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
                             message of each; lives as long as the longest window that counts it
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
-clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms),
+clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
+                            until which nothing goes), failed, broken, broken_ms, trial (`tasks/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
                             call is granted)
 workers             hash    process → msgpack [ms when it was heard, what its configuration allows]
@@ -85,7 +90,8 @@ groups              hash    what groups of consumers have read and lost: see `le
 replies             stream  the account's replies, for `sendmill replies`
 polled:<name>       string  exists while the vendor's interval since the last poll runs
 lock:<name>         string  token of the process that does `name` now
-alerts              hash    alert code → JSON of the open alert
+alerts              hash    alert code → JSON of the open alert: detail, opened_ms, causes
+to_post             list    JSON of alerts that opened or were resolved, until `alert_url` has them; the last 200
 =================== ======= ==========================================================================================
 """
 
@@ -139,6 +145,10 @@ class JobKeys:
         """The job's slices."""
         return f"{self._prefix}slices:{job_id}"
 
+    def moved(self, job_id: str) -> str:
+        """Slices to which rows of the job's other slices were moved."""
+        return f"{self._prefix}moved:{job_id}"
+
     def key(self, digest: str) -> str:
         """An idempotency key, by its digest."""
         return f"{self._prefix}key:{digest}"
@@ -165,6 +175,7 @@ class AccountKeys:
 
     def __init__(self, namespace: str, account: str) -> None:
         self.account = account
+        self.namespace = namespace
         self.prefix = f"{namespace}:{{{account}}}:"
         self.state = self.prefix + "state"
         self.turn = self.prefix + "turn"
@@ -191,6 +202,8 @@ class AccountKeys:
         self.groups = self.prefix + "groups"
         self.replies = self.prefix + "replies"
         self.alerts = self.prefix + "alerts"
+        self.moving = self.prefix + "moving"
+        self.to_post = self.prefix + "to_post"
 
     def slice(self, slice_id: str) -> str:
         """A slice."""
@@ -199,6 +212,10 @@ class AccountKeys:
     def details(self, slice_id: str) -> str:
         """What there is to tell about single rows of a slice."""
         return f"{self.prefix}d:{slice_id}"
+
+    def moved(self, slice_id: str) -> str:
+        """Where rows of a slice were moved to."""
+        return f"{self.prefix}m:{slice_id}"
 
     def history(self, slice_id: str) -> str:
         """Attempts on rows of a slice that were not simply accepted."""

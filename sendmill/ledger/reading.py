@@ -29,11 +29,15 @@ _JOBS_AT_ONCE = 100
 
 
 class SliceEntry(NamedTuple):
-    """A slice as its job lists it: `accepted` are those of its rows that `send` had accepted."""
+    """A slice as its job lists it: `accepted` are those of its rows that `send` had accepted.
+
+    Slices to which rows were `moved` come last; their rows are in a slice before them too, as moved.
+    """
 
     account: str
     slice_id: str
     accepted: int
+    moved: bool = False
 
     @property
     def chunk(self) -> int:
@@ -82,8 +86,9 @@ def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
         pipe = ledger.server.pipeline(transaction=True)
         pipe.hgetall(ledger.jobs.job(job_id))
         pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
-        fields, entries = pipe.execute()
-    return _record(job_id, fields), [_entry(raw) for raw in entries]
+        pipe.hvals(ledger.jobs.moved(job_id))
+        fields, entries, moved = pipe.execute()
+    return _record(job_id, fields), _entries(entries, moved)
 
 
 def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:
@@ -101,6 +106,11 @@ def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tupl
             raws = pipe.execute()
         for entry, raw in zip(part, raws, strict=True):
             yield entry, decode_header(raw) if len(raw) == HEADER_BYTES else None
+
+
+def _entries(cut: Iterable[bytes], moved: Iterable[bytes]) -> list[SliceEntry]:
+    into = (_entry(raw)._replace(accepted=0, moved=True) for raw in moved)
+    return [*map(_entry, cut), *into]
 
 
 def _entry(raw: bytes) -> SliceEntry:
@@ -129,16 +139,20 @@ def _status(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]
     waiting = waiting_state(record.meta)
     unplanned = Counter({waiting: record.accepted, State.FAILED: record.failed, State.SUPPRESSED: record.suppressed})
     ends = 0
+    on_the_way = 0
     for entry, header in slices:
         unplanned[waiting] -= entry.accepted
         if header is None:
             continue
         states.update(header.counts)
         ends += header.ended
+        # A row that was moved after the job's list was read is queued in what was read.
+        on_the_way += header.moved - (header.rows if entry.moved else 0)
         if entry.account == REFUSED:
             # Rows that no account takes had been accepted; the others of this slice were refused by `send`.
             unplanned[State.SUPPRESSED] -= header.counts[State.SUPPRESSED]
             unplanned[State.FAILED] -= header.counts[State.FAILED] - entry.accepted
+    states[State.QUEUED] += max(0, on_the_way)
     for state, count in unplanned.items():
         if count > 0:
             states[state] += count
@@ -247,11 +261,12 @@ def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
         for job_id in job_ids:
             pipe.hgetall(ledger.jobs.job(job_id))
             pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
+            pipe.hvals(ledger.jobs.moved(job_id))
         answers = pipe.execute()
     jobs: list[tuple[JobRecord, list[SliceEntry]]] = []
-    for job_id, fields, entries in zip(job_ids, answers[::2], answers[1::2], strict=True):
+    for job_id, fields, cut, moved in zip(job_ids, answers[::3], answers[1::3], answers[2::3], strict=True):
         with suppress(NoSuchJob):
-            jobs.append((_record(job_id, fields), [_entry(raw) for raw in entries]))
+            jobs.append((_record(job_id, fields), _entries(cut, moved)))
     headers = read_headers(ledger, [entry for _, entries in jobs for entry in entries])
     for record, entries in jobs:
         yield JobSummary(

@@ -13,6 +13,7 @@ from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.moves import links
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
 from sendmill.numbers import unpack
@@ -24,6 +25,8 @@ _NEVER_TAKEN = frozenset({State.QUEUED, State.REJECTED, State.FAILED, State.CANC
 
 def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, MessageInfo]]:
     """All rows of a slice with their row numbers, in row order; none where the slice is gone.
+
+    Rows that were moved are told as they are now.
 
     Raises:
         StoreError: Redis is away.
@@ -39,11 +42,15 @@ def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, Me
     read = decode(raw)
     offsets = range(read.header.rows)
     teller = _teller(ledger, account, slice_id, read, offsets=offsets, details=details)
-    return [(read.body.row(offset), teller.message(offset)) for offset in offsets]
+    rows = {read.body.row(offset): teller.message(offset) for offset in offsets}
+    if read.header.moved:
+        for link in links(ledger, account, slice_id):
+            rows.update(read_rows(ledger, link.account, link.slice_id))
+    return list(rows.items())
 
 
 def read_row(ledger: Ledger, account: str, slice_id: str, read: Slice, offset: int) -> MessageInfo:
-    """One row of a slice that was read.
+    """One row of a slice that was read, as it is there.
 
     Raises:
         StoreError: Redis is away.

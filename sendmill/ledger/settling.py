@@ -13,6 +13,7 @@ from sendmill.ledger.calls import read_attempts
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.finding import find_row
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job
 from sendmill.ledger.rows import moment
@@ -149,5 +150,6 @@ def _places(ledger: Ledger, target: str) -> Iterable[tuple[str, str, int, int]]:
     found = find_row(ledger, entries, int(row))
     if found is None:
         raise NoSuchJob(f"job {job_id} has no row {row} that was planned")
-    entry, _, offset = found
-    return [(entry.account, entry.slice_id, offset, offset)]
+    entry, read, offset = found
+    *_, place = trail(ledger, Place(entry.account, entry.slice_id, read, offset))
+    return [(place.account, place.slice_id, place.offset, place.offset)]

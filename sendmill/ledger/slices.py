@@ -16,13 +16,13 @@ offset bytes header
 16     8     created, ms since the epoch
 24     8     expires, ms since the epoch
 32     8     virtual start: its place in the outbox
-40     56    rows in each state, 4 bytes each, in the order of ORDER
+40     56    rows in each state, 4 bytes each, in the order of ORDER; what is left of n was moved elsewhere
 96     4     rows submitted through an endpoint that reports nothing: for them `submitted` is the end
 100    1     1 where a row whose answer never came is sent again (`duplicates_ok`), else 0
 101    3     unused
 104    4     where the body's numbers begin in this string, once a number of it was forgotten, else 0
 108    20    unused
-128    n     state of each row, one byte each (`State.byte`)
+128    n     state of each row, one byte each (`State.byte`, or MOVED)
 128+n  4n    the call that each row was last part of, 0 for none
 128+5n 4n    when each row last changed, ms since `created`
 128+9n       the body: msgpack `SliceBody`
@@ -63,7 +63,8 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     4 bytes each, or empty where they follow one another from `first_row` on. `texts` are the recipients as they were
     given, where they are no numbers.
     `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
-    `send_at_ms` is when the vendor is to send it, where the vendor keeps the time.
+    `send_at_ms` is when the vendor is to send it, where the vendor keeps the time. `moves` is how often these rows have
+    been moved from another account, `origin` the account and the slice that they were moved from last.
     """
 
     job: str
@@ -83,6 +84,8 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     kind: str = "sms"
     parts: dict[str, str] = {}
     send_at_ms: int | None = None
+    moves: int = 0
+    origin: tuple[str, str] | None = None
 
     @property
     def count(self) -> int:
@@ -131,6 +134,11 @@ class Header(msgspec.Struct, frozen=True):
     expires_ms: int
     counts: dict[State, int]
     unreported: int
+
+    @property
+    def moved(self) -> int:
+        """Rows that were moved to slices of other accounts, or are about to arrive there."""
+        return self.rows - sum(self.counts.values())
 
     @property
     def ended(self) -> int:

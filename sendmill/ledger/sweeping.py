@@ -10,7 +10,7 @@ from sendmill.ledger.rows import moment
 from sendmill.messages import Sweep
 
 OF_JOBS = ("unplanned", "chunks")
-OF_ACCOUNTS = ("leases", "calls", "unreported", "unfolded", "restarts", "lost_slices", "lost_calls")
+OF_ACCOUNTS = ("leases", "calls", "unreported", "unfolded", "moves", "restarts", "lost_slices", "lost_calls")
 
 
 def read_sweeps(ledger: Ledger) -> list[Sweep]:

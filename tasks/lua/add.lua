@@ -1,8 +1,9 @@
 -- include rows.lua
+-- include enqueue.lua
 -- Take slices of a job into the account. Running it twice adds nothing: a slice that is there stays as it is.
 -- KEYS[1] the account's state hash
--- ARGV[1] job, ARGV[2] ms until which the slices wait (0: not at all), ARGV[3] ms of the horizon,
--- then for each slice: id, blob, msgpack map of details by row offset ("" for none)
+-- ARGV[1] job, ARGV[2] ms until which the slices wait (0: not at all; -1: until arrive.lua lets them be claimed),
+-- ARGV[3] ms of the horizon, then for each slice: id, blob, msgpack map of details by row offset ("" for none)
 -- Returns the number of slices that were new.
 
 local now = clock_ms()
@@ -35,14 +36,8 @@ for i = 4, #ARGV, 3 do
     end
     if queued > 0 and cancelled then
       move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
-    elseif queued > 0 then
-      -- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
-      local turn, last = key('turn'), 'job:' .. s.lane .. ':' .. ARGV[1]
-      local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. s.lane) or '0')
-      s.start = math.max(lane_now, tonumber(redis.call('HGET', turn, last) or '0'))
-      redis.call('HSET', turn, last, string.format('%.3f', s.start + queued))
-      redis.call('SETRANGE', s.key, 32, struct.pack('<d', s.start))
-      put_back(s, tonumber(ARGV[2]), now)
+    elseif queued > 0 and ARGV[2] ~= '-1' then
+      enqueue(s, queued, tonumber(ARGV[2]), now)
     end
     redis.call('ZADD', key('horizon'), ARGV[3], id)
   end

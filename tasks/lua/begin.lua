@@ -7,8 +7,9 @@
 -- ARGV[1] msgpack {lane, service, owner, slots (0: any number), call_ms (its timeout and grace),
 --         limits: [{name, unit, window_ms, most}], written: [call that left on time and was not told of],
 --         calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
--- Returns {granted, why, a, b, ms, limited ("1" or "0")}: why is ok | wait (a: ms) | slot | paused (a: state) | void
---         | large (a: the most recipients that may go at once)
+-- Returns {granted, why, a, b, ms, limited ("1" or "0")}: why is ok | wait (a: ms) | slot | void
+--         | paused (a: state, host or outage) | large (a: the most recipients that may go at once)
+--         | trial (the same, for the one call that may go now)
 --         | misfit (a: slice, b: lease, cancelled, expired, row or gone); ms is the clock; limited says that limits in
 --         time hold.
 
@@ -18,7 +19,8 @@ local granted = 0
 local opened, unwritten = {}, {}
 local slots = key('slots:' .. ask.service)
 
-local state, limits, most_open = standing(ask.limits, ask.slots)
+local host = string.match(ask.owner, '^[^:]*')
+local state, limits, most_open, barred = standing(ask.limits, ask.slots, 'barred:' .. host)
 
 local function result(why, a, b)
   if granted > 0 then
@@ -33,11 +35,18 @@ local function result(why, a, b)
 end
 
 if state and state ~= 'active' then return result('paused', state) end
+-- The vendor does not let this host's address in.
+if barred then return result('paused', 'host') end
 
--- A vendor that took nothing is left alone for a while; after a restart of Redis everybody first writes again what it lost.
-local waits = redis.call('HMGET', key('clock'), 'cool', 'otp', 'otp:' .. ask.service, 'quarantine')
-local opens = math.max(tonumber(waits[1] or '0'), tonumber(waits[4] or '0'))
+-- A vendor that took nothing is left alone for a while; after a restart of Redis everybody first writes again what it
+-- lost. One that took nothing for long (finish.lua opens the breaker) is then tried with one call, whose end says how it
+-- goes on.
+local waits = redis.call('HMGET', key('clock'), 'cool', 'otp', 'otp:' .. ask.service, 'quarantine', 'broken', 'trial')
+local cool, quarantine, trying = tonumber(waits[1] or '0'), tonumber(waits[4] or '0'), waits[5]
+if trying and math.max(cool, tonumber(waits[6] or '0')) > now then return result('paused', 'outage') end
+local opens = math.max(cool, quarantine)
 if opens > now then return result('wait', string.format('%.3f', opens - now)) end
+local TRIAL_RECIPIENTS = 100
 
 local function misfit(call)
   for _, rows in ipairs(call.rows) do
@@ -72,6 +81,8 @@ for _, call in ipairs(ask.calls) do
   if slice then return result('misfit', slice, reason) end
   -- An owner that gave this call up (its answer from here was late) has left the number void.
   if some_void and redis.call('EXISTS', key('call:' .. call.no)) == 1 then return result('void') end
+  -- What is tried may end unconfirmed.
+  if trying and call.recipients > TRIAL_RECIPIENTS then return result('trial', string.format('%d', TRIAL_RECIPIENTS)) end
   if most_open > 0 then
     local otp_first = ask.lane ~= 'otp' and tonumber(waits[3] or '0') > now
     if otp_first or taken + granted >= most_open then
@@ -117,5 +128,9 @@ for _, call in ipairs(ask.calls) do
   redis.call('HSET', key('call:' .. call.no), 'rows', cmsgpack.pack(rows), 'at', string.format('%.3f', now),
     'owner', ask.owner, 'service', ask.service, 'recipients', call.recipients)
   granted = granted + 1
+  if trying then
+    redis.call('HSET', key('clock'), 'trial', now + ask.call_ms)
+    return result('ok')
+  end
 end
 return result('ok')

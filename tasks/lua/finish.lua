@@ -4,8 +4,12 @@
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
 --         answer, ask_ms (0: never), back_ms (queued rows of a slice nobody leases wait that long),
---         cool_ms (nothing goes out of the account for that long), limited (true: it was granted under
---         limits), unreported (true: no report will follow), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+--         cool_ms (nothing goes out of the account for that long), down_after (0: the vendor answered as it should;
+--         n: it did not, and with n such calls in a row the breaker opens; -1: this says nothing about that),
+--         limited (true: it was granted under limits), unreported (true: no report will follow),
+--         refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+-- clock hash, the breaker: failed (calls in a row that the vendor did not answer as it should), broken (how often in a row
+-- it opened; there while it is open), broken_ms (since when), trial (ms until which the one call that tries may take)
 -- Returns the number of rows changed.
 
 local now = clock_ms()
@@ -14,6 +18,46 @@ local ended, ended_keys, ended_by_state = {}, {}, {} -- calls that were open
 local slots, unwritten = {}, {} -- and of these: by service; those under limits
 local pasts, written = {}, {} -- by hash, what goes into it; by call, its record
 local recipients, largest = 0, 0
+
+local FIRST_BROKEN_MS, LONGEST_BROKEN_MS, TOLD_AT = 1000, 30000, 4
+local breaker = redis.call('HMGET', key('clock'), 'failed', 'broken', 'cool')
+local failed, broken, cool = tonumber(breaker[1] or '0'), tonumber(breaker[2] or '0'), tonumber(breaker[3] or '0')
+
+local function cool_for(ms)
+  -- The longest wish of all calls holds.
+  cool = math.max(cool, now + ms)
+  redis.call('HSET', key('clock'), 'cool', cool)
+end
+
+local function close_breaker()
+  if failed == 0 and broken == 0 then return end
+  redis.call('HDEL', key('clock'), 'failed', 'broken', 'broken_ms', 'trial')
+  if broken > 0 then
+    set_alert('outage', 'the vendor takes calls again', false, now)
+    local state = redis.call('HGET', key('state'), 'state')
+    if not state or state == 'active' then
+      redis.call('HDEL', key('state'), 'probes', 'probe_tried')
+      set_alert('account_blocked', 'the vendor takes calls again', false, now)
+    end
+  end
+  failed, broken = 0, 0
+end
+
+local function note_failure(call)
+  if broken == 0 then
+    failed = failed + 1
+    redis.call('HSET', key('clock'), 'failed', failed)
+    if failed < call.down_after then return end
+    redis.call('HSET', key('clock'), 'broken_ms', math.floor(now))
+  elseif cool > now then
+    return -- one of those that were on the wire when it opened
+  end
+  broken = broken + 1
+  redis.call('HSET', key('clock'), 'broken', broken)
+  redis.call('HDEL', key('clock'), 'trial')
+  cool_for(math.min(LONGEST_BROKEN_MS, FIRST_BROKEN_MS * 2 ^ (broken - 1)))
+  if broken == TOLD_AT then set_alert('outage', call.detail, true, now) end
+end
 
 -- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late, and a queued
 -- one that a person sends again, as long as that has not happened.
@@ -107,11 +151,16 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     elseif not record[1] then
       redis.call('ZREM', key('unconfirmed'), no) -- the sweep had given it up
     end
-    if call.cool_ms > 0 then
-      -- The longest wish of all calls holds.
-      local cool = tonumber(redis.call('HGET', key('clock'), 'cool') or '0')
-      redis.call('HSET', key('clock'), 'cool', math.max(cool, now + call.cool_ms))
+    if record[1] then
+      if call.down_after == 0 then
+        close_breaker()
+      elseif call.down_after > 0 then
+        note_failure(call)
+      elseif broken > 0 then
+        redis.call('HDEL', key('clock'), 'trial')
+      end
     end
+    if call.cool_ms > 0 then cool_for(call.cool_ms) end
     if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
     if record[1] then
       ended[#ended + 1], ended_keys[#ended_keys + 1] = no, key('call:' .. no)

@@ -35,6 +35,7 @@ for i = 3, #ARGV do
       refund(limit, cost_of(limit, tonumber(record[3])), tonumber(record[4]))
     end
     redis.call('ZREM', key('slots:' .. record[2]), no)
+    redis.call('HDEL', key('clock'), 'trial')
   else
     -- The sweep took it for a call without an answer, because its owner was silent for so long.
     local past = key('past:' .. math.floor(no / 64))

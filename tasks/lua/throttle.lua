@@ -31,16 +31,17 @@ for _, name in ipairs(LIMITS) do
 end
 
 -- What holds now: the account's state, the limits in time of a worker that asks with `asked`, tightened and added to by
--- what operators set and other workers are configured for, and the most calls that a service may have open (0: any number).
-local function standing(asked, slots)
-  local found = redis.call('HMGET', key('state'), unpack(STANDING))
+-- what operators set and other workers are configured for, the most calls that a service may have open (0: any number),
+-- and the value of a further field of the state hash (`also`).
+local function standing(asked, slots, also)
+  local found = redis.call('HMGET', key('state'), also or 'state', unpack(STANDING))
   local limits, by_name = {}, {}
   for i, limit in ipairs(asked) do
     limits[i] = limit
     by_name[limit.name] = limit
   end
   for i, name in ipairs(LIMITS) do
-    local set, least = tonumber(found[2 * i] or nil), tonumber(found[2 * i + 1] or nil)
+    local set, least = tonumber(found[2 * i + 1] or nil), tonumber(found[2 * i + 2] or nil)
     if set or least then
       local most = math.min(set or least, least or set)
       local unit, window = string.match(name, '^(%a+)_per_(%a+)$')
@@ -53,7 +54,7 @@ local function standing(asked, slots)
       end
     end
   end
-  return found[1], limits, slots
+  return found[2], limits, slots, found[1]
 end
 
 -- What a lane may use of a limit. Bulk is paced in short windows, so that otp finds units in all of them; of long ones it

@@ -16,12 +16,15 @@ import pytest
 
 import sendmill.events
 from sendmill import AlertEvent, AnyEvent, AsyncClient, Client, InvalidOption, ReplyEvent, ReportEvent, Sms, State
+from sendmill.errors import NoBalance
 from sendmill.ledger.eventlog import AGAIN_MS
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import Script
 from simulator.embedded import EmbeddedValkey
-from tasks import alerts, outbox
+from tasks import outbox
+from tasks.alerts import ACCOUNT_BLOCKED
 from tasks.outbox import Folding
+from tasks.suspend import suspend
 from tests.support.driving import Driven, driven, numbers
 
 _REPLY = Script(Path(outbox.__file__).parent / "lua" / "reply.lua")
@@ -236,8 +239,7 @@ async def test_an_account_that_comes_later_is_heard_too(ledger: Driven, redis_ur
 
 async def test_alerts_open_and_end(ledger: Driven) -> None:
     """An account that its vendor blocked, and the person who resumed it."""
-    keys = ledger.runtime.keys_of("hk")
-    await alerts.open_alert(ledger.runtime.server, keys, alerts.ACCOUNT_BLOCKED, "no balance", suspend=True)
+    await suspend(ledger.runtime.accounts["hk"], NoBalance("no balance"), "no balance")
     (account,) = [each for each in ledger.client.accounts() if each.name == "hk"]
     assert "suspended" == account.state
     ledger.client.resume("hk")
@@ -246,7 +248,7 @@ async def test_alerts_open_and_end(ledger: Driven) -> None:
     assert isinstance(ended, AlertEvent)
     assert ("account_blocked", "no balance", True, "hk") == (opened.code, opened.detail, opened.open, opened.account)
     assert ("account_blocked", False) == (ended.code, ended.open)
-    assert not await ledger.runtime.server.hexists(keys.alerts, alerts.ACCOUNT_BLOCKED)
+    assert not await ledger.runtime.server.hexists(ledger.runtime.keys_of("hk").alerts, ACCOUNT_BLOCKED)
 
 
 async def test_a_reply_tells_from_whom_and_to_what(ledger: Driven) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Mapping
@@ -12,17 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings
+from config.settings import Route, Settings
 from sendmill.client import Client
+from sendmill.errors import NoBalance
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
 from tasks import recovery
+from tasks.failover import failover
 from tasks.outcomes import AWAY
 from tasks.plan import plan
+from tasks.suspend import suspend
 from tasks.wake import beat_heart
-from tests.support.flow import Flow, flow, hong_kong, tick
+from tests.support.flow import Flow, flow, hong_kong, mainland, tick
 from tests.support.vendors import settings_for
 
 DEADLINE_S = 30.0
@@ -144,6 +148,36 @@ async def test_two_living_workers_and_a_redis_that_loses_its_last_moments_again_
             kept = began + int(chance.uniform(0.2, 1.0) * (_size(own_valkey) - began))
             await asyncio.to_thread(_crash, own_valkey, kept_bytes=kept)
         await settled
+    assert (ROWS, 0) == _accepted(simulator)
+
+
+async def test_what_was_moved_and_sent_is_not_sent_again_by_the_account_that_it_had_left(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str
+) -> None:
+    """The file ends before the move: the rows are back where they were, and the other account's worker knows better."""
+    accounts = ["mainland", "bulk"]
+    settings = settings_for(simulator, own_valkey.redis_url, namespace, accounts)
+    settings = settings.model_copy(update={"routes": [Route(prefix="", accounts=accounts)]})
+    async with flow(settings) as one:
+        job = await one.send(Sms("Hello", mainland(ROWS)))
+        await suspend(one.runtime.accounts["mainland"], NoBalance("empty"), "empty")
+        suspended = _size(own_valkey)
+        await failover(one.runtime)
+        await one.drain("bulk")
+        assert {State.SUBMITTED: ROWS} == await one.states(job)
+        _crash(own_valkey, kept_bytes=suspended)
+        ends_at = time.monotonic() + DEADLINE_S
+        states: Mapping[State, int] = {}
+        while states != {State.SUBMITTED: ROWS}:
+            assert time.monotonic() < ends_at, states
+            with contextlib.suppress(*AWAY):
+                await tick([one])
+                await failover(one.runtime)
+                await one.drain(*accounts)
+                states = await one.states(job)
+            await asyncio.sleep(0.05)
+        status = await asyncio.to_thread(one.client.status, job)
+        assert ({State.SUBMITTED: ROWS}, ROWS) == (status.states, status.total)
     assert (ROWS, 0) == _accepted(simulator)
 
 

@@ -27,10 +27,12 @@ from tests.providers.payload import answer, payload
 NUMBERS = ["+85298882844", "+8613229966221"]
 
 
-def _submitted(body: bytes, *, service: str = "sms", not_sent: tuple[str, ...] = ()) -> Accepted:
+def _submitted(
+    body: bytes, *, service: str = "sms", not_sent: tuple[str, ...] = (), sender: str | None = None
+) -> Accepted:
     provider = build(treat_as_not_sent=not_sent)
     [used] = [each for each in provider.services() if each.name == service]
-    call = Call(used, Message("hello"), NUMBERS[: used.max_numbers], REFERENCE, MADE_AT)
+    call = Call(used, Message("hello", sender=sender), NUMBERS[: used.max_numbers], REFERENCE, MADE_AT)
     return provider.submitted(call, answer(body))
 
 
@@ -133,6 +135,16 @@ def test_every_documented_word_has_its_class(name: str, code: str, outcome: type
         _submitted(payload(VENDOR, name), service=service)
     assert (outcome, code) == (type(raised.value), raised.value.vendor_code)
     assert outcome is codes.SENDSMS[code]
+
+
+@pytest.mark.parametrize("service", ["sms", "batch"])
+def test_a_sender_id_that_a_message_named_is_refused_with_it_alone(service: str) -> None:
+    """One wrong `--sender` does not stop an account whose plan has no sender IDs."""
+    with pytest.raises(ContentRefused) as raised:
+        _submitted(payload(VENDOR, "word-SenderID_not_support.txt"), service=service, sender="Acme")
+    assert "SenderID_not_support" == raised.value.vendor_code
+    with pytest.raises(NoBalance):
+        _submitted(payload(VENDOR, "word-no_balance.txt"), service=service, sender="Acme")
 
 
 def test_every_code_of_the_sms_tables_has_a_payload() -> None:

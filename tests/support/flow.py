@@ -12,6 +12,7 @@ import msgspec
 
 from config.settings import Settings
 from sendmill.client import Client
+from sendmill.ledger.moves import is_moved
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import Content
 from sendmill.states import State
@@ -42,7 +43,8 @@ class Flow:
     async def slices(self, job: str) -> list[tuple[str, Slice]]:
         """The job's slices, by account."""
         found = []
-        for raw in await self.runtime.server.lrange(self.runtime.jobs.slices(job), 0, -1):
+        server, jobs = self.runtime.server, self.runtime.jobs
+        for raw in (*await server.lrange(jobs.slices(job), 0, -1), *await server.hvals(jobs.moved(job))):
             account, slice_id, _ = msgspec.msgpack.decode(raw)
             blob = await self.runtime.server.get(self.runtime.keys_of(account).slice(slice_id))
             assert blob is not None
@@ -54,7 +56,8 @@ class Flow:
         counted: Counter[State] = Counter()
         told: Counter[State] = Counter()
         for _, each in await self.slices(job):
-            counted.update(each.state(offset) for offset in range(each.header.rows))
+            here = [offset for offset in range(each.header.rows) if not is_moved(each, offset)]
+            counted.update(each.state(offset) for offset in here)
             told.update(each.header.counts)
         assert +counted == +told
         return dict(+counted)

@@ -112,6 +112,7 @@ def test_the_clock() -> None:
         names.POLL: 5.0,
         names.QUERY: 5.0,
         names.SETTLE: 5.0,
+        names.FAILOVER: 1.0,
         names.BALANCE: 60.0,
     }
 

@@ -10,5 +10,15 @@ if ARGV[1] == 'paused' then
   redis.call('HSET', KEYS[1], 'why', 'by a person')
   return 0
 end
-redis.call('HDEL', KEYS[1], 'why')
-return set_alert('account_blocked', 'resumed by a person', false, now) and 1 or 0
+-- A person knows better than probes and breaker do.
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if field == 'why' or string.find(field, '^prob') or string.find(field, '^barred:') then
+    redis.call('HDEL', KEYS[1], field)
+  end
+end
+redis.call('HDEL', key('clock'), 'failed', 'broken', 'broken_ms', 'trial', 'cool')
+local resolved = false
+for _, code in ipairs({ 'account_blocked', 'ip_forbidden', 'outage' }) do
+  resolved = set_alert(code, 'resumed by a person', false, now) or resolved
+end
+return resolved and 1 or 0

@@ -29,17 +29,36 @@ local function clock_ms()
   return now
 end
 
--- Open an alert of the account, or end it: consumers hear it once when it opens and once when it is over. Returns
--- whether anything changed.
+local BY_A_PERSON = { unmapped_state = true, unreadable_report = true } -- alerts that nothing else ends
+local CAUSES_TOLD, ALERTS_TO_POST = 20, 200
+
+-- Open an alert of the account, or end it: consumers hear it once when it opens and once when it is over, and of each
+-- further cause of one that only a person ends. Returns whether there was anything to tell.
 local function set_alert(code, detail, open, now)
+  local known = redis.call('HGET', key('alerts'), code)
   if open then
-    local alert = cjson.encode({ detail = detail, opened_ms = math.floor(now) })
-    if redis.call('HSETNX', key('alerts'), code, alert) == 0 then return false end
-  elseif redis.call('HDEL', key('alerts'), code) == 0 then
+    local alert = { detail = detail, opened_ms = math.floor(now), causes = { detail } }
+    if known then
+      if not BY_A_PERSON[code] then return false end
+      alert = cjson.decode(known)
+      alert.causes = alert.causes or { alert.detail }
+      for _, cause in ipairs(alert.causes) do
+        if cause == detail then return false end
+      end
+      if #alert.causes >= CAUSES_TOLD then return false end
+      alert.causes[#alert.causes + 1] = detail
+    end
+    redis.call('HSET', key('alerts'), code, cjson.encode(alert))
+  elseif not known then
     return false
+  else
+    redis.call('HDEL', key('alerts'), code)
   end
-  redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'alert', 'code', code, 'detail', detail,
-    'open', open and '1' or '0', 'at', math.floor(now))
+  local id = redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'alert', 'code', code, 'detail',
+    detail, 'open', open and '1' or '0', 'at', math.floor(now))
+  local told = { id = id, code = code, detail = detail, open = open, at = math.floor(now) }
+  redis.call('RPUSH', key('to_post'), cjson.encode(told))
+  redis.call('LTRIM', key('to_post'), -ALERTS_TO_POST, -1)
   return true
 end
 
@@ -204,8 +223,9 @@ local function flush()
       end
       local from, to = #COUNTERS + 1, 0
       for byte, by in pairs(s.change) do
-        if by ~= 0 then
-          local at = string.find(COUNTERS, byte, 1, true)
+        local at = string.find(COUNTERS, byte, 1, true)
+        -- Rows that were moved away (m) are counted where they are now.
+        if by ~= 0 and at then
           from, to = math.min(from, at), math.max(to, at)
         end
       end
