@@ -51,7 +51,7 @@ up: $(STAMP) ## keep the whole system running with the simulator; prints the URL
 test: lint ## lint, then every test, with real workers, beat and push (5 minutes on two cores)
 	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (15 minutes on two cores, otherwise idle)
+bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minutes on two cores, otherwise idle)
 	@exec $(BIN)/python -m bench
 
 soak: $(STAMP) ## everything killed, frozen and cut off for 30 minutes; nothing lost, nothing twice (SOAK="--minutes 5 --messages 30000")
