@@ -179,12 +179,14 @@ def _explain(
     """Each call whose rows are unconfirmed met a fault of the vendor, or was on the wire when something was struck."""
     calls: dict[tuple[str, int], list[MessageInfo]] = defaultdict(list)
     began: dict[tuple[str, int], float] = {}
+    why: dict[tuple[str, int], str] = {}
     for message, _fact in unconfirmed:
         last: Mapping[str, Any] = (client.show(message.message_id)["attempts"] or [{}])[-1]
         call = (message.account or "-", int(last.get("call", 0)))
         calls[call].append(message)
         at: datetime | None = last.get("began_at")
         began[call] = at.timestamp() if at is not None else 0.0
+        why[call] = str(last.get("detail") or last.get("code"))
     left = {account: sorted(arrivals) for account, arrivals in taken.struck.items()}
     for call in sorted(calls, key=lambda one: began[one]):
         messages = calls[call]
@@ -195,7 +197,7 @@ def _explain(
         else:
             books.unconfirmed["nothing"] += len(messages)
             for message in messages:
-                books.note("unconfirmed, and nothing had happened", message, 0)
+                books.note(f"unconfirmed, and nothing had happened: {why[call]}", message, 0)
 
 
 def _meets(arrivals: list[float], began_at: float) -> bool:

@@ -54,7 +54,7 @@ class Run:
     away: Sequence[Away] = ()
 
     @property
-    def breaches_allowed(self) -> int:
+    def late_calls_allowed(self) -> int:
         """A sender that is stopped between the gate and the write sends that one call when it wakes."""
         return self.struck["worker_send", Action.FREEZE]
 
@@ -69,12 +69,12 @@ class Run:
             found.append(f"{self.hung} processes did not end after SIGTERM")
         late = 0
         for breach in self.breaches.get("counts", ()):
-            if breach["kind"] == "calls_per_s":
+            if breach["kind"] in ("calls_per_s", "in_flight"):
                 late += breach["count"]
             else:
                 found.append(f"{breach['count']} x breach of {breach['kind']} at {breach['vendor']}")
-        if late > self.breaches_allowed:
-            found.append(f"{late} calls above the rate, {self.breaches_allowed} senders were frozen")
+        if late > self.late_calls_allowed:
+            found.append(f"{late} calls above a limit, {self.late_calls_allowed} senders were frozen")
         return found
 
 

@@ -11,12 +11,13 @@ from simulator.client import Simulator
 from simulator.system import System
 from simulator.vendor_accounts import at_vendor
 from soak.jobs import called_job, mark_of
-from soak.setting import DELIVERED
+from soak.setting import DELIVERED, TIMEOUT_S
 
 _SUBMITS: Final = frozenset({"sms", "template", "mms", "voice"})
 _SILENT_ENDPOINT: Final = "sendsms-batch.php"
 """AccessYou prints no way to ask what became of a batch: there, `submitted` is the end."""
 
+_LATE_S: Final = TIMEOUT_S / 2
 _NUMBER_BITS: Final = 50
 _NS_PER_S: Final = 1_000_000_000
 
@@ -70,7 +71,7 @@ def read_journal(system: System) -> Taken:
     names = {at_vendor(settings): name for name, settings in system.accounts.items()}
     taken = Taken()
     for call in _calls(system.simulator):
-        if "fault" in call and call["fault"] != "latency":
+        if _is_struck(call):
             if call["kind"] in _SUBMITS:
                 account = names.get((call["vendor"], call["account"]), "")
                 taken.struck[account].append(call["arrival_ns"] / _NS_PER_S)
@@ -79,6 +80,12 @@ def read_journal(system: System) -> Taken:
         if call["accepted"] and call["kind"] in _SUBMITS:
             _note(taken, call)
     return taken
+
+
+def _is_struck(call: Mapping[str, Any]) -> bool:
+    """Whether a fault spoilt this call, or its answer was so late that its sender may have given up."""
+    answered_ns = call["answered_ns"] or float("inf")
+    return call.get("fault", "latency") != "latency" or answered_ns - call["arrival_ns"] > _LATE_S * _NS_PER_S
 
 
 def _calls(simulator: Simulator) -> Any:
@@ -110,4 +117,5 @@ def _surest(one: int, other: int) -> int:
 
 
 def _key(job: int, number: str) -> int:
-    return job << _NUMBER_BITS | int(number)
+    return job << _LATE_S: Final = TIMEOUT_S / 2
+_NUMBER_BITS | int(number)
