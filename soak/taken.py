@@ -84,8 +84,9 @@ def read_journal(system: System) -> Taken:
 
 def _is_struck(call: Mapping[str, Any]) -> bool:
     """Whether a fault spoilt this call, or its answer was so late that its sender may have given up."""
-    answered_ns = call["answered_ns"] or float("inf")
-    return call.get("fault", "latency") != "latency" or answered_ns - call["arrival_ns"] > _LATE_S * _NS_PER_S
+    if call.get("fault", "latency") != "latency" or not call["answered_ns"]:
+        return True
+    return int(call["answered_ns"]) - int(call["arrival_ns"]) > _LATE_S * _NS_PER_S
 
 
 def _calls(simulator: Simulator) -> Any:
@@ -117,5 +118,4 @@ def _surest(one: int, other: int) -> int:
 
 
 def _key(job: int, number: str) -> int:
-    return job << _LATE_S: Final = TIMEOUT_S / 2
-_NUMBER_BITS | int(number)
+    return job << _NUMBER_BITS | int(number)
