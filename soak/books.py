@@ -45,7 +45,9 @@ class Books:
     twice_allowed: int = 0
     lost_jobs: int = 0
     unheard: int = 0
-    """Rows whose report was lost on its way, or never came: a push to a dead process, a poll's answer that was cut."""
+    """Rows whose report was lost on its way: a push to a dead process, a poll whose answer was cut off."""
+    unasked: int = 0
+    """Rows whose vendor has to be asked, and was not yet."""
     unsettled: int = 0
     """Unconfirmed rows whose report came, and fits more than one of them."""
     unconfirmed: Counter[str] = field(default_factory=Counter)
@@ -148,7 +150,9 @@ def _row(books: Books, message: MessageInfo, fact: Fact, job: int) -> None:
 
 def _unreported(books: Books, message: MessageInfo, fact: Fact, job: int) -> None:
     """A vendor that knows the end of a message has told it, or could not."""
-    if fact.told != PUSHED:
+    if fact.told == NOT_TOLD:
+        books.unasked += 1
+    elif fact.told != PUSHED:
         books.unheard += 1
     elif message.state is State.UNCONFIRMED and message.account != BY_REFERENCE:
         # Its vendor's id was never read, and several messages to its number may have been open.

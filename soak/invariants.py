@@ -64,7 +64,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         2,
         "tasks/lua/begin.lua",
-        "redis.call('ZCARD', slots) >= ask.slots",
+        "taken + granted >= ask.slots",
         "false",
         "a call waits while every slot is taken",
         "tests/integration/test_throttle.py::test_one_call_at_a_time_is_one_over_all_processes",
@@ -72,7 +72,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         2,
         "tasks/lua/begin.lua",
-        "s.epoch ~= rows[2] or leased_until <= now",
+        "s.epoch ~= rows[2] or leased_until(s) <= now",
         "s.epoch ~= rows[2]",
         "a lease that has run out is none",
         "tests/integration/test_outbox.py::test_an_owner_whose_lease_ran_out_marks_nothing_even_before_the_sweep",
@@ -121,8 +121,8 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         6,
         "tasks/early.py",
-        "or len(fitting) != 1:",
-        "or not fitting:",
+        "or len(fitting) != 1 or",
+        "or not fitting or",
         "a report without a call settles a row only where it is the one that fits",
         "tests/integration/test_reports.py::test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody",
     ),
