@@ -15,10 +15,10 @@ export PYTHONPATH := .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test bench soak lint format lock clean
+.PHONY: help setup demo up test bench soak mutations lint format lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything in it (the other targets do it first)
 
@@ -56,6 +56,9 @@ bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minut
 
 soak: $(STAMP) ## everything killed, frozen and cut off for 30 minutes; nothing lost, nothing twice (SOAK="--minutes 5 --messages 30000")
 	@exec $(BIN)/python -m soak $(SOAK)
+
+mutations: $(STAMP) ## take out the line that keeps each promise: its test must fail (5 minutes)
+	@exec $(BIN)/python -m soak.mutations --write
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check $(CODE)

@@ -59,6 +59,7 @@ class Connection:
         self._busy = False
         self._closed = False
         self._flight: tuple[str, str, str] | None = None
+        self._sequence = -1
         self._task: asyncio.Task[None] | None = None
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -149,7 +150,7 @@ class Connection:
 
     def _judge(self, request: Request, *, keep_alive: bool) -> None:
         reaction = self._world.handle(request)
-        self._flight = reaction.flight
+        self._flight, self._sequence = reaction.flight, reaction.sequence
         if reaction.flight is not None:
             self._world.in_flight[reaction.flight].append(self)
         if reaction.fault is None:
@@ -170,13 +171,17 @@ class Connection:
             return
         if fault.kind == "reset":
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            self._leave(time.time_ns())
-            self.close()
+            self._break_off()
         elif fault.kind == "close":
-            self._leave(time.time_ns())
-            self.close()
+            self._break_off()
         else:
             self._send(reaction.response, keep_alive=keep_alive)
+
+    def _break_off(self) -> None:
+        """End the connection in place of an answer."""
+        self._sequence = -1
+        self._leave(time.time_ns())
+        self.close()
 
     async def _send_slowly(self, response: Response, delay_s: float) -> None:
         data = response.head(keep_alive=False) + response.body
@@ -240,6 +245,9 @@ class Connection:
             self._handle(request, keep_alive=keep_alive)
 
     def _leave(self, written_ns: int) -> None:
+        if written_ns:
+            self._world.answered(self._sequence, written_ns)
+            self._sequence = -1
         if self._flight is not None:
             self._world.left(self._flight, self, written_ns)
             self._flight = None

@@ -49,6 +49,7 @@ class Row:
     start_ns: int
     parts: Parts
     fault: str
+    answered_ns: int
 
 
 class Table(Generic[Item]):
@@ -76,6 +77,7 @@ class Journal:
         self.texts: list[bytes] = [b""]
         self._text_index: dict[str, int] = {"": 0}
         self.arrivals_ns = array("q")
+        self.answered_ns = array("q")
         self.key_of = array("H")
         self.outcome_of = array("H")
         self.flags = array("B")
@@ -114,6 +116,7 @@ class Journal:
         sequence."""
         sequence = len(self.arrivals_ns)
         self.arrivals_ns.append(arrival_ns)
+        self.answered_ns.append(0)
         self.key_of.append(key)
         self.flags.append(flags)
         self.outcome_of.append(self.outcomes.index_of(outcome))
@@ -185,6 +188,7 @@ class Journal:
             start_ns=self.start_ns(sequence),
             parts=self.parts.get(sequence, {}),
             fault=self.faults.get(sequence, ""),
+            answered_ns=self.answered_ns[sequence],
         )
 
     def rows(self, after: int = -1) -> Iterator[Row]:

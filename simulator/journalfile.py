@@ -38,6 +38,7 @@ def as_line(row: Row, reports: Reports | None = None) -> str:
     line: dict[str, object] = {
         "call": row.sequence,
         "arrival_ns": row.arrival_ns,
+        "answered_ns": row.answered_ns,
         "stamp": "kernel" if row.flags & KERNEL_STAMP else "user",
         "vendor": row.key.vendor,
         "account": row.key.account,

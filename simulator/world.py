@@ -23,9 +23,10 @@ from simulator.wire import Request, Response
 
 @dataclass(slots=True)
 class Reaction:
-    """What the connection does: the response, and the fault that spoils its way."""
+    """What the connection does: the response to which call of the journal, and the fault that spoils its way."""
 
     response: Response
+    sequence: int = -1
     fault: Fault | None = None
     delay_s: float = 0.0
     flight: tuple[str, str, str] | None = None
@@ -103,7 +104,7 @@ class World:
             if fault.kind == "code":
                 answer = Answer(vendor.error(call, fault.code), f"fault:code {fault.code}")
         self.note(call, answer, fault.kind if fault is not None else "")
-        reaction = Reaction(answer.response, fault)
+        reaction = Reaction(answer.response, call.sequence, fault)
         if fault is not None:
             reaction.response = fault.spoil(answer.response)
             reaction.delay_s = self.faults.delay_s(fault)
@@ -200,6 +201,12 @@ class World:
         return self.dispatch.take_replies(account, most)
 
     # What connections tell.
+
+    def answered(self, sequence: int, at_ns: int) -> None:
+        """An answer to this call has begun to be written."""
+        # A reset may have emptied the journal meanwhile.
+        if 0 <= sequence < len(self.journal):
+            self.journal.answered_ns[sequence] = at_ns
 
     def left(self, flight: tuple[str, str, str], connection: Client, written_ns: int) -> None:
         """The service is free again; `written_ns` 0 when the client left without an answer."""

@@ -28,7 +28,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run; returns the exit code."""
     options = _options(arguments)
     plan = make_plan(
-        seed=options.seed, minutes=options.minutes, messages=options.messages, appendfsync=options.appendfsync
+        seed=options.seed,
+        minutes=options.minutes,
+        messages=options.messages,
+        appendfsync=options.appendfsync,
+        kills=options.kills,
     )
     began = time.monotonic()
 
@@ -60,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 def _repeating(options: argparse.Namespace) -> list[str]:
     """The options that make the same run."""
     words = ["--minutes", f"{options.minutes:g}", "--messages", str(options.messages), "--seed", str(options.seed)]
+    words += ["--kills", str(options.kills)] if options.kills else []
     return [*words, "--appendfsync", options.appendfsync] if options.appendfsync != "always" else words
 
 
@@ -69,6 +74,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=200_000, help="at least so many (default: 200,000)")
     parser.add_argument("--seed", type=int, default=random.randrange(_SEEDS), help="repeats a run's plan")
     parser.add_argument("--appendfsync", choices=("always", "everysec"), default="always", help="the server's")
+    parser.add_argument("--kills", type=int, default=0, help="how many (default: 4 a minute)")
     parser.add_argument("--write", action="store_true", help="write the account into docs/guarantees.md")
     return parser.parse_args(arguments)
 

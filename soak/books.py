@@ -45,7 +45,9 @@ class Books:
     twice_allowed: int = 0
     lost_jobs: int = 0
     unheard: int = 0
-    """Rows whose report was lost on its way, or never came: a push to a dead process, a poll's answer that was cut."""
+    """Rows whose report was lost on its way: a push to a dead process, a poll whose answer was cut off."""
+    unasked: int = 0
+    """Rows whose vendor has to be asked, and was not yet."""
     unsettled: int = 0
     """Unconfirmed rows whose report came, and fits more than one of them."""
     unconfirmed: Counter[str] = field(default_factory=Counter)
@@ -148,7 +150,9 @@ def _row(books: Books, message: MessageInfo, fact: Fact, job: int) -> None:
 
 def _unreported(books: Books, message: MessageInfo, fact: Fact, job: int) -> None:
     """A vendor that knows the end of a message has told it, or could not."""
-    if fact.told != PUSHED:
+    if fact.told == NOT_TOLD:
+        books.unasked += 1
+    elif fact.told != PUSHED:
         books.unheard += 1
     elif message.state is State.UNCONFIRMED and message.account != BY_REFERENCE:
         # Its vendor's id was never read, and several messages to its number may have been open.
@@ -179,12 +183,14 @@ def _explain(
     """Each call whose rows are unconfirmed met a fault of the vendor, or was on the wire when something was struck."""
     calls: dict[tuple[str, int], list[MessageInfo]] = defaultdict(list)
     began: dict[tuple[str, int], float] = {}
+    why: dict[tuple[str, int], str] = {}
     for message, _fact in unconfirmed:
         last: Mapping[str, Any] = (client.show(message.message_id)["attempts"] or [{}])[-1]
         call = (message.account or "-", int(last.get("call", 0)))
         calls[call].append(message)
         at: datetime | None = last.get("began_at")
         began[call] = at.timestamp() if at is not None else 0.0
+        why[call] = str(last.get("detail") or last.get("code"))
     left = {account: sorted(arrivals) for account, arrivals in taken.struck.items()}
     for call in sorted(calls, key=lambda one: began[one]):
         messages = calls[call]
@@ -195,7 +201,7 @@ def _explain(
         else:
             books.unconfirmed["nothing"] += len(messages)
             for message in messages:
-                books.note("unconfirmed, and nothing had happened", message, 0)
+                books.note(f"unconfirmed, and nothing had happened: {why[call]}", message, 0)
 
 
 def _meets(arrivals: list[float], began_at: float) -> bool:

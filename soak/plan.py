@@ -15,7 +15,9 @@ from typing import Any, Final, TypeVar
 Item = TypeVar("Item")
 
 KILLS_PER_MIN: Final = 4.0
-_OTHERS_PER_MIN: Final = 2.5
+_OTHERS: Final = 0.6
+"""Other strikes for each kill."""
+
 _FAULTS_PER_MIN: Final = 5.0
 _LONGEST_FREEZE_S: Final = 30.0
 _LONGEST_ABSENCE_S: Final = 8.0
@@ -97,6 +99,7 @@ class Plan:
     appendfsync: str
     strikes: Sequence[Strike]
     faults: Sequence[VendorFault]
+    kills: int
 
     @property
     def load_s(self) -> float:
@@ -104,30 +107,31 @@ class Plan:
         return self.minutes * 60
 
 
-def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str) -> Plan:
-    """Draw everything. Under `everysec` only the server is struck: what its death costs is what is counted."""
-    strikes = list(_server_strikes(seed, minutes) if appendfsync == "everysec" else _strikes(seed, minutes))
+def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str, kills: int = 0) -> Plan:
+    """Draw everything: at least ten kills, so many as are asked for, or four a minute where none are.
+
+    Under `everysec` only the server is struck: what its death costs is what is counted.
+    """
+    kills = max(len(_KILLED), kills or round(minutes * KILLS_PER_MIN))
+    strikes = list((_server_strikes if appendfsync == "everysec" else _strikes)(seed, minutes, kills))
     faults = [] if appendfsync == "everysec" else list(_vendor_faults(seed, minutes))
-    return Plan(seed, minutes, messages, appendfsync, sorted(strikes, key=lambda each: each.at_s), faults)
+    return Plan(seed, minutes, messages, appendfsync, sorted(strikes, key=lambda each: each.at_s), faults, kills)
 
 
-def _strikes(seed: int, minutes: float) -> Iterator[Strike]:
+def _strikes(seed: int, minutes: float, kills: int) -> Iterator[Strike]:
     chance = random.Random(f"{seed}:strikes")
-    kills = max(len(_KILLED), round(minutes * KILLS_PER_MIN))
     for kind in _dealt(chance, _KILLED, kills):
         yield _strike(chance, minutes, kind, Action.KILL)
-    others = max(len(_OTHERWISE), round(minutes * _OTHERS_PER_MIN))
+    others = round(kills * _OTHERS)
     actions = _dealt(chance, _ACTIONS, others)
     for kind, action in zip(_dealt(chance, _OTHERWISE, others), actions, strict=True):
         yield _strike(chance, minutes, kind, action)
 
 
-def _server_strikes(seed: int, minutes: float) -> Iterator[Strike]:
+def _server_strikes(seed: int, minutes: float, kills: int) -> Iterator[Strike]:
     chance = random.Random(f"{seed}:server")
-    each = max(3, round(minutes * 2))
-    for action in (Action.KILL, Action.POWER_CUT):
-        for _ in range(each):
-            yield _strike(chance, minutes, VALKEY, action)
+    for place in range(kills):
+        yield _strike(chance, minutes, VALKEY, (Action.KILL, Action.POWER_CUT)[place % 2])
 
 
 def _dealt(chance: random.Random, cards: Sequence[Item], count: int) -> Iterator[Item]:

@@ -102,8 +102,8 @@ def _unconfirmed(run: Run) -> list[str]:
     reasons = ", ".join(f"{count:,} by {reason}" for reason, count in books.unconfirmed.most_common())
     return [
         f"Unconfirmed: {reasons or 'none'}. Reports that came and fit several of them: {books.unsettled:,}. Reports",
-        f"that vendors could not push or whose poll was cut off: {books.unheard:,}. Sent twice by leave",
-        f"(`duplicates_ok`): {books.twice_allowed:,}.",
+        f"that vendors could not push or whose poll was cut off: {books.unheard:,}. Messages that AccessYou was not",
+        f"asked about yet: {books.unasked:,}. Sent twice by leave (`duplicates_ok`): {books.twice_allowed:,}.",
         "",
     ]
 

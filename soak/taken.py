@@ -11,12 +11,13 @@ from simulator.client import Simulator
 from simulator.system import System
 from simulator.vendor_accounts import at_vendor
 from soak.jobs import called_job, mark_of
-from soak.setting import DELIVERED
+from soak.setting import DELIVERED, TIMEOUT_S
 
 _SUBMITS: Final = frozenset({"sms", "template", "mms", "voice"})
 _SILENT_ENDPOINT: Final = "sendsms-batch.php"
 """AccessYou prints no way to ask what became of a batch: there, `submitted` is the end."""
 
+_LATE_S: Final = TIMEOUT_S / 2
 _NUMBER_BITS: Final = 50
 _NS_PER_S: Final = 1_000_000_000
 
@@ -26,6 +27,7 @@ NOT_TOLD, PUSHED, PUSH_FAILED, FETCHED = range(4)
 _TOLD = 0b11
 _GOOD, _BAD, _SILENT = 1 << 2, 1 << 3, 1 << 4
 _ONCE = 1 << 8
+_WORDS: Final = {"good": _GOOD, "bad": _BAD, "": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Taken:
 
     def of(self, job: int, number: str) -> Fact:
         """What the vendors know of a job's message to a number (E.164 digits)."""
-        bits = self.messages.get(_key(job, number), 0)
+        bits = self.messages.get(message_key(job, number), 0)
         return Fact(
             times=bits // _ONCE,
             told=bits & _TOLD,
@@ -70,7 +72,7 @@ def read_journal(system: System) -> Taken:
     names = {at_vendor(settings): name for name, settings in system.accounts.items()}
     taken = Taken()
     for call in _calls(system.simulator):
-        if "fault" in call and call["fault"] != "latency":
+        if _is_struck(call):
             if call["kind"] in _SUBMITS:
                 account = names.get((call["vendor"], call["account"]), "")
                 taken.struck[account].append(call["arrival_ns"] / _NS_PER_S)
@@ -81,6 +83,13 @@ def read_journal(system: System) -> Taken:
     return taken
 
 
+def _is_struck(call: Mapping[str, Any]) -> bool:
+    """Whether a fault spoilt this call, or its answer was so late that its sender may have given up."""
+    if call.get("fault", "latency") != "latency" or not call["answered_ns"]:
+        return True
+    return int(call["answered_ns"]) - int(call["arrival_ns"]) > _LATE_S * _NS_PER_S
+
+
 def _calls(simulator: Simulator) -> Any:
     return simulator.journal(reports=True)
 
@@ -89,19 +98,28 @@ def _note(taken: Taken, call: Mapping[str, Any]) -> None:
     good, parts = DELIVERED[call["vendor"]], call.get("parts", {})
     texts = call.get("texts") or [call["text"]]
     marks = [mark_of(text, parts) for text in texts]
-    silent = _SILENT if call["endpoint"] == _SILENT_ENDPOINT else 0
+    silent = call["endpoint"] == _SILENT_ENDPOINT
     for place, number in enumerate(call["numbers"]):
         job = called_job(number) if call["kind"] == "voice" else marks[place if len(marks) > 1 else 0]
         if job is None:
             taken.nameless += 1
             continue
-        state, key = call["states"][place], _key(job, number)
-        before = taken.messages.get(key, 0)
-        # Of several reports the surest counts: one that was pushed and heard.
-        told = _surest(before & _TOLD, int(call["told"][place]))
-        word = (_GOOD if state == good else _BAD) if state else 0
-        taken.messages[key] = ((before & ~_TOLD) | told | word | silent) + _ONCE
+        state = call["states"][place]
+        word = ("good" if state == good else "bad") if state else ""
+        note_message(taken, (job, number), word=word, told=int(call["told"][place]), silent=silent)
         taken.by_vendor[call["vendor"]] += 1
+
+
+def note_message(taken: Taken, message: tuple[int, str], *, word: str, told: int, silent: bool) -> None:
+    """A vendor took a job's message to a number.
+
+    `word` is what its report says or would say: good, bad, or nothing for ever.
+    """
+    key = message_key(*message)
+    before = taken.messages.get(key, 0)
+    # Of several reports the surest counts: one that was pushed and heard.
+    bits = (before & ~_TOLD) | _surest(before & _TOLD, told) | _WORDS[word] | (_SILENT if silent else 0)
+    taken.messages[key] = bits + _ONCE
 
 
 def _surest(one: int, other: int) -> int:
@@ -109,5 +127,6 @@ def _surest(one: int, other: int) -> int:
     return max(one, other, key=ranks.index)
 
 
-def _key(job: int, number: str) -> int:
+def message_key(job: int, number: str) -> int:
+    """One number for a job's message to a number (E.164 digits)."""
     return job << _NUMBER_BITS | int(number)

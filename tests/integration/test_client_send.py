@@ -27,6 +27,7 @@ from sendmill import (
     Refusal,
     Sms,
     State,
+    StoreError,
     TemplateSms,
     UnknownAccount,
 )
@@ -268,6 +269,19 @@ def test_an_upload_that_dies_leaves_no_job_and_its_key_can_be_used(client: Clien
     (chunk,) = server.keys(f"{namespace}:*chunk:*")
     assert 0 < server.ttl(chunk) <= 3600
     assert 20_000 == client.send(Sms("Hello", numbers(20_000)), key="k").accepted
+
+
+def test_an_upload_whose_chunk_is_gone_is_no_job(client: Client, server: Any, namespace: str) -> None:
+    """A producer that slept through the hour that its rows live is told so; no half of its job exists."""
+
+    def rows() -> Iterator[str]:
+        yield from numbers(20_001)
+        server.delete(*server.keys(f"{namespace}:*chunk:*"))
+        yield from numbers(1, first=50_000)
+
+    with pytest.raises(StoreError):
+        client.send(Sms("Hello", rows()))
+    assert [] == list(client.jobs())
 
 
 def test_an_upload_that_takes_longer_than_an_hour_keeps_its_rows(
