@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -24,6 +23,7 @@ from tasks import gate, submit
 from tasks.account import Account
 from tasks.admission import Admission
 from tasks.alerts import UNREADABLE_ANSWER, resolve_alert
+from tasks.line import Line
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
 from tasks.quiet import wall_clock
@@ -169,7 +169,7 @@ class Drain:
             room = min(room, slots - self._open_by_service.get(call.service.name, 0))
         return min(room, _AT_ONCE_LIMITED if self._limited else _AT_ONCE)
 
-    async def _ask(self, calls: deque[ReadyCall], room: int) -> Grant:
+    async def _ask(self, calls: Line, room: int) -> Grant:
         asking: list[ReadyCall] = []
         while calls and len(asking) < room and self._admission.has_room(asking, calls[0]):
             call = calls.popleft()
@@ -194,7 +194,7 @@ class Drain:
         await self._heed(grant, calls, asking[grant.granted :])
         return grant
 
-    async def _heed(self, grant: Grant, calls: deque[ReadyCall], rest: list[ReadyCall]) -> None:
+    async def _heed(self, grant: Grant, calls: Line, rest: list[ReadyCall]) -> None:
         """What becomes of calls that the gate did not let through."""
         if grant.why == "large":
             # `sendmill limit` allows less now than when these were packed.
