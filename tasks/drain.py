@@ -39,7 +39,7 @@ _AT_ONCE = 16
 _AT_ONCE_LIMITED = 4
 """The same where a limit holds: they are written one after another, and the last must not find its grant stale."""
 
-_KEPT_FOR_OTP = 16
+_KEPT_FOR_OTP = 64
 """Connections that other lanes leave to otp: where each call takes seconds, all may end long after an otp came."""
 
 _SLOT_POLL_S = 0.02
@@ -108,7 +108,7 @@ class Drain:
             while not self._must_stop():
                 self._woken.clear()
                 try:
-                    await self._stock.claim()
+                    await self._stock.claim(otp=len(self._open) < self._most_open)
                     wait_s = await self._start()
                     if not self._open and self._stock.empty:
                         left, waiting = await self._outbox.leave(whatever_waits=False)

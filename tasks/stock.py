@@ -83,11 +83,13 @@ class Stock:
 
     # --- claiming and packing ------------------------------------------------------------------------------------
 
-    async def claim(self) -> None:
-        """Claim what there is room for, and pack it."""
+    async def claim(self, *, otp: bool) -> None:
+        """Claim what there is room for, and pack it; otp where a connection is free, else another process takes it."""
         now = time.monotonic()
         emptied = now < self._look_at
         lanes = await self._lanes_to_claim(outbox_too=not emptied)
+        if not otp:
+            lanes = tuple(lane for lane in lanes if lane != "otp")
         while not emptied and self._wants_more():
             emptied = not await self._claim_from(lanes)
         if emptied:
