@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from operator import itemgetter
 
+import pytest
+
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
+from tasks import drain
 from tasks.runtime import CONNECTIONS
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import settings_for
@@ -35,6 +38,26 @@ async def test_an_otp_finds_a_connection_while_bulk_calls_take_all_others(
     order = [f"+{call['numbers'][0]}" for call in simulator.journal()]
     assert 2 * CONNECTIONS + 1 == len(order)
     assert order.index(otp) < CONNECTIONS
+
+
+async def test_the_next_drain_begins_while_calls_of_the_last_one_are_open(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain's time is up every 20 s: an otp does not wait until a slow vendor has answered its last call."""
+    monkeypatch.setattr(drain, "DRAIN_S", 0.2)
+    simulator.add_faults({"kind": "latency", "delay_ms": 1_500})
+    settings = settings_for(simulator, redis_url, namespace, ["world"])
+    async with flow(settings) as one:
+        job = await one.send(_unique(hong_kong(20)), account="world", lane="bulk")
+        draining = asyncio.create_task(one.drain("world"))
+        await asyncio.sleep(0.5)
+        otp = await one.send(_unique(hong_kong(1, first=5_000)), account="world", lane="otp")
+        next_one = asyncio.create_task(one.drain("world"))
+        while State.SUBMITTING not in await one.states(otp):  # noqa: ASYNC110 - Redis sets no event
+            await asyncio.sleep(0.02)
+        assert {State.SUBMITTING: 20} == await one.states(job)
+        await asyncio.gather(draining, next_one)
+        assert {State.SUBMITTED: 20} == await one.states(job)
 
 
 async def test_two_equal_bulk_jobs_of_an_account_take_turns(
