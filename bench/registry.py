@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from bench.section import Section
-from bench.sections import batch, lanes, ledger, limit, producer, profile, reports, stalls, unique, vendor_alone
+from bench.sections import (
+    batch,
+    lanes,
+    ledger,
+    limit,
+    producer,
+    profile,
+    reports,
+    scaling,
+    shares,
+    stalls,
+    unique,
+    vendor_alone,
+)
 
 SECTIONS: Final[tuple[Section, ...]] = (
     vendor_alone.SECTION,
@@ -16,6 +29,8 @@ SECTIONS: Final[tuple[Section, ...]] = (
     limit.SECTION,
     stalls.SECTION,
     lanes.SECTION,
+    shares.SECTION,
+    scaling.SECTION,
     batch.SECTION,
     reports.SECTION,
 )

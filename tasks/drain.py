@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -24,6 +23,8 @@ from tasks import gate, submit
 from tasks.account import Account
 from tasks.admission import Admission
 from tasks.alerts import all_well
+from tasks.line import Line
+from tasks.opened import OpenCalls
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
 from tasks.quiet import wall_clock
@@ -39,7 +40,7 @@ _AT_ONCE = 16
 _AT_ONCE_LIMITED = 4
 """The same where a limit holds: they are written one after another, and the last must not find its grant stale."""
 
-_KEPT_FOR_OTP = 16
+_KEPT_FOR_OTP = 64
 """Connections that other lanes leave to otp: where each call takes seconds, all may end long after an otp came."""
 
 _SLOT_POLL_S = 0.02
@@ -59,7 +60,8 @@ class Drain:
     Args:
         account: what to drain.
         session: the process's HTTP session.
-        most_open: the most calls that this drain may have open at once.
+        most_open: the most calls that the process may have open at once.
+        opened: those that it has, where an earlier drain of the account left some.
         stopping: True once the process is to end; nothing new is started then.
         clock: what quiet hours go by (aware).
     """
@@ -70,6 +72,7 @@ class Drain:
         session: Session,
         *,
         most_open: int,
+        opened: OpenCalls | None = None,
         stopping: Callable[[], bool],
         clock: Callable[[], datetime] = wall_clock,
     ) -> None:
@@ -80,8 +83,8 @@ class Drain:
         self._stopping = stopping
         self._stock = Stock(account, most_open, clock)
         self._admission = Admission(account, self._stock)
-        self._open: set[asyncio.Task[None]] = set()
-        self._open_by_service: dict[str, int] = {}
+        self._open = OpenCalls() if opened is None else opened
+        self._mine: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._ends_at = 0.0
         self._asked_at = 0.0
@@ -98,7 +101,7 @@ class Drain:
         self._woken.set()
 
     async def run(self) -> bool:
-        """Drain until the outbox is empty, the time is up or the account stops.
+        """Drain until the outbox is empty, the time is up or the account stops. Calls may be on the wire then: `ended`.
 
         Returns:
             True where slices still wait, so that somebody should go on.
@@ -110,9 +113,9 @@ class Drain:
             while not self._must_stop():
                 self._woken.clear()
                 try:
-                    await self._stock.claim()
+                    await self._stock.claim(otp=len(self._open) < self._most_open)
                     wait_s = await self._start()
-                    if not self._open and self._stock.empty:
+                    if not self._mine and self._stock.empty:
                         left, waiting = await self._outbox.leave(whatever_waits=False)
                         if left:
                             return waiting > 0
@@ -169,10 +172,10 @@ class Drain:
         room = self._most_open - kept - len(self._open)
         slots = self._account.slots(call.service)
         if slots:
-            room = min(room, slots - self._open_by_service.get(call.service.name, 0))
+            room = min(room, slots - self._open.by_service[call.service.name])
         return min(room, _AT_ONCE_LIMITED if self._limited else _AT_ONCE)
 
-    async def _ask(self, calls: deque[ReadyCall], room: int) -> Grant:
+    async def _ask(self, calls: Line, room: int) -> Grant:
         asking: list[ReadyCall] = []
         while calls and len(asking) < room and self._admission.has_room(asking, calls[0]):
             call = calls.popleft()
@@ -197,7 +200,7 @@ class Drain:
         await self._heed(grant, calls, asking[grant.granted :])
         return grant
 
-    async def _heed(self, grant: Grant, calls: deque[ReadyCall], rest: list[ReadyCall]) -> None:
+    async def _heed(self, grant: Grant, calls: Line, rest: list[ReadyCall]) -> None:
         """What becomes of calls that the gate did not let through."""
         if grant.why in ("large", "trial"):
             # `sendmill limit` allows less now than when these were packed, or one small call is to go ahead of them.
@@ -237,10 +240,11 @@ class Drain:
 
     def _send(self, call: ReadyCall) -> None:
         name = call.service.name
-        self._open_by_service[name] = self._open_by_service.get(name, 0) + 1
+        self._open.by_service[name] += 1
         task = asyncio.create_task(self._deliver(call))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        for opened in (self._mine, self._open.tasks):
+            opened.add(task)
+            task.add_done_callback(opened.discard)
 
     async def _deliver(self, call: ReadyCall) -> None:
         try:
@@ -250,7 +254,7 @@ class Drain:
             # Nothing may end a call without a word; its rows are found by the sweep of calls that never ended.
             log.exception("a call ended unexpectedly", account=self._account.name, call=call.number)
         finally:
-            self._open_by_service[call.service.name] -= 1
+            self._open.by_service[call.service.name] -= 1
             self._woken.set()
 
     async def _regrant(self, call: ReadyCall) -> bool:
@@ -303,7 +307,7 @@ class Drain:
     # --- the end -------------------------------------------------------------------------------------------------
 
     async def _hand_back(self) -> bool:
-        """Give back what was not started, wait for what is on the wire, and leave."""
+        """Give back what was not started, and leave."""
         while True:
             try:
                 await self._stock.give_back()
@@ -312,11 +316,14 @@ class Drain:
                 if self._stopping():
                     break  # the leases run out by themselves
                 await asyncio.sleep(_AWAY_S)
-        while self._open:
-            await asyncio.wait(self._open, timeout=TELL_WITHIN_S)
-            with contextlib.suppress(RedisError, OSError):
-                await gate.tell_written(self._account)
         with contextlib.suppress(RedisError, OSError):
             _, waiting = await self._outbox.leave(whatever_waits=True)
             return waiting > 0 and (self._recovered or not self._halted)
         return False
+
+    async def ended(self) -> None:
+        """Wait for what is on the wire."""
+        while self._mine:
+            await asyncio.wait(self._mine, timeout=TELL_WITHIN_S)
+            with contextlib.suppress(RedisError, OSError):
+                await gate.tell_written(self._account)

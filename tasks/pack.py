@@ -70,7 +70,8 @@ class ReadyCall:
     `admitted_until` (`time.monotonic`) and `admitted_ms` (Redis' clock) are until when nothing stands against its rows
     but the gate, and when that was found; `told` are codes of rows that go all the same.
     `asked_at` is when it was asked (`time.monotonic`), `granted_ms` when it let the call through (Redis' clock).
-    `limited` says that limits hold it, `late` tells Redis that it left late.
+    `turn` is its place among calls of other jobs (`tasks.line`), `limited` says that limits hold it, `late` tells Redis
+    that it left late.
     """
 
     lane: str
@@ -88,6 +89,7 @@ class ReadyCall:
     asked_at: float = math.inf
     granted_ms: float = 0.0
     limited: bool = False
+    turn: int = 0
     late: asyncio.Task[None] | None = None
 
     @property

@@ -34,7 +34,7 @@ from tasks.recovery import Recovery, arrive
 from tasks.throttle import limits_of
 
 REDIS_TIMEOUT_S = 10.0
-CONNECTIONS = 256
+CONNECTIONS = 320
 """HTTP connections of a process to each account's vendor: a vendor that hangs keeps nobody else waiting."""
 
 REDIS_CONNECTIONS = 64

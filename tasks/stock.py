@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import chain
@@ -18,10 +17,11 @@ from redis.exceptions import RedisError
 
 from sendmill.states import State
 from tasks.account import Account
+from tasks.line import Line
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS
 from tasks.pack import Lease, Packer, ReadyCall, Row
 from tasks.quiet import quiet_until
-from tasks.throttle import largest_call
+from tasks.throttle import largest_call, most_held
 
 LANES = ("otp", "normal", "bulk")
 
@@ -40,7 +40,8 @@ class Stock:
 
     Args:
         account: whose.
-        most_open: the most calls that the drain may have open at once: it holds about twice as many.
+        most_open: the most calls that the drain may have open at once: it holds about twice as many,
+            and where calls are limited no more than a second's: what it holds keeps its turn before what comes later.
         clock: what quiet hours go by (aware).
     """
 
@@ -51,8 +52,9 @@ class Stock:
         self._clock = clock
         linger_s = account.settings.linger_ms / 1000
         self._packer = Packer(account.provider, largest_call(account.limits), linger_s=linger_s)
+        self._most_held = most_held(account.limits, 2 * most_open)
         self._leases: dict[str, Lease] = {}
-        self._ready: dict[tuple[str, str], deque[ReadyCall]] = {}
+        self._ready: dict[tuple[str, str], Line] = {}
         self._look_at = 0.0
         self._look_for_otp_at = 0.0
         self._taken_out = False
@@ -67,7 +69,7 @@ class Stock:
         """Seconds until a call that is not full may go, None where none lingers."""
         return self._packer.linger_s
 
-    def queues(self, lane: str) -> list[deque[ReadyCall]]:
+    def queues(self, lane: str) -> list[Line]:
         """Calls of a lane that may be asked for, in order, those of each service apart."""
         return [calls for (each, _), calls in self._ready.items() if each == lane]
 
@@ -81,11 +83,13 @@ class Stock:
 
     # --- claiming and packing ------------------------------------------------------------------------------------
 
-    async def claim(self) -> None:
-        """Claim what there is room for, and pack it."""
+    async def claim(self, *, otp: bool) -> None:
+        """Claim what there is room for, and pack it; otp where a connection is free, else another process takes it."""
         now = time.monotonic()
         emptied = now < self._look_at
         lanes = await self._lanes_to_claim(outbox_too=not emptied)
+        if not otp:
+            lanes = tuple(lane for lane in lanes if lane != "otp")
         while not emptied and self._wants_more():
             emptied = not await self._claim_from(lanes)
         if emptied:
@@ -103,10 +107,10 @@ class Stock:
         rows = self._packer.rows + sum(call.recipients for call in ready)
         largest = max(service.max_numbers for service in self._account.provider.services())
         calls = self._packer.contents + len(ready)
-        return calls < 2 * self._most_open and rows < max(2 * self._most_open, largest)
+        return calls < self._most_held and rows < max(2 * self._most_open, largest)
 
     async def _claim_from(self, lanes: tuple[str, ...]) -> bool:
-        claimed = await self._outbox.claim(2 * self._most_open, lanes)
+        claimed = await self._outbox.claim(self._most_held, lanes)
         for each in await self._account.optouts.spare(self._outbox, claimed):
             lease = Lease(each.slice_id, each.epoch, each.slice)
             lease.held = each.slice.states.count(State.QUEUED.byte)
@@ -125,10 +129,10 @@ class Stock:
                 call = self._packer.call(lane, full_only=full_only and lane != "otp")
                 if call is None:
                     break
-                self._queue(lane, call.service.name).append(call)
+                self._queue(lane, call.service.name).join(call)
 
-    def _queue(self, lane: str, service: str) -> deque[ReadyCall]:
-        return self._ready.setdefault((lane, service), deque())
+    def _queue(self, lane: str, service: str) -> Line:
+        return self._ready.setdefault((lane, service), Line())
 
     def repack(self, call: ReadyCall) -> None:
         """Take a call apart: rows of dropped leases are let go, the others wait for another call."""

@@ -24,6 +24,9 @@ TELL_WITHIN_S = 0.25
 """A process that has nothing to ask the gate tells it after this that its calls were written: their units are held, on
 and on, until it knows."""
 
+LEAST_HELD = 16
+"""A process holds at least so many calls ready, however slow the limit is."""
+
 _WINDOW_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
 
@@ -62,3 +65,9 @@ def limits_of(values: Mapping[str, int]) -> list[Limit]:
 def largest_call(limits: list[Limit]) -> int | None:
     """The most recipients that a call may carry without being larger than a whole window, None for any number."""
     return min((limit.most for limit in limits if limit.unit == "recipients"), default=None)
+
+
+def most_held(limits: list[Limit], most: int) -> int:
+    """The calls that a process holds ready: about a second's, at least a few, at most `most`."""
+    a_second = (1000 * limit.most // limit.window_ms for limit in limits if limit.unit == "calls")
+    return min(most, max(LEAST_HELD, min(a_second, default=most)))

@@ -151,7 +151,7 @@ async def test_a_process_that_dies_behind_its_admission_loses_and_doubles_nothin
         job = await one.send(Sms("Hello", mainland(3)), account="mainland")
         account = one.runtime.accounts["mainland"]
         stock = Stock(account, 16, wall_clock)
-        await stock.claim()
+        await stock.claim(otp=True)
         ((call,),) = stock.queues("normal")
         assert [call] == await Admission(account, stock).admit([call])
         await other.drain("mainland")

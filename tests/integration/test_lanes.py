@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from operator import itemgetter
+
+import pytest
 
 from sendmill.messages import Sms, TemplateSms
+from sendmill.states import State
 from simulator.client import Simulator
+from tasks import drain
 from tasks.runtime import CONNECTIONS
-from tests.support.flow import flow, hong_kong
+from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import settings_for
+
+EACH = 300
+"""Rows of each of two jobs."""
 
 
 async def test_an_otp_finds_a_connection_while_bulk_calls_take_all_others(
@@ -17,9 +26,8 @@ async def test_an_otp_finds_a_connection_while_bulk_calls_take_all_others(
     """Bulk leaves some of a process's connections: an otp does not wait for one of its calls to end."""
     simulator.add_faults({"kind": "latency", "delay_ms": 1_000})
     settings = settings_for(simulator, redis_url, namespace, ["world"])
-    rows = [{"to": number, "n": place} for place, number in enumerate(hong_kong(2 * CONNECTIONS))]
     async with flow(settings) as one:
-        await one.send(TemplateSms("No. {n}", rows), account="world", lane="bulk")
+        await one.send(_unique(hong_kong(2 * CONNECTIONS)), account="world", lane="bulk")
         draining = asyncio.create_task(one.drain("world"))
         counter = one.runtime.keys_of("world").open
         while await one.runtime.server.zcard(counter) < CONNECTIONS // 2:  # noqa: ASYNC110 - Redis sets no event
@@ -30,3 +38,88 @@ async def test_an_otp_finds_a_connection_while_bulk_calls_take_all_others(
     order = [f"+{call['numbers'][0]}" for call in simulator.journal()]
     assert 2 * CONNECTIONS + 1 == len(order)
     assert order.index(otp) < CONNECTIONS
+
+
+async def test_the_next_drain_begins_while_calls_of_the_last_one_are_open(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain's time is up every 20 s: an otp does not wait until a slow vendor has answered its last call."""
+    monkeypatch.setattr(drain, "DRAIN_S", 0.2)
+    simulator.add_faults({"kind": "latency", "delay_ms": 1_500})
+    settings = settings_for(simulator, redis_url, namespace, ["world"])
+    async with flow(settings) as one:
+        job = await one.send(_unique(hong_kong(20)), account="world", lane="bulk")
+        draining = asyncio.create_task(one.drain("world"))
+        await asyncio.sleep(0.5)
+        otp = await one.send(_unique(hong_kong(1, first=5_000)), account="world", lane="otp")
+        next_one = asyncio.create_task(one.drain("world"))
+        while State.SUBMITTING not in await one.states(otp):  # noqa: ASYNC110 - Redis sets no event
+            await asyncio.sleep(0.02)
+        assert {State.SUBMITTING: 20} == await one.states(job)
+        await asyncio.gather(draining, next_one)
+        assert {State.SUBMITTED: 20} == await one.states(job)
+
+
+async def test_two_equal_bulk_jobs_of_an_account_take_turns(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Of any hundred calls one after the other each job has 40 to 60, with two processes at a limit."""
+    settings = settings_for(simulator, redis_url, namespace, ["world"], world={"limits": {"calls_per_s": 150}})
+    numbers = hong_kong(2 * EACH)
+    async with flow(settings) as one, flow(settings) as other:
+        for job in (0, 1):
+            await one.send(_unique(numbers[job * EACH : (job + 1) * EACH]), account="world", lane="bulk")
+        await asyncio.gather(one.drain("world"), other.drain("world"))
+    first = set(numbers[:EACH])
+    order = [f"+{call['numbers'][0]}" in first for call in sorted(simulator.journal(), key=itemgetter("arrival_ns"))]
+    assert 2 * EACH == len(order)
+    assert all(40 <= sum(order[at : at + 100]) <= 60 for at in range(len(order) - 99))
+
+
+async def test_a_bulk_job_that_comes_later_has_its_turns_at_once(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """It waits for what a process holds ready, which is about a second's, and not for the job that came before."""
+    settings = settings_for(simulator, redis_url, namespace, ["world"], world={"limits": {"calls_per_s": 50}})
+    early, late = hong_kong(500), hong_kong(100, first=5_000)
+    async with flow(settings) as one:
+        await one.send(_unique(early), account="world", lane="bulk")
+        draining = asyncio.create_task(one.drain("world"))
+        while len(_places(simulator, set(early))) < 10:  # noqa: ASYNC110 - the simulator sets no event
+            await asyncio.sleep(0.05)
+        await one.send(_unique(late), account="world", lane="bulk")
+        while not _places(simulator, set(late)):  # noqa: ASYNC110 - the simulator sets no event
+            await asyncio.sleep(0.05)
+        one.client.pause("world")
+        await draining
+    assert _places(simulator, set(late))[0] < 250
+
+
+async def test_a_vendor_that_does_not_answer_holds_up_no_other_account(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Each account has connections of its own: more calls hang than a process may open at one vendor."""
+    simulator.add_faults({"kind": "latency", "vendor": "ihuyi", "delay_ms": 1_500})
+    settings = settings_for(simulator, redis_url, namespace, ["world", "xi"])
+    async with flow(settings) as one:
+        slow = await one.send(_unique(hong_kong(2 * CONNECTIONS)), account="world", lane="bulk")
+        draining = asyncio.create_task(one.drain("world"))
+        keys = one.runtime.keys_of("world")
+        while await one.runtime.server.zcard(keys.open) < CONNECTIONS // 2:  # noqa: ASYNC110 - Redis sets no event
+            await asyncio.sleep(0.01)
+        quick = await one.send(_unique(mainland(50)), account="xi")
+        await one.drain("xi")
+        assert {State.SUBMITTED: 50} == await one.states(quick)
+        assert State.SUBMITTED not in await one.states(slow)
+        await draining
+
+
+def _unique(numbers: Sequence[str]) -> TemplateSms:
+    """A text of its own for each, so that each is a call."""
+    return TemplateSms("No. {n}", [{"to": number, "n": number} for number in numbers])
+
+
+def _places(simulator: Simulator, numbers: set[str]) -> list[int]:
+    """Where calls to these numbers stand in the order of arrivals."""
+    calls = sorted(simulator.journal(), key=itemgetter("arrival_ns"))
+    return [place for place, call in enumerate(calls) if f"+{call['numbers'][0]}" in numbers]

@@ -47,6 +47,7 @@ async def _drain(one: Flow, account: str, clock: Clock) -> None:
         runtime.accounts[account], runtime.sessions[account], most_open=16, stopping=lambda: False, clock=clock
     )
     await drain.run()
+    await drain.ended()
 
 
 async def _end_waits(one: Flow, account: str) -> None:
