@@ -28,10 +28,10 @@ local function note_unreported(s, call, many)
   end
 end
 
-local function add(lists, name, ...)
+local function list_of(lists, name)
   local list = lists[name] or {}
   lists[name] = list
-  for _, item in ipairs({ ... }) do list[#list + 1] = item end
+  return list
 end
 
 for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
@@ -55,7 +55,8 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   if rows then
     written[no] =
       cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported })
-    add(pasts, past, no, written[no])
+    local list = list_of(pasts, past)
+    list[#list + 1], list[#list + 2] = no, written[no]
     for _, ref in ipairs(call.refs) do
       redis.call('HSET', key(ref[1]), ref[2], no)
     end
@@ -115,7 +116,8 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
     if record[1] then
       ended[#ended + 1], ended_keys[#ended_keys + 1] = no, key('call:' .. no)
-      add(slots, key('slots:' .. record[3]), no)
+      local list = list_of(slots, key('slots:' .. record[3]))
+      list[#list + 1] = no
       if call.limited then unwritten[#unwritten + 1] = no end
       ended_by_state[call.state] = (ended_by_state[call.state] or 0) + 1
       if call.state == 's' then
