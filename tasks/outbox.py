@@ -85,8 +85,8 @@ class Grant(msgspec.Struct, frozen=True):
     limited: bool = False
 
 
-class CallOutcome(msgspec.Struct, frozen=True):
-    """What became of a call: `state` is that of its rows now, as a State's byte."""
+class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a call: `state` is that of its rows now, as a State's byte. finish.lua knows the defaults."""
 
     no: int
     state: str

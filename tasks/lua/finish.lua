@@ -2,7 +2,7 @@
 -- Write what became of calls: first into their records, then to the rows that still name them. Running it twice, or
 -- late, changes nothing that a report or another call has decided since.
 -- KEYS[1] the account's state hash
--- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
+-- ARGV[1] msgpack [{what is not a DEFAULT of: no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
 --         answer, ask_ms (0: never), back_ms (queued rows of a slice nobody leases wait that long),
 --         cool_ms (nothing goes out of the account for that long), limited (true: it was granted under
 --         limits), unreported (true: no report will follow), refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
@@ -14,6 +14,11 @@ local ended, ended_keys, ended_by_state = {}, {}, {} -- calls that were open
 local slots, unwritten = {}, {} -- and of these: by service; those under limits
 local pasts, written = {}, {} -- by hash, what goes into it; by call, its record
 local recipients, largest = 0, 0
+
+local DEFAULTS = {
+  vmid = '', code = '', detail = '', answer = '', ask_ms = 0, back_ms = 0, cool_ms = 0, limited = false,
+  unreported = false, refs = {}, apart = {},
+}
 
 -- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late, and a queued
 -- one that a person sends again, as long as that has not happened.
@@ -35,6 +40,7 @@ local function list_of(lists, name)
 end
 
 for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
+  setmetatable(call, { __index = DEFAULTS })
   local no = call.no
   local past = key('past:' .. math.floor(no / 64))
   local record = {}
@@ -53,8 +59,9 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     end
   end
   if rows then
+    -- Redis packs hashes tightly as long as no value is longer than 64 bytes: what most calls do not need is left out.
     written[no] =
-      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported })
+      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported or nil })
     local list = list_of(pasts, past)
     list[#list + 1], list[#list + 2] = no, written[no]
     for _, ref in ipairs(call.refs) do
