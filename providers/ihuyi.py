@@ -210,7 +210,7 @@ class Ihuyi(Provider):
         if code in _SUBMIT_TABLE and (code == DELIVERED_CODE) != (serial is not None):
             raise unreadable(self.name, "has a code and a serial number that contradict", http_status=response.status)
         self._judge(code, _SUBMIT_TABLE, response)
-        return Accepted(vendor_message_id=serial, answer=f"code {code}")
+        return Accepted(vendor_message_id=serial, answer=code)
 
     # --- asking --------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ _DECLARED_CHARSET = re.compile(rb"^[^<]{0,16}<\?xml\b[^>]{0,100}?encoding=[\"'](
 # What the five vendors' family of servers is known to declare. GB18030 reads GB2312 and GBK too.
 _CHARSETS = {"gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030"}
 
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _BLANK = "\ufeff \t\r\n\0"
 
 
@@ -57,7 +58,7 @@ def read_json(text: str) -> object:
     """
     # Suppressed, not caught: the decoder's error holds the whole answer and would ride along as the context.
     with contextlib.suppress(ValueError, RecursionError):
-        value: object = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+        value: object = _JSON.decode(text)
         return value
     raise Unreadable("begins like JSON and is none")
 

@@ -142,6 +142,7 @@ class EmbeddedValkey:
             "appendonly": "yes",
             "appendfsync": self.appendfsync,
             "maxmemory-policy": "noeviction",
+            "hash-max-listpack-value": 320,
         }
         return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 

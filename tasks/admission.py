@@ -91,8 +91,9 @@ class Admission:
 
     def has_room(self, asked: Sequence[ReadyCall], call: ReadyCall) -> bool:
         """Whether a call may be admitted together with others: it takes time, and an admission ages."""
-        rows = sum(each.recipients for each in asked) + call.recipients
-        return not asked or not self._rules[call.lane] or rows <= _ROWS_AT_ONCE
+        if not asked or not self._rules[call.lane]:
+            return True
+        return sum(each.recipients for each in asked) + call.recipients <= _ROWS_AT_ONCE
 
     async def admit(self, calls: Sequence[ReadyCall]) -> list[ReadyCall]:
         """Those of some calls that may be asked for now, without rows that may not go: these end, or wait in Redis.

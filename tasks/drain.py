@@ -34,8 +34,11 @@ from tasks.throttle import TELL_WITHIN_S
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""
 
-_AT_ONCE = 16
+_AT_ONCE = 32
 """Calls that one run of the gate may grant."""
+
+_ENDED = 64
+"""At most so many calls that have ended make room for others before their outcome is written."""
 
 _AT_ONCE_LIMITED = 4
 """The same where a limit holds: they are written one after another, and the last must not find its grant stale."""
@@ -169,7 +172,7 @@ class Drain:
 
     def _room(self, call: ReadyCall) -> int:
         kept = 0 if call.lane == "otp" else min(_KEPT_FOR_OTP, self._most_open // 2)
-        room = self._most_open - kept - len(self._open)
+        room = self._most_open - kept - len(self._open) + min(self._account.outcomes.unwritten, _ENDED)
         slots = self._account.slots(call.service)
         if slots:
             room = min(room, slots - self._open.by_service[call.service.name])

@@ -90,8 +90,8 @@ class Grant(msgspec.Struct, frozen=True):
     limited: bool = False
 
 
-class CallOutcome(msgspec.Struct, frozen=True):
-    """What became of a call: `state` is that of its rows now, as a State's byte.
+class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a call: `state` is that of its rows now, as a State's byte. finish.lua knows the defaults.
 
     `down_after` is for the breaker: 0 where the vendor answered as it should, else how many such ends in a row open it;
     -1 where this one says nothing about that.

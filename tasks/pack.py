@@ -91,16 +91,16 @@ class ReadyCall:
     limited: bool = False
     turn: int = 0
     late: asyncio.Task[None] | None = None
+    recipients: int = field(init=False)
+    """Rows in the call."""
+
+    def __post_init__(self) -> None:
+        self.recipients = sum(last - first + 1 for _, first, last in self.runs)
 
     @property
     def personal(self) -> bool:
         """Whether each recipient has values of his own."""
         return self.message.kind is Kind.TEMPLATE
-
-    @property
-    def recipients(self) -> int:
-        """Rows in the call."""
-        return sum(last - first + 1 for _, first, last in self.runs)
 
     @property
     def dropped(self) -> bool:
@@ -109,7 +109,7 @@ class ReadyCall:
 
     def numbers(self) -> list[str]:
         """The recipients in row order, E.164."""
-        return [lease.body.number(offset) for lease, offset in self.rows()]
+        return [lease.body.number(offset) for lease, first, last in self.runs for offset in range(first, last + 1)]
 
     def values(self) -> list[tuple[str, ...]]:
         """Each recipient's own values, where they differ."""

@@ -103,11 +103,12 @@ class Stock:
             self._pack(full_only=False)
 
     def _wants_more(self) -> bool:
-        ready = [call for calls in self._ready.values() for call in calls]
-        rows = self._packer.rows + sum(call.recipients for call in ready)
+        calls = self._packer.contents + sum(map(len, self._ready.values()))
+        if calls >= self._most_held:
+            return False
+        rows = self._packer.rows + sum(call.recipients for calls in self._ready.values() for call in calls)
         largest = max(service.max_numbers for service in self._account.provider.services())
-        calls = self._packer.contents + len(ready)
-        return calls < self._most_held and rows < max(2 * self._most_open, largest)
+        return rows < max(2 * self._most_open, largest)
 
     async def _claim_from(self, lanes: tuple[str, ...]) -> bool:
         claimed = await self._outbox.claim(self._most_held, lanes)

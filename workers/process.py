@@ -27,7 +27,7 @@ from tasks.probe import probe_host
 from tasks.runtime import PUBLISH_S, Runtime
 from tasks.spool import Spool
 from tasks.wake import beat_heart
-from workers.loop import LoopThread
+from workers.loop import LoopThread, collect_rarely
 
 HEARTBEAT_S = 1.0
 _CLOSE_S = 5.0
@@ -77,6 +77,7 @@ class WorkerProcess:
             if self._runtime is None:
                 self._runtime = await Runtime.open(self._settings, self._send_task, stopping=self._stopping.is_set)
                 self.drains = Drains(self._runtime)
+                collect_rarely()
             return self._runtime
 
     def _send_task(self, name: str, args: Sequence[Any]) -> None:

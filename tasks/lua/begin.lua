@@ -15,6 +15,7 @@
 
 local ask = cmsgpack.unpack(ARGV[1])
 local now = clock_ms()
+local at = string.format('%.3f', now)
 local granted = 0
 local opened, unwritten = {}, {}
 local slots = key('slots:' .. ask.service)
@@ -31,7 +32,7 @@ local function result(why, a, b)
     redis.call('HSET', key('state'), 'last_call_ms', math.floor(now))
   end
   flush()
-  return { granted, why, a or '', b or '', string.format('%.3f', now), #limits > 0 and '1' or '0' }
+  return { granted, why, a or '', b or '', at, #limits > 0 and '1' or '0' }
 end
 
 if state and state ~= 'active' then return result('paused', state) end
@@ -66,6 +67,7 @@ end
 
 for _, no in ipairs(ask.written) do redis.call('ZREM', key('unwritten'), no) end
 
+local ends = math.ceil(now + ask.call_ms)
 local taken = 0
 if most_open > 0 then
   redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
@@ -108,10 +110,10 @@ for _, call in ipairs(ask.calls) do
     take(limit, cost_of(limit, call.recipients), now)
   end
   if #limits > 0 then
-    unwritten[#unwritten + 1] = string.format('%.3f', now)
+    unwritten[#unwritten + 1] = at
     unwritten[#unwritten + 1] = call.no
   end
-  opened[#opened + 1] = now + ask.call_ms
+  opened[#opened + 1] = ends
   opened[#opened + 1] = call.no
   local rows = {}
   for n, run in ipairs(call.rows) do
@@ -125,7 +127,7 @@ for _, call in ipairs(ask.calls) do
     end
     rows[n] = kept
   end
-  redis.call('HSET', key('call:' .. call.no), 'rows', cmsgpack.pack(rows), 'at', string.format('%.3f', now),
+  redis.call('HSET', key('call:' .. call.no), 'rows', cmsgpack.pack(rows), 'at', at,
     'owner', ask.owner, 'service', ask.service, 'recipients', call.recipients)
   granted = granted + 1
   if trying then

@@ -2,7 +2,7 @@
 -- Write what became of calls: first into their records, then to the rows that still name them. Running it twice, or
 -- late, changes nothing that a report or another call has decided since.
 -- KEYS[1] the account's state hash
--- ARGV[1] msgpack [{no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
+-- ARGV[1] msgpack [{what is not a DEFAULT of: no, state (s submitted, q queued again, u unconfirmed, r rejected, f failed), vmid, code, detail,
 --         answer, ask_ms (0: never), back_ms (queued rows of a slice nobody leases wait that long),
 --         cool_ms (nothing goes out of the account for that long), down_after (0: the vendor answered as it should;
 --         n: it did not, and with n such calls in a row the breaker opens; -1: this says nothing about that),
@@ -59,6 +59,11 @@ local function note_failure(call)
   if broken == TOLD_AT then set_alert('outage', call.detail, true, now) end
 end
 
+local DEFAULTS = {
+  vmid = '', code = '', detail = '', answer = '', ask_ms = 0, back_ms = 0, cool_ms = 0, down_after = 0, limited = false,
+  unreported = false, refs = {}, apart = {},
+}
+
 -- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late, and a queued
 -- one that a person sends again, as long as that has not happened.
 local function open_row(no, again)
@@ -72,13 +77,14 @@ local function note_unreported(s, call, many)
   end
 end
 
-local function add(lists, name, ...)
+local function list_of(lists, name)
   local list = lists[name] or {}
   lists[name] = list
-  for _, item in ipairs({ ... }) do list[#list + 1] = item end
+  return list
 end
 
 for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
+  setmetatable(call, { __index = DEFAULTS })
   local no = call.no
   local past = key('past:' .. math.floor(no / 64))
   local record = {}
@@ -97,9 +103,11 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     end
   end
   if rows then
+    -- Redis packs hashes tightly as long as no value is longer than 64 bytes: what most calls do not need is left out.
     written[no] =
-      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported })
-    add(pasts, past, no, written[no])
+      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported or nil })
+    local list = list_of(pasts, past)
+    list[#list + 1], list[#list + 2] = no, written[no]
     for _, ref in ipairs(call.refs) do
       redis.call('HSET', key(ref[1]), ref[2], no)
     end
@@ -164,7 +172,8 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     if call.ask_ms > 0 then redis.call('ZADD', key('ask'), now + call.ask_ms, no) end
     if record[1] then
       ended[#ended + 1], ended_keys[#ended_keys + 1] = no, key('call:' .. no)
-      add(slots, key('slots:' .. record[3]), no)
+      local list = list_of(slots, key('slots:' .. record[3]))
+      list[#list + 1] = no
       if call.limited then unwritten[#unwritten + 1] = no end
       ended_by_state[call.state] = (ended_by_state[call.state] or 0) + 1
       if call.state == 's' then

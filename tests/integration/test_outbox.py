@@ -82,6 +82,41 @@ async def test_a_slice_is_added_once(outbox: Outbox) -> None:
     assert {State.SUBMITTING: 3} == await _states(outbox)
 
 
+@pytest.mark.parametrize("rows", [127, 128, 129, 1000])
+async def test_rows_of_small_and_large_slices_are_written_alike(outbox: Outbox, rows: int) -> None:
+    """Small slices are written once a script, large ones at every step: states, calls and times come out the same."""
+    await _add(outbox, rows)
+    claimed = await _claim(outbox, rows)
+    parts = [(5, 0, 0), (6, 1, 3), (7, rows - 2, rows - 1), (8, 4, 5)]
+    calls = [CallRows(no, last - first + 1, [[SLICE, claimed.epoch, first, last]]) for no, first, last in parts]
+    again = CallRows(9, 2, [[SLICE, claimed.epoch, 3, 4]])  # rows of two calls before it
+    grant = await outbox.begin([*calls, again], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
+    assert (4, "misfit", "row") == (grant.granted, grant.why, grant.reason)
+    apart = [(SLICE, 2, "r", "", "403")]
+    ended = [CallOutcome(5, "s", unreported=True), CallOutcome(6, "s", apart=apart), CallOutcome(7, "u")]
+    assert 1 + 3 + 2 == await outbox.finish(ended)
+    assert 0 == await outbox.finish(ended[:2])
+    blob = await outbox.server.get(outbox.keys.slice(SLICE))
+    each = decode(blob)
+    expected = {0: "submitted", 1: "submitted", 2: "rejected", 3: "submitted", 4: "submitting", 5: "submitting"}
+    expected |= {rows - 2: "unconfirmed", rows - 1: "unconfirmed"}
+    assert expected == {
+        offset: each.state(offset).value for offset in range(rows) if each.state(offset) is not State.QUEUED
+    }
+    named = {offset: no for no, first, last in parts for offset in range(first, last + 1)}
+    assert named == {offset: each.call(offset) for offset in range(rows) if each.call(offset)}
+    moved = {offset for offset, state in expected.items() if state != "submitting"}
+    assert moved == {offset for offset in range(rows) if each.changed[4 * offset : 4 * offset + 4] != bytes(4)}
+    assert (State.SUBMITTING, 1) == (each.state(4), each.header.unreported)
+    assert {
+        State.QUEUED: rows - 8,
+        State.SUBMITTED: 3,
+        State.REJECTED: 1,
+        State.SUBMITTING: 2,
+        State.UNCONFIRMED: 2,
+    } == (await _states(outbox))
+
+
 async def test_a_leased_slice_is_claimed_by_nobody_else(outbox: Outbox) -> None:
     """One owner at a time."""
     await _add(outbox, 3)

@@ -48,6 +48,21 @@ async def test_what_comes_while_one_is_written_goes_together() -> None:
     assert len(outbox.scripts) <= 2
 
 
+async def test_outcomes_that_come_thickly_are_waited_for() -> None:
+    """Of 64 that come one in each turn of the loop the first ones go at once, the others many at a time."""
+    outbox = _Outbox()
+    writer = _writer(outbox)
+    writing = []
+    for number in range(64):
+        writing.append(asyncio.create_task(writer.write(CallOutcome(number, "s"))))
+        await asyncio.sleep(0)
+    assert writer.unwritten > 0
+    await asyncio.gather(*writing)
+    assert 0 == writer.unwritten
+    assert list(range(64)) == sorted(number for script in outbox.scripts for number in script)
+    assert max(map(len, outbox.scripts)) >= 16
+
+
 async def test_outcomes_wait_for_a_redis_that_is_away() -> None:
     """Nothing is lost, and nobody hears of it but the log."""
     outbox = _Outbox(away=2)

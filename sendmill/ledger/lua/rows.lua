@@ -5,7 +5,10 @@
 
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local HEADER_BYTES = 128
-local ARRAYS_BYTES = 9 -- of each row: state, call, time
+local ARRAYS = { 'states', 'calls', 'passed' }
+local SIZE = { states = 1, calls = 4, passed = 4 } -- bytes of each row
+local BEFORE = { states = 0, calls = 1, passed = 5 } -- bytes of each row in the arrays before
+local ARRAYS_BYTES = 9
 local SMALL_ROWS = 128 -- a slice of no more is read once in a script and written once, whatever happens in between
 local ORDER = 'awqgusdnerfpck'
 local UNREPORTED = '!'
@@ -95,14 +98,11 @@ local function slice_of(id)
     start = start,
     duplicates_ok = string.byte(raw, 101) == 1,
     change = {},
-    unwritten = {},
     told = {},
     job = string.match(id, '^[^.]+'),
   }
   if n <= SMALL_ROWS then
-    s.states = string.sub(raw, HEADER_BYTES + 1, HEADER_BYTES + n)
-    s.calls = string.sub(raw, HEADER_BYTES + n + 1, HEADER_BYTES + 5 * n)
-    s.passed = string.sub(raw, HEADER_BYTES + 5 * n + 1, HEADER_BYTES + 9 * n)
+    for _, array in ipairs(ARRAYS) do s[array] = { raw = raw, base = HEADER_BYTES + BEFORE[array] * n + 1 } end
   end
   loaded[id] = s
   return s
@@ -122,45 +122,58 @@ local function leased_until(s)
   return s.lease
 end
 
--- Change the entries of some rows in one of the arrays, which begins at `base` and has `size` bytes for each row.
-local function set_rows(s, array, base, size, first, last, entry)
-  local new = string.rep(entry, last - first + 1)
+-- Change the entries of some rows in one of the arrays. Those of a small slice wait for flush().
+local function set_rows(s, array, first, last, entry)
   local held = s[array]
   if not held then
-    redis.call('SETRANGE', s.key, base + size * first, new)
+    local at = HEADER_BYTES + BEFORE[array] * s.n + SIZE[array] * first
+    redis.call('SETRANGE', s.key, at, string.rep(entry, last - first + 1))
     return
   end
-  s[array] = string.sub(held, 1, size * first) .. new .. string.sub(held, size * (last + 1) + 1)
-  local written = s.unwritten[array]
-  if not written then
-    s.unwritten[array] = { base = base, size = size, first = first, last = last }
+  local new = held.new
+  if not new then
+    new = {}
+    held.new, held.first, held.last = new, first, last
   else
-    written.first, written.last = math.min(written.first, first), math.max(written.last, last)
+    held.first, held.last = math.min(held.first, first), math.max(held.last, last)
   end
+  for row = first, last do new[row] = entry end
+end
+
+-- The entries of some rows of a small slice, with what was changed.
+local function held_rows(held, first, last, size)
+  local new = held.new
+  if not new then return string.sub(held.raw, held.base + size * first, held.base + size * last + size - 1) end
+  local entries = {}
+  for row = first, last do
+    local at = held.base + size * row
+    entries[#entries + 1] = new[row] or string.sub(held.raw, at, at + size - 1)
+  end
+  return table.concat(entries)
 end
 
 local function states_of(s, first, last)
-  if s.states then return string.sub(s.states, first + 1, last + 1) end
+  if s.states then return held_rows(s.states, first, last, 1) end
   return redis.call('GETRANGE', s.key, HEADER_BYTES + first, HEADER_BYTES + last)
 end
 
 local function calls_of(s, first, last)
-  if s.calls then return string.sub(s.calls, 4 * first + 1, 4 * last + 4) end
+  if s.calls then return held_rows(s.calls, first, last, 4) end
   local at = HEADER_BYTES + s.n
   return redis.call('GETRANGE', s.key, at + 4 * first, at + 4 * last + 3)
 end
 
 local function name_call(s, first, last, call)
-  set_rows(s, 'calls', HEADER_BYTES + s.n, 4, first, last, struct.pack('<I4', call))
+  set_rows(s, 'calls', first, last, struct.pack('<I4', call))
 end
 
 -- Set rows first..last, all of them in state `old`, to `new`; what a consumer may hear is noted in s.told.
 local function move_all(s, first, last, old, new, now, word)
   local many = last - first + 1
-  set_rows(s, 'states', HEADER_BYTES, 1, first, last, new)
+  set_rows(s, 'states', first, last, new)
   if new ~= 'g' then
     local passed = math.max(0, math.min(4294967295, math.floor(now - s.created)))
-    set_rows(s, 'passed', HEADER_BYTES + 5 * s.n, 4, first, last, struct.pack('<I4', passed))
+    set_rows(s, 'passed', first, last, struct.pack('<I4', passed))
   end
   s.change[old] = (s.change[old] or 0) - many
   s.change[new] = (s.change[new] or 0) + many
@@ -217,9 +230,12 @@ end
 local function flush()
   for _, s in pairs(loaded) do
     if s then
-      for array, rows in pairs(s.unwritten) do
-        redis.call('SETRANGE', s.key, rows.base + rows.size * rows.first,
-          string.sub(s[array], rows.size * rows.first + 1, rows.size * (rows.last + 1)))
+      for _, array in ipairs(ARRAYS) do
+        local held, size = s[array], SIZE[array]
+        if held and held.new then
+          redis.call('SETRANGE', s.key, held.base - 1 + size * held.first,
+            held_rows(held, held.first, held.last, size))
+        end
       end
       local from, to = #COUNTERS + 1, 0
       for byte, by in pairs(s.change) do
