@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, events, export, find, forget, jobs, optouts, send, settling, text, vendor
+from sendmill.cli import accounts, doctor, events, export, find, forget, jobs, optouts, send, settling, text, vendor
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -86,6 +86,7 @@ for _command in (
     events.replies,
     optouts.optouts,
     forget.forget,
+    doctor.doctor,
     accounts.accounts,
     accounts.balance,
     accounts.pause,
