@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -22,11 +23,13 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.living import Living, read_living
 from sendmill.ledger.published import published_accounts
+from sendmill.ledger.sweeping import read_sweeps
 
 CLOCKS_DIFFER_MS = 1_000
 """Machines' clocks may differ by this: expiries and times are compared between them."""
 
 TICK_LATE_MS = 10_000
+SWEPT_LATELY_S = 600.0
 INBOX_WAITS = 1_000
 
 _WORKERS = {SEND_QUEUE: "worker_send", PLAN_QUEUE: "worker_work", REPORTS_QUEUE: "worker_work"}
@@ -53,6 +56,7 @@ def examine(ledger: Ledger, timeout_s: float) -> Iterator[Finding]:
     for name, told in accounts.items():
         yield from _account(ledger, name, told)
     yield from _credentials(ledger, accounts, living, timeout_s)
+    yield from _sweeps(ledger, now_ms)
     yield from _alerts(ledger, (*accounts, REFUSED))
 
 
@@ -202,6 +206,16 @@ def _credential(ledger: Ledger, timeout_s: float, name: str) -> Finding:
     except StoreError as error:
         return problem(check, str(error), "see beat and queue plan")
     return ok(check, f"accepted; {left.amount} {left.unit} left".rstrip())
+
+
+def _sweeps(ledger: Ledger, now_ms: int) -> Iterator[Finding]:
+    """What a crash left is found once; what is found again and again has a cause that lasts."""
+    for sweep in read_sweeps(ledger):
+        ago_s = now_ms / 1000 - sweep.last_at.timestamp() if sweep.last_at is not None else math.inf
+        if ago_s <= SWEPT_LATELY_S:
+            whose = f" of {sweep.account}" if sweep.account else ""
+            said = f"{sweep.sweep}{whose}: found {sweep.found:,} in all, the last {max(0.0, ago_s):,.0f} s ago"
+            yield note("sweeps", said, "if nothing was killed and this goes on, see docs/guarantees.md")
 
 
 def _alerts(ledger: Ledger, accounts: tuple[str, ...]) -> Iterator[Finding]:

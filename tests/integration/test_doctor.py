@@ -175,6 +175,16 @@ async def test_an_account_in_trouble_and_open_alerts_are_told(clinic: Clinic) ->
     assert ["account mainland"] == await clinic.problems()
 
 
+async def test_a_sweep_that_found_something_lately_is_told(clinic: Clinic) -> None:
+    """What was found yesterday is over."""
+    now_ms = int(time.time() * 1000)
+    found = {"leases": 3, "leases:at": now_ms - 5_000, "calls": 7, "calls:at": now_ms - 86_400_000}
+    await clinic.server.hset(clinic.mainland.keys.sweeps, mapping=found)
+    (told,) = [each for each in await clinic.findings() if each.check == "sweeps"]
+    assert Level.NOTE is told.level
+    assert told.said.startswith("leases of mainland: found 3 in all")
+
+
 async def test_a_ledger_of_another_format_is_told(clinic: Clinic) -> None:
     """This command is older than the workers."""
     await clinic.server.set(clinic.jobs.format, "9 9")
