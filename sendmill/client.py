@@ -192,6 +192,8 @@ class Client:
     def cancel(self, job_id: str) -> CancelResult:
         """Stop what has not been submitted of a job; says how many rows that were and how many had gone.
 
+        Nothing more goes from the first milliseconds on. Calls on the wire are waited for, a second at most.
+
         Raises:
             NoSuchJob: no such job is kept.
             StoreError: Redis is away; a part may be cancelled: repeat it.
