@@ -12,8 +12,8 @@ from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT, LedgerFormat
 
-OLDEST_VERSION = (6, 2)
-"""The first that has every command that is used; Valkey tells the Redis version that it is compatible with."""
+OLDEST_VERSION = (7, 0)
+"""The first that has everything that is used, flags of scripts included; Valkey tells the Redis version it equals."""
 
 FULL_SHARE = 0.85
 """Of `maxmemory`: little room is left for what is under way."""
