@@ -192,7 +192,7 @@ class Client:
     def cancel(self, job_id: str) -> CancelResult:
         """Stop what has not been submitted of a job; says how many rows that were and how many had gone.
 
-        Nothing more goes from the first milliseconds on. Calls on the wire are waited for, a second at most.
+        Nothing more goes from the first milliseconds on. Calls on the wire are waited for, half a second at most.
 
         Raises:
             NoSuchJob: no such job is kept.

@@ -1,7 +1,7 @@
 """Cancelling a job: from one moment on nothing more of it goes, then its waiting rows are marked and counted.
 
 What had gone is counted exactly: rows that were handed to a vendor, those of a chunk too that is just being planned and
-of which some have been sent before the job lists them. A call that is on the wire at that moment is waited for, a
+of which some have been sent before the job lists them. A call that is on the wire at that moment is waited for, half a
 second at most: it may come back as certainly not taken, and then its rows have not gone.
 """
 
@@ -22,8 +22,8 @@ from sendmill.ledger.slices import Header
 from sendmill.messages import CancelResult
 from sendmill.states import State
 
-WIRE_S = 1.0
-"""How long calls on the wire are waited for."""
+WIRE_S = 0.5
+"""How long calls on the wire are waited for: with it a job of a million rows is answered for within a second or so."""
 
 _LOOK_S = 0.05
 _ROWS_AT_ONCE = 20_000
@@ -101,7 +101,7 @@ def _read(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
 
 
 def _settled(ledger: Ledger, entries: Iterable[SliceEntry]) -> dict[SliceEntry, Header]:
-    """The headers of slices, when nothing of them is on the wire any more or a second is over."""
+    """The headers of slices, when nothing of them is on the wire any more or the time is over."""
     ends = time.monotonic() + WIRE_S
     found: dict[SliceEntry, Header] = {}
     looked_at = list(entries)

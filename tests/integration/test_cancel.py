@@ -47,7 +47,7 @@ async def test_what_a_cancellation_says_had_gone_is_what_the_vendor_got(
         told = await asyncio.to_thread(one.client.cancel, job)
         stopped.set()
         await running
-        assert 0 == told.on_the_wire, "the vendor answers within a second"
+        assert 0 == told.on_the_wire, "the vendor answers in time"
         assert ROWS == told.cancelled + told.gone
         assert {State.CANCELLED: told.cancelled, State.SUBMITTED: told.gone} == await one.states(job)
         assert told == await asyncio.to_thread(one.client.cancel, job)
@@ -86,7 +86,7 @@ async def test_rows_that_went_before_their_chunk_was_counted_have_gone(two_steps
 
 
 async def test_a_call_that_ends_in_time_is_counted_as_it_ended(redis_url: str, namespace: str) -> None:
-    """Not taken: cancelled. Still open after a second: gone, and told apart."""
+    """Not taken: cancelled. Still open when the time is over: gone, and told apart."""
     async with driven(redis_url, namespace, ["mainland"]) as one:
         job = (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(6)))).id
         await one.plan(job)
