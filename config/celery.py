@@ -23,6 +23,9 @@ VISIBILITY_TIMEOUT_S: Final = 180
 
 BROKER_TIMEOUT_S: Final = 10.0
 
+REDBEAT: Final = ":redbeat:"
+"""Stands between the namespace and redbeat's own names."""
+
 BEAT_LOCK_S: Final = 10
 """Redbeat's lock: a second beat took over 9.8 s after a kill -9 (26.6 s with redbeat's own default of 5 intervals)."""
 
@@ -100,6 +103,6 @@ def _beat(settings: Settings) -> dict[str, Any]:
         "beat_max_loop_interval": 1,
         "redbeat_redis_url": settings.redis_url,
         "redbeat_redis_options": {"socket_timeout": BROKER_TIMEOUT_S},
-        "redbeat_key_prefix": f"{settings.namespace}:redbeat:",
+        "redbeat_key_prefix": f"{settings.namespace}{REDBEAT}",
         "redbeat_lock_timeout": BEAT_LOCK_S,
     }

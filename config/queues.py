@@ -12,7 +12,7 @@ from typing import Final
 from kombu import Exchange, Queue
 
 from config import names
-from sendmill.broker import PLAN_QUEUE, SEND_QUEUE
+from sendmill.broker import PLAN_QUEUE, REPORTS_QUEUE, SEND_QUEUE
 
 SEND: Final = SEND_QUEUE
 """Calls that submit messages to vendors, and the planning of small otp jobs."""
@@ -20,7 +20,7 @@ SEND: Final = SEND_QUEUE
 PLAN: Final = PLAN_QUEUE
 """Cutting jobs, the clock's tick, sweeps, what the command line asks for."""
 
-REPORTS: Final = "reports"
+REPORTS: Final = REPORTS_QUEUE
 """Asking vendors for reports and folding what came."""
 
 WORK: Final = (PLAN, REPORTS)

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from sendmill.client import Client, environment
+from sendmill.doctor import Finding
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
@@ -190,6 +191,10 @@ class AsyncClient:
     async def balance(self, account: str, *, timeout_s: float = 15.0) -> Balance:
         """What is left on an account: `Client.balance`."""
         return await _alone(partial(self._client.balance, account, timeout_s=timeout_s))
+
+    def doctor(self, *, timeout_s: float = 15.0) -> AsyncIterator[Finding]:
+        """Look at the whole system: `Client.doctor`."""
+        return self._iterate(partial(self._client.doctor, timeout_s=timeout_s))
 
     async def check_words(self, account: str, text: str, *, timeout_s: float = 15.0) -> list[str]:
         """The sensitive words that an account's vendor finds in a text: `Client.check_words`."""

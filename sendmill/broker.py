@@ -21,6 +21,9 @@ PLAN_NOW_TASK = "sendmill.plan_now"
 SEND_QUEUE = "send"
 """Where that waits: the processes that send plan it themselves, because it takes them a millisecond."""
 
+REPORTS_QUEUE = "reports"
+"""Where it waits that vendors are asked for reports and that what came is folded."""
+
 PLANNED_NOW_ROWS = 100
 """The most rows of an otp job that is planned there."""
 

@@ -16,6 +16,7 @@ from sendmill.admin import read_accounts, set_active, set_limit
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.broker import PLANNED_NOW_ROWS
 from sendmill.contents import features_of, kind_of, parts_of, text_of
+from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.errors import ConfigError, InvalidOption
 from sendmill.events import EventReader
 from sendmill.ledger.alerts import end_alert, read_alerts
@@ -192,6 +193,8 @@ class Client:
 
     def cancel(self, job_id: str) -> CancelResult:
         """Stop what has not been submitted of a job; says how many rows that were and how many had gone.
+
+        Nothing more goes from the first milliseconds on. Calls on the wire are waited for, half a second at most.
 
         Raises:
             NoSuchJob: no such job is kept.
@@ -399,6 +402,20 @@ class Client:
             StoreError: Redis is away, or no worker answered within `timeout_s`.
         """
         return ask_balance(self._ledger, account, timeout_s)
+
+    def doctor(self, *, timeout_s: float = 15.0) -> Iterator[Finding]:
+        """Look at the whole system: Redis, processes, clocks, accounts, their credentials, pushes, alerts.
+
+        A configuration file is looked at where SENDMILL_CONFIG names one and the workers' code is here.
+
+        Args:
+            timeout_s: how long workers and vendors may take to answer; all are asked at once.
+
+        Raises:
+            StoreError: while iterating: Redis is away.
+        """
+        yield from examine_configuration()
+        yield from examine(self._ledger, timeout_s)
 
     # --- asked of a vendor -------------------------------------------------------------------------------------------
 

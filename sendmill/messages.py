@@ -160,10 +160,15 @@ class MessageInfo:
 
 @dataclass(frozen=True, slots=True)
 class CancelResult:
-    """What a cancellation reached: `cancelled` rows will not go, `gone` rows had been submitted or were final."""
+    """What a cancellation reached: `cancelled` rows will not go, `gone` rows had been handed to a vendor.
+
+    `on_the_wire` of those that had gone wait for the vendor's answer; where it says that it took nothing they are
+    cancelled after all. Rows that were refused or suppressed before they could go are neither.
+    """
 
     cancelled: int
     gone: int
+    on_the_wire: int = 0
 
 
 class Verdict(StrEnum):

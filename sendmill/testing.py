@@ -182,7 +182,9 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
         for message in waiting:
             self._move(fake, message, State.CANCELLED)
             self.sent = [sent for sent in self.sent if sent.message_id != message.message_id]
-        return CancelResult(cancelled=len(waiting), gone=fake.job.total - len(waiting))
+        never = {State.CANCELLED, State.FAILED, State.SUPPRESSED}
+        gone = sum(message.state not in never for message in fake.messages.values())
+        return CancelResult(cancelled=len(waiting), gone=gone)
 
     def find(self, number: str, *, region: str | None = None) -> Iterator[MessageInfo]:
         """All messages to a number, those of the latest job first. Raises InvalidNumber."""

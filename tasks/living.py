@@ -7,7 +7,6 @@ reaches it.
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,9 +14,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from sendmill.ledger.format import FORMAT
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.living import KEPT_MS, Living
+from sendmill.ledger.living import KEPT_MS, Living, said_now
 from sendmill.ledger.traces import Traces
 from tasks.inbox import Inbox
 from tasks.spool import Spool
@@ -67,12 +65,9 @@ class Pulse:
             redis.RedisError: Redis is away.
         """
         asked_at = time.time()
-        seconds, micros = await self._server.time()
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
-        ahead_ms = int((asked_at + time.time()) * 500) - now_ms  # of the middle between question and answer
-        said = Living(self._kind, socket.gethostname(), now_ms, ahead_ms, FORMAT, self._queues)
+        said = said_now(self._kind, asked_at, await self._server.time(), queues=self._queues)
         async with self._server.pipeline(transaction=False) as pipe:
-            pipe.hset(self._jobs.living, self._process, msgspec.json.encode(said))
+            pipe.hset(self._jobs.living, self._process, said)
             pipe.hgetall(self._jobs.forgets)
             _, requests = await pipe.execute()
         await self._forget(requests)

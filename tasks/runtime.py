@@ -186,7 +186,11 @@ class Runtime:
 
     async def publish(self) -> None:
         """Tell producers and the command line which accounts and routes there are; never a credential."""
-        entries = {name: json.dumps(_published(account)) for name, account in self.accounts.items()}
+        public_url = self.settings.public_url
+        entries = {
+            name: json.dumps({**_published(account), "public_url": public_url})
+            for name, account in self.accounts.items()
+        }
         routes = [
             {"name": route.name, "prefix": route.prefix, "accounts": list(route.accounts)}
             for route in self.settings.routes
@@ -226,6 +230,7 @@ def _published(account: Account) -> dict[str, Any]:
         "limits": {limit.name: limit.most for limit in account.limits},
         "max_in_flight": account.max_in_flight,
         "reports": provider.reports,
+        "pushes": bool(settings.push_token),
         "services": {service.name: service.max_numbers for service in provider.services()},
         "schedule": "vendor" if account.vendor_keeps_time else "sendmill",
         "counting": provider.counting,

@@ -7,7 +7,9 @@ restarted), and it never writes the schedule again where Redis lost it. Here eac
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from typing import Any, Final
 
 import redis.exceptions
@@ -15,7 +17,13 @@ from celery.signals import beat_init
 from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock, get_redis
 from redis.lock import Lock
 
+from config.celery import REDBEAT
+from sendmill.ledger.keys import JobKeys
+from sendmill.ledger.living import said_now
+from tasks.runtime import process_name
+
 RETRY_EVERY_S: Final = 1.0
+SAY_ALIVE_S: Final = 1.0
 
 _AWAY: Final = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
@@ -39,17 +47,26 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
         self.lock: Any = None
         self._installed = False
         self._said = ""
+        self._name = process_name()
+        self._say_alive_at = 0.0
         super().__init__(*args, **kwargs)
+        self._jobs = JobKeys(self.app.conf.redbeat_key_prefix.removesuffix(REDBEAT))
 
     def setup_schedule(self) -> None:
         """Nothing yet: the beat that gets the lock writes the schedule, and again where Redis may have lost it."""
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due, where this beat holds the lock.
+        """Send what is due, where this beat holds the lock, and say that it lives.
 
         Returns:
             Seconds until the next tick.
         """
+        wait_s = self._tick(*args, **kwargs)
+        with contextlib.suppress(redis.exceptions.RedisError):
+            self._say_alive()
+        return wait_s
+
+    def _tick(self, *args: Any, **kwargs: Any) -> float:
         try:
             if self.lock is None and not self._take_lock():
                 self._say(logging.INFO, "another beat holds the lock, standing by")
@@ -71,10 +88,20 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
 
     def close(self) -> None:
         """Give the lock back, so that another beat need not wait until it expires."""
+        with contextlib.suppress(redis.exceptions.RedisError):
+            get_redis(self.app).hdel(self._jobs.living, self._name)
         try:
             super().close()
         except (redis.exceptions.LockError, *_AWAY) as error:
             _log.warning("beat: the lock was not given back and expires by itself: %s", error)
+
+    def _say_alive(self) -> None:
+        now = time.monotonic()
+        if now >= self._say_alive_at:
+            client = get_redis(self.app)
+            said = said_now("beat", time.time(), client.time(), leads=self.lock is not None)
+            client.hset(self._jobs.living, self._name, said)
+            self._say_alive_at = now + SAY_ALIVE_S
 
     def _take_lock(self) -> bool:
         client = get_redis(self.app)

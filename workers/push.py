@@ -68,17 +68,19 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     receiver = Receiver(settings, server)
     runner = runner_of(receiver)
     await runner.setup()
+    pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", spools=receiver.spools)
     watching: list[asyncio.Task[None]] = []
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
-        pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", spools=receiver.spools)
         watching = [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
         await stop.wait()
     finally:
         for task in watching:
             task.cancel()
         await runner.cleanup()
+        with contextlib.suppress(RedisError, OSError):
+            await pulse.end()
         await receiver.close()
         await server.aclose()
     log.info("stopped")

@@ -10,7 +10,21 @@ from typing import Any, NoReturn
 
 import click
 
-from sendmill.cli import accounts, alerts, events, export, find, forget, jobs, optouts, send, settling, text, vendor
+from sendmill.cli import (
+    accounts,
+    alerts,
+    doctor,
+    events,
+    export,
+    find,
+    forget,
+    jobs,
+    optouts,
+    send,
+    settling,
+    text,
+    vendor,
+)
 from sendmill.errors import InvalidOption, SendmillError
 
 _PROGRAM = "sendmill"
@@ -86,6 +100,7 @@ for _command in (
     events.replies,
     optouts.optouts,
     forget.forget,
+    doctor.doctor,
     accounts.accounts,
     accounts.balance,
     accounts.pause,

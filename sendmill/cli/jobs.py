@@ -231,6 +231,8 @@ def cancel(context: click.Context, job: str, *, as_json: bool) -> None:
     """Cancel what of JOB has not been submitted."""
     result = connected(context).cancel(job)
     if as_json:
-        print_json({"job": job, "cancelled": result.cancelled, "gone": result.gone})
+        counts = {"cancelled": result.cancelled, "gone": result.gone, "on_the_wire": result.on_the_wire}
+        print_json({"job": job, **counts})
         return
-    click.echo(f"{result.cancelled:,} messages cancelled, {result.gone:,} had gone")
+    on_the_wire = f", {result.on_the_wire:,} of them still on the wire" if result.on_the_wire else ""
+    click.echo(f"{result.cancelled:,} messages cancelled, {result.gone:,} had gone{on_the_wire}")

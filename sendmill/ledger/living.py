@@ -6,9 +6,13 @@ machine, and how far its machine's clock is ahead of Redis'.
 
 from __future__ import annotations
 
+import socket
+import time
+
 import msgspec
 
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.format import FORMAT
 
 GONE_MS = 5_000
 """A process that was silent for this long is not counted on."""
@@ -33,6 +37,23 @@ class Living(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _DECODER = msgspec.json.Decoder(Living)
+
+
+def said_now(
+    kind: str, asked_at: float, redis_time: tuple[int, int], *, queues: tuple[str, ...] = (), leads: bool = False
+) -> bytes:
+    """What a process says of itself, to be stored.
+
+    Args:
+        kind: worker, beat or push.
+        asked_at: when Redis was asked for its time, by this machine's clock, s.
+        redis_time: its answer: seconds and microseconds.
+        queues: what a worker takes from.
+        leads: whether a beat holds the lock.
+    """
+    now_ms = int(redis_time[0]) * 1000 + int(redis_time[1]) // 1000
+    ahead_ms = int((asked_at + time.time()) * 500) - now_ms  # of the middle between question and answer
+    return msgspec.json.encode(Living(kind, socket.gethostname(), now_ms, ahead_ms, FORMAT, queues, leads))
 
 
 def read_living(ledger: Ledger) -> tuple[int, dict[str, Living]]:

@@ -19,7 +19,7 @@ KEPT_S = 5.0
 
 def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
     """Account → what its workers published: provider, limits, max_in_flight, reports, services, features,
-    options, schedule, counting, prices, currency, signature.
+    options, pushes, public_url, schedule, counting, prices, currency, signature.
 
     Raises:
         StoreError: Redis is away.

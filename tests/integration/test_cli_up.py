@@ -62,7 +62,7 @@ def test_a_job_is_sent_waited_for_and_shown(system: System) -> None:
         event["message_id"]: event["state"] for event in events if event["ref"] == "r1"
     }
     assert MAINLAND not in run(system, "status", job, "--messages").out
-    assert [{"job": job, "cancelled": 0, "gone": 2}] == run(system, "cancel", job, "--json").objects()
+    assert [{"job": job, "cancelled": 0, "gone": 2, "on_the_wire": 0}] == run(system, "cancel", job, "--json").objects()
 
 
 def test_a_reply_is_shown_with_the_message_that_it_answers(system: System) -> None:
@@ -86,7 +86,7 @@ def test_a_job_for_later_is_cancelled(system: System) -> None:
     assert 0 == sent.exit_code
     job = sent.objects()[0]["job"]
     assert {"scheduled": 1} == run(system, "status", job, "--json").objects()[0]["states"]
-    assert [{"job": job, "cancelled": 1, "gone": 0}] == run(system, "cancel", job, "--json").objects()
+    assert [{"job": job, "cancelled": 1, "gone": 0, "on_the_wire": 0}] == run(system, "cancel", job, "--json").objects()
     assert {"cancelled": 1} == run(system, "status", job, "--json").objects()[0]["states"]
 
 

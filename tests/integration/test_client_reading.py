@@ -306,20 +306,20 @@ async def test_a_list_longer_than_one_look_is_complete(ledger: Driven) -> None:
 
 
 async def test_cancelling_stops_what_waits_and_counts_what_had_gone(ledger: Driven) -> None:
-    """Rows on the wire, submitted, refused by the vendor or by us have gone."""
+    """Rows that were submitted and those on the wire have gone, what was refused here has not."""
     job = ledger.client.send(Sms("Hello", [*numbers(6), "12"]), account="hk")
     await ledger.plan(job.id)
     claimed = await ledger.claim("hk")
     await ledger.finish("hk", await ledger.begin("hk", claimed, 0, 0))
     await ledger.begin("hk", claimed, 1, 1)
-    assert CancelResult(cancelled=4, gone=3) == ledger.client.cancel(job.id)
+    assert CancelResult(cancelled=4, gone=2, on_the_wire=1) == ledger.client.cancel(job.id)
     assert {
         State.SUBMITTED: 1,
         State.SUBMITTING: 1,
         State.CANCELLED: 4,
         State.FAILED: 1,
     } == await _status(ledger, job.id)
-    assert CancelResult(cancelled=4, gone=3) == ledger.client.cancel(job.id)
+    assert CancelResult(cancelled=4, gone=2, on_the_wire=1) == ledger.client.cancel(job.id)
 
 
 async def test_the_gate_refuses_a_cancelled_job(ledger: Driven) -> None:

@@ -140,4 +140,6 @@ def test_cancel_says_what_it_reached(desk: Desk) -> None:
     """Both counts."""
     job = desk.send(Sms("hi", GOOD))
     assert "0 messages cancelled, 1 had gone\n" == run(desk, "cancel", job.id).stdout
-    assert [{"job": job.id, "cancelled": 0, "gone": 1}] == objects(run(desk, "cancel", job.id, "--json"))
+    assert [{"job": job.id, "cancelled": 0, "gone": 1, "on_the_wire": 0}] == objects(
+        run(desk, "cancel", job.id, "--json")
+    )
