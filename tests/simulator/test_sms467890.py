@@ -138,6 +138,43 @@ def test_some_reports_are_pushed_twice(send: Any, new_account: Any, simulator: S
     assert (counters["reports_pushed"], counters["reports_repeated"]) == (1, 1)
 
 
+def test_a_repeat_may_come_late_and_words_that_end_nothing_on_either_side(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """`interim` is pushed before the last word to some numbers and after it to others; `repeat_delay_ms` puts off."""
+    uid = new_account("sms467890", push_url=receiver.url, repeat_share=1.0, repeat_delay_ms=150, interim="ACCEPTD")
+    simulator.add_fates({"state": "DELIVRD"})
+    for number in range(13_800_000_000, 13_800_000_012):
+        post(send, uid, **{**_GOOD, "mobile": str(number)})
+    simulator.wait_until_delivered()
+    words: dict[str, list[str]] = {}
+    for push in receiver.pushed:
+        _, mobile, state, _ = push.body.decode().split(",")
+        words.setdefault(mobile, []).append(state)
+    assert all(sorted(heard) == ["ACCEPTD", "DELIVRD", "DELIVRD"] for heard in words.values())
+    assert {heard.index("ACCEPTD") == 0 for heard in words.values()} == {True, False}
+    counters = simulator.counters("sms467890", uid)
+    assert (counters["reports_pushed"], counters["reports_repeated"]) == (12, 12)
+
+
+def test_the_journal_says_what_became_of_each_report(
+    send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
+) -> None:
+    """On request, a word and a digit a number: pushed, push failed, not told."""
+    uid = new_account("sms467890", push_url=receiver.url)
+    simulator.add_fates({"state": "DELIVRD"}, {"last": "2", "state": ""}, {"last": "3", "state": "UNKNOWN"})
+    post(send, uid, **{**_GOOD, "mobile": "13800000001,13800000002"})
+    simulator.wait_until_delivered()
+    receiver.answers[:] = [(500, b"")]
+    post(send, uid, **{**_GOOD, "mobile": "13800000003"})
+    simulator.wait_until_delivered()
+    first, second = simulator.journal(uid, reports=True)
+    assert (["DELIVRD", ""], "10") == (first["states"], first["told"])
+    assert (["UNKNOWN"], "2") == (second["states"], second["told"])
+    assert first["arrival_ns"] <= first["answered_ns"]
+    assert "told" not in next(simulator.journal(uid))
+
+
 def test_reports_are_pushed_as_a_raw_body(
     send: Any, new_account: Any, simulator: Simulator, receiver: Receiver
 ) -> None:

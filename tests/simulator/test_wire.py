@@ -127,7 +127,7 @@ def test_faults_that_end_the_connection(
     with pytest.raises(error):
         submit(send, account)
     rows = list(simulator.journal(account))
-    assert [row["accepted"] for row in rows] == [accepted]
+    assert [(row["accepted"], row["fault"], row["answered_ns"]) for row in rows] == [(accepted, kind, 0)]
     assert simulator.counters("ihuyi", account)["requests"] == 1
     simulator.clear_faults()
     assert submit(send, account).status == 200
