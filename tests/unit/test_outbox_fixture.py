@@ -47,5 +47,5 @@ def test_the_fake_takes_what_the_client_takes(name: str) -> None:
 def test_nothing_of_the_client_passes_by_the_fake() -> None:
     """What is not redirected concerns accounts, which an application does not steer."""
     public = {name for name, _ in getmembers(Client, callable) if not name.startswith("_")}
-    accounts = {"accounts", "pause", "resume", "limit", "balance", "alerts", "resolve_alert"}
+    accounts = {"accounts", "pause", "resume", "limit", "balance", "alerts", "resolve_alert", "doctor"}
     assert {"from_env", "close", *accounts} == public - {*testing._REDIRECTED}
