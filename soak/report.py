@@ -116,4 +116,10 @@ def _rates(run: Run) -> list[str]:
         rows.append((name, str(most), str(allowed)))
     lines = _table(("account", "most calls in any second", "allowed"), rows)
     breaches = ", ".join(f"{one['count']} {one['kind']} at {one['vendor']}" for one in run.breaches["counts"])
-    return [*lines, f"Breaches of a vendor's rules that the simulator noted: {breaches or 'none'}.", ""]
+    swept = ", ".join(f"{name} {count:,}" for name, count in sorted(run.sweeps.items()) if count)
+    return [
+        *lines,
+        f"Breaches of a vendor's rules that the simulator noted: {breaches or 'none'}. Found by sweeps:",
+        f"{swept or 'nothing'}. Replies: {run.replies:,}.",
+        "",
+    ]
