@@ -17,14 +17,11 @@ from soak.setting import CALLS_PER_S
 def render(run: Run, command: str) -> str:
     """All of it."""
     plan, books = run.plan, run.books
-    verdict = "nothing that must not be" if not run.faults_found else "; ".join(run.faults_found)
-    rest_s = run.took_s - plan.load_s
-    counted = f"{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice."
     lines = [
-        f"Seed {plan.seed}; `{command}`; `appendfsync {plan.appendfsync}`; {plan.minutes:g} minutes of load, and",
-        f"{rest_s:.0f} s to start and to come to rest.",
+        f"Seed {plan.seed}: `{command}`. {plan.minutes:g} minutes of load, and {run.took_s - plan.load_s:.0f} s to start and",
+        f"to come to rest; `appendfsync {plan.appendfsync}`.",
         "",
-        f"**{counted}** Found: {verdict}.",
+        f"**{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice.** {_verdict(run)}",
         "",
         *_struck(run),
         *_faults(run),
@@ -34,6 +31,17 @@ def render(run: Run, command: str) -> str:
         *_rates(run),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdict(run: Run) -> str:
+    if run.plan.appendfsync == "always":
+        return "; ".join(run.faults_found) or "Nothing was found that must not be."
+    books = run.books
+    reports = books.wrong["a report that was acknowledged is not in the ledger"]
+    return (
+        f"Of these {books.lost_jobs} whole jobs, though `send` had returned. Besides {reports:,} reports, though they had "
+        "been acknowledged."
+    )
 
 
 def write_section(page: Path, name: str, text: str) -> None:
