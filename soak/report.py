@@ -17,11 +17,13 @@ from soak.setting import CALLS_PER_S
 def render(run: Run, command: str) -> str:
     """All of it."""
     plan, books = run.plan, run.books
+    rest_s = run.took_s - plan.load_s
     lines = [
-        f"Seed {plan.seed}: `{command}`. {plan.minutes:g} minutes of load, and {run.took_s - plan.load_s:.0f} s to start and",
-        f"to come to rest; `appendfsync {plan.appendfsync}`.",
+        f"Seed {plan.seed}: `{command}`. {plan.minutes:g} minutes of load, and {rest_s:.0f} s to start",
+        f"and to come to rest; `appendfsync {plan.appendfsync}`.",
         "",
-        f"**{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice.** {_verdict(run)}",
+        f"**{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice.**",
+        _verdict(run),
         "",
         *_struck(run),
         *_faults(run),
@@ -39,8 +41,8 @@ def _verdict(run: Run) -> str:
     books = run.books
     reports = books.wrong["a report that was acknowledged is not in the ledger"]
     return (
-        f"Of these {books.lost_jobs} whole jobs, though `send` had returned. Besides {reports:,} reports, though they had "
-        "been acknowledged."
+        f"Of the lost, whole jobs whose `send` had returned: {books.lost_jobs}. Reports that had been acknowledged and "
+        f"were lost: {reports:,}."
     )
 
 
