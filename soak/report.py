@@ -17,14 +17,13 @@ from soak.setting import CALLS_PER_S
 def render(run: Run, command: str) -> str:
     """All of it."""
     plan, books = run.plan, run.books
-    verdict = "nothing that must not be" if not run.faults_found else "; ".join(run.faults_found)
     rest_s = run.took_s - plan.load_s
-    counted = f"{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice."
     lines = [
-        f"Seed {plan.seed}; `{command}`; `appendfsync {plan.appendfsync}`; {plan.minutes:g} minutes of load, and",
-        f"{rest_s:.0f} s to start and to come to rest.",
+        f"Seed {plan.seed}: `{command}`. {plan.minutes:g} minutes of load, and {rest_s:.0f} s to start",
+        f"and to come to rest; `appendfsync {plan.appendfsync}`.",
         "",
-        f"**{counted}** Found: {verdict}.",
+        f"**{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice.**",
+        _verdict(run),
         "",
         *_struck(run),
         *_faults(run),
@@ -34,6 +33,17 @@ def render(run: Run, command: str) -> str:
         *_rates(run),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdict(run: Run) -> str:
+    if run.plan.appendfsync == "always":
+        return "; ".join(run.faults_found) or "Nothing was found that must not be."
+    books = run.books
+    reports = books.wrong["a report that was acknowledged is not in the ledger"]
+    return (
+        f"Of the lost, whole jobs whose `send` had returned: {books.lost_jobs}. Reports that had been acknowledged and "
+        f"were lost: {reports:,}."
+    )
 
 
 def write_section(page: Path, name: str, text: str) -> None:
@@ -116,4 +126,10 @@ def _rates(run: Run) -> list[str]:
         rows.append((name, str(most), str(allowed)))
     lines = _table(("account", "most calls in any second", "allowed"), rows)
     breaches = ", ".join(f"{one['count']} {one['kind']} at {one['vendor']}" for one in run.breaches["counts"])
-    return [*lines, f"Breaches of a vendor's rules that the simulator noted: {breaches or 'none'}.", ""]
+    swept = ", ".join(f"{name} {count:,}" for name, count in sorted(run.sweeps.items()) if count)
+    return [
+        *lines,
+        f"Breaches of a vendor's rules that the simulator noted: {breaches or 'none'}. Found by sweeps:",
+        f"{swept or 'nothing'}. Replies: {run.replies:,}.",
+        "",
+    ]

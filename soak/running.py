@@ -57,6 +57,7 @@ class Run:
     breaches: Mapping[str, Any] = field(default_factory=dict)
     accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     replies: int = 0
+    sweeps: Counter[str] = field(default_factory=Counter)
     away: Sequence[Away] = ()
 
     @property
@@ -173,5 +174,7 @@ def _reckon(system: System, client: Client, run: Run, sent: Sequence[Sent], say:
             break
         time.sleep(_ASK_AGAIN_S)
     run.replies = sum(1 for _ in client.replies())
+    for sweep in client.sweeps():
+        run.sweeps[sweep.sweep] += sweep.found
     run.counters, run.breaches = system.simulator.counters()["vendors"], system.simulator.breaches()
     run.accounts = system.accounts
