@@ -25,7 +25,7 @@ from tasks import outbox
 from tasks.alerts import ACCOUNT_BLOCKED
 from tasks.outbox import Folding
 from tasks.suspend import suspend
-from tests.support.driving import Driven, driven, numbers
+from tests.support.driving import Driven, driven, numbers, until_known
 
 _REPLY = Script(Path(outbox.__file__).parent / "lua" / "reply.lua")
 
@@ -417,6 +417,7 @@ async def test_a_consumer_outlives_redis(own_valkey: EmbeddedValkey, namespace: 
         await asyncio.sleep(0.2)
         own_valkey.start()
         await ledger.runtime.server.connection_pool.disconnect()
+        await until_known(ledger.runtime.server)
         await _told(ledger, "last", digest="2")
         await asyncio.wait_for(consumer, 10)
     assert ["first", "last"] == heard

@@ -16,6 +16,7 @@ from tasks import inbox as inbox_module
 from tasks.account import Account
 from tasks.inbox import Entry, Inbox, InboxFull, Writer, entry_of_poll, entry_of_push
 from tasks.spool import Spool
+from tests.support.driving import until_known
 from tests.support.rows import opened, settings_of
 
 
@@ -117,6 +118,7 @@ async def test_each_of_those_stored_together_hears_that_redis_is_away(
         ends = await asyncio.gather(*(writer.store(pushed(b"x")) for _ in range(3)), return_exceptions=True)
         assert [redis.ConnectionError] * 3 == [type(end) for end in ends]
         own_valkey.start()
+        await until_known(runtime.server)
         await writer.store(pushed(b"y"))
         assert 1 == await Inbox(runtime.server, account.keys).waiting()
 

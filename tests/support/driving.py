@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+
+import redis
 
 from config.settings import Route, Settings
 from providers import registry
@@ -101,3 +104,14 @@ def _woken_nobody(_task: str, _arguments: Sequence[Any]) -> None:
 def numbers(count: int, *, first: int = 0) -> list[str]:
     """Valid Hong Kong mobiles, all different."""
     return [f"+8529{1_000_000 + number:07d}" for number in range(first, first + count)]
+
+
+async def until_known(server: Any) -> None:
+    """Wait until a process lets commands through again: it first tells a Redis that was restarted what it may have lost."""
+    while True:
+        try:
+            await server.ping()
+        except redis.ConnectionError:
+            await asyncio.sleep(0.01)
+        else:
+            return
