@@ -107,7 +107,7 @@ def numbers(count: int, *, first: int = 0) -> list[str]:
 
 
 async def until_known(server: Any) -> None:
-    """Wait until a process lets commands through again: it first tells a Redis that was restarted what it may have lost."""
+    """Wait until a process lets commands through: it first tells a Redis that was restarted what it may have lost."""
     while True:
         try:
             await server.ping()
