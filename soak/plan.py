@@ -21,6 +21,8 @@ _OTHERS: Final = 0.6
 _FAULTS_PER_MIN: Final = 5.0
 _LONGEST_FREEZE_S: Final = 30.0
 _LONGEST_ABSENCE_S: Final = 8.0
+_BLOCKED_PER_MIN: Final = 0.6
+_BLOCKED_STATES: Final = ("frozen", "disabled", "ip_forbidden")
 _LONGEST_FAULT_S: Final = 12.0
 _EVERY_ONE: Final = 0.25
 """So many strikes are at all processes of a kind."""
@@ -54,6 +56,16 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """From `at_s` on a vendor refuses an account of ours for `for_s`: it is frozen, or whatever `state` says."""
+
+    at_s: float
+    for_s: float
+    account: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class VendorFault:
     """From `at_s` on a vendor (or all, where it is empty) fails for `for_s`; `order` is the simulator's."""
 
@@ -63,6 +75,7 @@ class VendorFault:
 
 
 VALKEY: Final = "valkey"
+BLOCKABLE: Final = ("hk", "mainland", "xi", "world", "bulk")
 
 # What is killed how often: a block of ten is dealt in a random order, then the next.
 _KILLED: Final = ("worker_send",) * 4 + ("worker_work",) * 2 + ("beat", "push") + (VALKEY,) * 2
@@ -99,6 +112,7 @@ class Plan:
     appendfsync: str
     strikes: Sequence[Strike]
     faults: Sequence[VendorFault]
+    blocked: Sequence[Blocked]
     kills: int
 
     @property
@@ -115,7 +129,9 @@ def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str, kil
     kills = max(len(_KILLED), kills or round(minutes * KILLS_PER_MIN))
     strikes = list((_server_strikes if appendfsync == "everysec" else _strikes)(seed, minutes, kills))
     faults = [] if appendfsync == "everysec" else list(_vendor_faults(seed, minutes))
-    return Plan(seed, minutes, messages, appendfsync, sorted(strikes, key=lambda each: each.at_s), faults, kills)
+    blocked = [] if appendfsync == "everysec" else list(_blocked(seed, minutes))
+    strikes.sort(key=lambda each: each.at_s)
+    return Plan(seed, minutes, messages, appendfsync, strikes, faults, blocked, kills)
 
 
 def _strikes(seed: int, minutes: float, kills: int) -> Iterator[Strike]:
@@ -160,3 +176,11 @@ def _vendor_faults(seed: int, minutes: float) -> Iterator[VendorFault]:
         for_s = 1.0 + min(_LONGEST_FAULT_S, minutes * 60 / 8) * chance.random()
         probability = chance.uniform(0.02, 0.25)
         yield VendorFault(at_s, for_s, {"probability": probability, **order, "vendor": vendor})
+
+
+def _blocked(seed: int, minutes: float) -> Iterator[Blocked]:
+    """None in a run that is shorter than the half minute after which a blocked account is asked about."""
+    chance = random.Random(f"{seed}:blocked")
+    for account in _dealt(chance, BLOCKABLE, round(minutes * _BLOCKED_PER_MIN)):
+        at_s = chance.uniform(_SPARED, 1 - _SPARED) * minutes * 60
+        yield Blocked(at_s, chance.uniform(1.0, 20.0), account, chance.choice(_BLOCKED_STATES))

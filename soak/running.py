@@ -116,7 +116,7 @@ def _load(system: System, run: Run, say: Callable[[str], None]) -> Sequence[Sent
     plan, began_at = run.plan, time.monotonic()
     with system.client() as client:
         producer = Producer(client, run.jobs, began_at, give_up_s=plan.load_s + _SETTLE_S)
-        striker, faults = Striker(system, plan, began_at), VendorFaults(system.simulator, plan, began_at)
+        striker, faults = Striker(system, plan, began_at), VendorFaults(system, plan, began_at)
         producer.start()
         said_at = began_at
         try:
@@ -130,7 +130,7 @@ def _load(system: System, run: Run, say: Callable[[str], None]) -> Sequence[Sent
         finally:
             producer.halt()
             producer.join()
-        faults.end()
+        faults.end(client)
         if producer.trouble is not None:
             raise producer.trouble
     run.struck, run.faults, run.away = striker.done, faults.done, striker.away

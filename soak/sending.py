@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from sendmill import Client
-from sendmill.errors import StoreError
+from sendmill.errors import NoSuchJob, StoreError
 from soak.jobs import JobPlan
 
 _AGAIN_AFTER_S = 0.3
@@ -94,6 +94,8 @@ class Producer(threading.Thread):
             except StoreError:
                 self.store_errors += 1
                 self._again()
+            except NoSuchJob:
+                return  # a Redis that lost it: the comparison says so
             else:
                 sent.cancelled = True
                 return
