@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Store what vendors gave, raw, unless the inbox is full.
 -- KEYS[1] the account's state hash
 -- ARGV[1] the most entries, ARGV[2] the most bytes, then for each entry: bytes, kind, at (ms), method, query,
