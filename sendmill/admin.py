@@ -118,6 +118,7 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         balance=balance or None,
         events_kept=events_kept,
         events_trimmed=events_trimmed,
+        push_warning=told.get("push_warning") or None,
     )
 
 

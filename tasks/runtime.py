@@ -22,6 +22,7 @@ from providers import registry
 from providers.base import Provider
 from providers.connections import Session
 from providers.limits import effective
+from providers.pushes import push_warning
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from sendmill.ledger.overlimit import AsyncOverLimit
@@ -233,6 +234,7 @@ def _published(account: Account) -> dict[str, Any]:
         "max_in_flight": account.max_in_flight,
         "reports": provider.reports,
         "pushes": bool(settings.push_token),
+        "push_warning": push_warning(provider, settings),
         "services": {service.name: service.max_numbers for service in provider.services()},
         "schedule": "vendor" if account.vendor_keeps_time else "sendmill",
         "counting": provider.counting,

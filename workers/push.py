@@ -73,6 +73,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
+        receiver.warn()
         watching = [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
         await stop.wait()
     finally:
