@@ -201,6 +201,11 @@ class System:
             "PYTHONUNBUFFERED": "1",
         }
 
+    @property
+    def push_port(self) -> int:
+        """Where the first push process listens."""
+        return self._first_port
+
     def push_url(self, account: str) -> str:
         """Where the vendor of an account pushes to."""
         token = self.accounts[account]["push_token"]

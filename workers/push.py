@@ -10,8 +10,9 @@ import contextlib
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvloop
@@ -34,6 +35,10 @@ IDLE_S: Final = 15.0
 """A connection that has brought no whole head of a request for so long is closed."""
 
 MOST_CONNECTIONS: Final = 2000
+MOST_OF_A_PEER: Final = 500
+"""Of one address: who holds them open takes no place from others. A proxy before us is one address too; a push is with
+us for milliseconds, so that it comes nowhere near."""
+
 LINGER_S: Final = 2.0
 """How long the rest of a refused body is read, so that its sender gets to see the answer."""
 
@@ -50,12 +55,28 @@ log = structlog.get_logger(__name__)
 
 
 class _Server(web.Server):
-    """aiohttp's, with an end to the number of connections."""
+    """aiohttp's, with an end to the number of connections, of all and of one address."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._of_peer: Counter[str] = Counter()
+        self._peers: dict[web.RequestHandler, str] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        peername = transport.get_extra_info("peername")
+        peer = self._peers[handler] = str(peername[0]) if peername else ""
+        self._of_peer[peer] += 1
+        if len(self.connections) > MOST_CONNECTIONS or self._of_peer[peer] > MOST_OF_A_PEER:
             transport.abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        peer = self._peers.pop(handler, None)
+        if peer is not None:
+            self._of_peer[peer] -= 1
+            if not self._of_peer[peer]:
+                del self._of_peer[peer]
 
 
 async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -> None:

@@ -242,7 +242,8 @@ async def test_an_account_whose_pushes_are_not_well_guarded_is_told_of(redis_url
 async def test_an_account_whose_pushes_are_guarded_or_refused_has_no_warning(redis_url: str, namespace: str) -> None:
     """A long token and a signature; or no token, and so no address."""
     guarded = {"push_token": "a-token-that-is-long-enough", "access_secret": "s3cret"}
-    for changes in (guarded, {"push_token": []}):
+    none: dict[str, object] = {"push_token": []}
+    for changes in (guarded, none):
         async with opened(settings_of(redis_url, namespace, "xi", **changes)):
             [account] = await asyncio.to_thread(Client(redis_url, namespace=namespace).accounts)
         assert account.push_warning is None
@@ -359,6 +360,33 @@ async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.M
         await asyncio.sleep(0.05)
         assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
         kept[1][1].close()
+
+
+async def test_one_address_takes_no_place_from_others(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds connections open runs out of his own; they count again when they are closed."""
+    monkeypatch.setattr(push_module, "MOST_OF_A_PEER", 2)
+    async with listening(settings) as running:
+
+        async def connected(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            opened = await asyncio.open_connection("127.0.0.1", running.port, local_addr=(host, 0))
+            await asyncio.sleep(0.05)
+            return opened
+
+        held = [await connected("127.0.0.2") for _ in range(2)]
+        reader, refused = await connected("127.0.0.2")
+        async with asyncio.timeout(5):
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await reader.readexactly(1)
+        refused.close()
+        assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
+        for _, writer in held:
+            writer.close()
+        await asyncio.sleep(0.05)
+        reader, writer = await connected("127.0.0.2")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+        writer.close()
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------
