@@ -138,6 +138,21 @@ def test_the_wheel_holds_every_file_of_sendmill(wheel: zipfile.ZipFile) -> None:
     assert any(name.endswith(".lua") for name in there)
 
 
+TAKES_IN_WHAT_IS_NEW = {"commit", "put"}
+READS_ALONE = {"scan", "slicelist"}
+INCLUDED = {"pressure", "rows", "throttle"}
+
+
+def test_every_script_goes_on_on_a_full_server_but_those_that_take_in_what_is_new() -> None:
+    """A script that forgot to say so at its head would leave accepted messages standing there."""
+    scripts = {path: path.read_text("utf-8") for path in ROOT.glob("*/lua/*.lua")}
+    scripts |= {path: path.read_text("utf-8") for path in ROOT.glob("*/*/lua/*.lua")}
+    silent = {path.stem for path, text in scripts.items() if not text.startswith("#!lua flags=allow-oom\n")}
+    assert silent == TAKES_IN_WHAT_IS_NEW | READS_ALONE | INCLUDED
+    checks = {path.stem for path, text in scripts.items() if "-- include pressure.lua\n" in text}
+    assert checks == TAKES_IN_WHAT_IS_NEW
+
+
 def test_the_wheel_needs_what_sendmill_imports(wheel: zipfile.ZipFile) -> None:
     """An application that installs the wheel alone can import all of it."""
     metadata = wheel.read("sendmill-0.1.0.dist-info/METADATA").decode()

@@ -1,4 +1,4 @@
-"""Hostile pushes at a real push process. Their full number, and how long honest ones wait, are matters of `make bench`."""
+"""Hostile pushes at a real push process. How many there may be, and what honest ones wait, is for `make bench`."""
 
 from __future__ import annotations
 
