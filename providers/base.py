@@ -446,6 +446,10 @@ class Provider(ABC):
         del push
         return None
 
+    def without_secrets(self, push: Push) -> Push:
+        """A push as it may be stored, once it was authenticated: without the secrets that it carries as its proof."""
+        return push
+
     @property
     def unproven_pushes(self) -> str:
         """Settings that would prove this account's pushes, where none is set; empty where there is none to set."""

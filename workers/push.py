@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -17,16 +18,16 @@ from typing import Any, Final
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from redis.exceptions import RedisError
 
-from config.logging import configure_logging
 from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.living import Pulse
 from tasks.runtime import connect, process_name
 from workers.receiver import Receiver
-from workers.start import exit_with, settings_or_exit, write_or_exit
+from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
 
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
 DEFAULT_PORT: Final = 8080
@@ -110,8 +111,24 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
 
 def runner_of(receiver: Receiver, *, idle_s: float = IDLE_S) -> web.ServerRunner:
     """The HTTP server in front of a receiver. aiohttp's own access log is off: its lines hold the tokens."""
-    server = _Server(receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S)
+    server = _Server(
+        receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S, logger=_http_log()
+    )
     return web.ServerRunner(server, shutdown_timeout=STOP_S)
+
+
+def _http_log() -> logging.Logger:
+    """aiohttp's own log, which quotes what is no HTTP; here it says of what kind it is."""
+    http_log = logging.getLogger("workers.push.http")
+    http_log.addFilter(_kind_alone)  # the same one again is not added
+    return http_log
+
+
+def _kind_alone(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = "what came is no HTTP: %s", (type(error).__name__,), None
+    return True
 
 
 async def _watch_redis(receiver: Receiver, pulse: Pulse) -> None:
@@ -168,7 +185,7 @@ def main() -> None:
     except ConfigError as error:
         exit_with(error)
     write_or_exit(settings)
-    configure_logging(settings)
+    log_or_exit(settings)
     try:
         uvloop.run(_main(settings, host, port))
     except OSError as error:

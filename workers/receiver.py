@@ -197,7 +197,7 @@ class Receiver:
                 body=await _body(request) if size_bytes else b"",
             )
             proof = await self._check(account, push)
-            await self._store(account, entry_of_push(push, proof))
+            await self._store(account, entry_of_push(account.provider.without_secrets(push), proof))
         finally:
             self._body_bytes -= size_bytes
         ack = account.provider.ack(push)

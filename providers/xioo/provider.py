@@ -164,6 +164,10 @@ class Xioo(Provider):
         """That of a signed report."""
         return receive.proof(receive.fields_of(push), self._settings)
 
+    def without_secrets(self, push: Push) -> Push:
+        """Without the value of pwd."""
+        return receive.without_pwd(push)
+
     @property
     def unproven_pushes(self) -> str:
         """§3.1, §4.1: the signed name, or a constant one, and pwd."""

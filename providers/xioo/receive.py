@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from providers.base import Proof, Push, Received, Reply, Report
@@ -27,6 +28,7 @@ CHARSET = "utf-8"
 
 _SEPARATOR = "#@#"
 _JOINT = re.compile(r"#@@#(?=\s*(?:\+?[0-9]{3,20}#@#|\Z))")
+_PWD = re.compile(rb"((?:^|&)pwd=)[^&]*", re.IGNORECASE)
 _ENDS = 2
 _DAY_S = 86_400.0
 
@@ -64,6 +66,11 @@ def proof(fields: Mapping[str, str], settings: XiooSettings) -> Proof | None:
     dice, timestamp = fields.get("random", ""), fields.get("timestamp", "")
     digest = hashlib.blake2b(f"{dice}\0{timestamp}".encode(), digest_size=16).hexdigest()
     return Proof(digest, _DAY_S if parse_moment(timestamp) is None else 2 * settings.push_window_s)
+
+
+def without_pwd(push: Push) -> Push:
+    """The push with an empty pwd, in the body and in the address."""
+    return replace(push, query=_PWD.sub(rb"\1", push.query), body=_PWD.sub(rb"\1", push.body))
 
 
 def read(fields: Mapping[str, str], extno_prefix_chars: int) -> Received:
