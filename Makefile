@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+AUDIT_VENV := .venv-audit
 CODE := sendmill config providers tasks workers simulator bench soak tests
 
 # As on a fresh machine: what stands in somebody's shell must not change what the tests see.
@@ -15,7 +16,7 @@ export PYTHONPATH := .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test bench soak mutations lint format lock clean
+.PHONY: help setup demo up test bench soak mutations lint audit format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,12 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+audit: ## known holes in what the image runs and in the tools; asks PyPI and its advisories, so it needs the internet
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/python -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/python -m pip install --quiet pip-audit==2.10.1
+	@exec $(AUDIT_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements-dev.lock
+
 format: $(STAMP) ## let ruff put the code in shape
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
@@ -80,5 +87,5 @@ lock: $(STAMP) ## choose the versions anew (UPGRADE=--upgrade takes the newest)
 	@$(BIN)/$(COMPILE) --group workers --constraint requirements-dev.lock --no-annotate --output-file requirements.lock
 
 clean: ## remove .venv and what the tools leave
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(AUDIT_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

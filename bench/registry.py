@@ -7,6 +7,7 @@ from typing import Final
 from bench.section import Section
 from bench.sections import (
     batch,
+    hostile,
     lanes,
     ledger,
     limit,
@@ -33,4 +34,5 @@ SECTIONS: Final[tuple[Section, ...]] = (
     scaling.SECTION,
     batch.SECTION,
     reports.SECTION,
+    hostile.SECTION,
 )

@@ -25,11 +25,12 @@ def cpu_s(pids: Iterable[int]) -> float:
 
 def peak_rss_bytes(pid: int) -> int:
     """The most memory that a process has had resident at once (VmHWM); 0 where it has ended."""
-    with contextlib.suppress(OSError):
-        for line in (_PROC / str(pid) / "status").read_text("ascii", "replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    return _status_bytes(pid, "VmHWM:")
+
+
+def rss_bytes(pid: int) -> int:
+    """The memory that a process has resident now (VmRSS); 0 where it has ended."""
+    return _status_bytes(pid, "VmRSS:")
 
 
 def with_descendants(pids: Iterable[int]) -> set[int]:
@@ -44,6 +45,14 @@ def with_descendants(pids: Iterable[int]) -> set[int]:
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found
+
+
+def _status_bytes(pid: int, name: str) -> int:
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "status").read_text("ascii", "replace").splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _stat(pid: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, TextIO
 
@@ -14,11 +14,27 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.redaction import Redactor, secrets_in
 from config.settings import Settings
+from sendmill.errors import ConfigError
 
 _SAYS_EVERY_WAKE_UP: Final = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 """These write a line for each task; at four wake-ups a second nobody finds anything else any more."""
 
+LEVEL_VARIABLE: Final = "SENDMILL_LOG_LEVEL"
+
 _log = logging.getLogger(__name__)
+
+
+def level_from(environ: Mapping[str, str]) -> int:
+    """The lowest level that is written, by the environment; INFO where it names none.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    name = environ.get(LEVEL_VARIABLE) or "INFO"
+    level = logging.getLevelNamesMapping().get(name.upper())
+    if level is None:
+        raise ConfigError(f"environment: {LEVEL_VARIABLE} is no level: DEBUG, INFO, WARNING or ERROR")
+    return level
 
 
 def configure_logging(settings: Settings, level: int | str = logging.INFO, stream: TextIO | None = None) -> None:

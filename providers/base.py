@@ -190,6 +190,17 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What a push carries that its vendor makes anew for each: of two with the same one at most one is the vendor's.
+
+    `mark` tells it from others and holds no secret. After `valid_s` it is refused as too old.
+    """
+
+    mark: str
+    valid_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """The answer that ends a push for the vendor."""
 
@@ -429,6 +440,20 @@ class Provider(ABC):
 
     def authenticate_push(self, push: Push, now: datetime) -> None:
         """Check what the push carries to prove its sender, beyond the token in its address. Raises PushRefused."""
+
+    def proof(self, push: Push) -> Proof | None:
+        """The proof that `authenticate_push` has found good, where the vendor makes one for each push."""
+        del push
+        return None
+
+    def without_secrets(self, push: Push) -> Push:
+        """A push as it may be stored, once it was authenticated: without the secrets that it carries as its proof."""
+        return push
+
+    @property
+    def unproven_pushes(self) -> str:
+        """Settings that would prove this account's pushes, where none is set; empty where there is none to set."""
+        return ""
 
     def pushed(self, push: Push) -> Received:
         """Read a push. Raises PushRefused where its shape is not one that the vendor documents."""

@@ -101,6 +101,7 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         (seconds, micros), raw_state, in_flight, broken, *logs = pipe.execute()
     state = {field.decode(): value.decode() for field, value in raw_state.items()}
     rate = _binding_rate(limits, state, dict(zip(_RATES, logs, strict=True)), seconds * 1000 + micros / 1000)
+    events_kept, events_trimmed = _events(ledger, keys)
     balance = " ".join(part for part in (state.get("balance"), state.get("balance_unit")) if part)
     return AccountInfo(
         name=name,
@@ -115,7 +116,19 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         rate_window_s=rate.window_s if rate else None,
         last_error=state.get("last_error"),
         balance=balance or None,
+        events_kept=events_kept,
+        events_trimmed=events_trimmed,
+        push_warning=told.get("push_warning") or None,
     )
+
+
+def _events(ledger: Ledger, keys: AccountKeys) -> tuple[int, int]:
+    """Entries of the event stream, and those that were trimmed: the stream itself counts all that it was ever given."""
+    with store_errors():
+        if not ledger.server.exists(keys.events):
+            return 0, 0
+        told = ledger.server.xinfo_stream(keys.events)
+    return told["length"], told["entries-added"] - told["length"]
 
 
 def _reason(state: Mapping[str, str], now_ms: int, *, broken: bool) -> str | None:

@@ -18,8 +18,9 @@ from typing import Any
 from sendmill import errors
 from sendmill.errors import ConfigError, InvalidMessage, InvalidOption, ProviderError, SendmillError, StoreError
 from sendmill.features import Feature, refuse_missing
-from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.connection import Ledger, store_errors, store_full
 from sendmill.ledger.published import published_account, published_accounts
+from sendmill.ledger.scripts import ledger_script
 from sendmill.media import UPLOADS, FileKind, MediaName, read_source
 from sendmill.messages import Balance, Kind
 from sendmill.prepare import check_text
@@ -90,7 +91,9 @@ def _put_file(ledger: Ledger, kind: FileKind, data: bytes) -> str:
     """Lay a file where the push server finds it; returns its name there."""
     name = f"{secrets.token_hex(_NAME_BYTES)}.{kind.extension}"
     with store_errors():
-        ledger.server.set(ledger.jobs.media(name), data, ex=FILE_KEPT_S)
+        stored, *full = ledger_script("put").run(ledger.server, ledger.jobs.media(name), data, FILE_KEPT_S)
+    if stored == b"full":
+        raise store_full(*full)
     return name
 
 

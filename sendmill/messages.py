@@ -231,7 +231,9 @@ class AccountInfo:
 
     `rate_used` and `rate_allowed` are per second, of the limit that binds first; None where the vendor publishes none.
     `rate_limit` is that limit's name, such as `recipients_per_h`, and `rate_window_s` the seconds that it counts over:
-    `rate_used` is the average of the last so many.
+    `rate_used` is the average of the last so many. `events_kept` are the entries of its event stream, `events_trimmed`
+    those that were cut off at its end since the stream began, whether somebody had read them or not. `push_warning`
+    says why somebody else than the vendor might push to it; None where nobody could.
     """
 
     name: str
@@ -246,6 +248,9 @@ class AccountInfo:
     rate_window_s: int | None = None
     last_error: str | None = None
     balance: str | None = None
+    events_kept: int = 0
+    events_trimmed: int = 0
+    push_warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,11 @@ class Simulator:
         """Order faults; README.md has the kinds."""
         self._call("POST", "faults", list(faults))
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The orders that are still in force."""
+        found: list[dict[str, Any]] = self._call("GET", "faults")
+        return found
+
     def clear_faults(self) -> None:
         """End all faults."""
         self._call("DELETE", "faults")

@@ -68,6 +68,7 @@ class System:
         self.namespace = namespace
         self.accounts: Accounts = {}
         self.redis_url = ""
+        self.log_level = ""
         self._children = children
         self._guard = guard
         self._valkey: EmbeddedValkey | None = None
@@ -90,6 +91,7 @@ class System:
         appendfsync: str = "everysec",
         namespace: str | None = None,
         stop_timeout_s: float = _STOP_TIMEOUT_S,
+        log_level: str = "INFO",
     ) -> Iterator[Self]:
         """Bring everything up, wait until it can send and receive, and take it down when the block ends.
 
@@ -107,6 +109,7 @@ class System:
             namespace: stands before all keys. None is `sendmill` on a server of our own; on another it is one that
                 nobody uses, whose keys are removed in the end.
             stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
+            log_level: the lowest level that the processes write.
 
         Raises:
             SystemFailed: it did not come up; the message holds the end of what the culprit wrote.
@@ -121,6 +124,7 @@ class System:
             children = Children(folder, guard)
             borrowed = redis_url is not None and namespace is None
             system = cls(folder, children, guard, namespace or (_fresh_namespace() if borrowed else NAMESPACE))
+            system.log_level = log_level
             # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
             with interrupts_put_off():
                 system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp, fsync=appendfsync)
@@ -197,9 +201,15 @@ class System:
             "SENDMILL_REDIS_URL": self.redis_url,
             "SENDMILL_NAMESPACE": self.namespace,
             "SENDMILL_STATE_DIR": str(self.folder / "state"),
+            "SENDMILL_LOG_LEVEL": self.log_level,
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
+
+    @property
+    def push_port(self) -> int:
+        """Where the first push process listens."""
+        return self._first_port
 
     def push_url(self, account: str) -> str:
         """Where the vendor of an account pushes to."""

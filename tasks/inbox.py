@@ -7,6 +7,7 @@ entry twice is harmless. It has an end: a push that finds it full hears 503 and 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from providers.base import Push, Response
-from sendmill.errors import StoreError
+from providers.base import Proof, Push, Response
+from sendmill.errors import PushRefused, StoreError
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
 
@@ -56,7 +57,8 @@ class InboxFull(StoreError):
 class Entry(msgspec.Struct, array_like=True, frozen=True):
     """What came, as it came. `kind` is `push` or `poll:<name of the address>`; `at_ms` is when.
 
-    `entry_id` is that of the stream, empty before it is stored.
+    `entry_id` is that of the stream, empty before it is stored. `proof` and `proof_ms` are a push's proof and how long
+    it is remembered; empty where it has none.
     """
 
     kind: str
@@ -66,6 +68,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     entry_id: str = ""
+    proof: str = ""
+    proof_ms: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -84,9 +88,12 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         return Response(200, self.headers, self.body)
 
 
-def entry_of_push(push: Push) -> Entry:
-    """A push that came now."""
-    return Entry(PUSH, _now_ms(), push.method, push.query, _few(push.headers), push.body)
+def entry_of_push(push: Push, proof: Proof | None = None) -> Entry:
+    """A push that came now, under a proof where its vendor gives one."""
+    entry = Entry(PUSH, _now_ms(), push.method, push.query, _few(push.headers), push.body)
+    if proof is None:
+        return entry
+    return msgspec.structs.replace(entry, proof=proof.mark, proof_ms=math.ceil(proof.valid_s * 1000))
 
 
 def entry_of_poll(name: str, response: Response) -> Entry:
@@ -104,6 +111,16 @@ class Inbox:
     async def store(self, entries: Sequence[Entry]) -> int:
         """Store entries in one step; returns how many there was room for: the first so many.
 
+        Forged ones count as stored and are not.
+
+        Raises:
+            redis.RedisError: nobody knows whether they are stored. Storing them again is harmless.
+        """
+        return (await self.store_proven(entries))[0]
+
+    async def store_proven(self, entries: Sequence[Entry]) -> tuple[int, frozenset[int]]:
+        """The same; tells besides which of them, counted from 0, are forged: another push came under their proof.
+
         Raises:
             redis.RedisError: nobody knows whether they are stored. Storing them again is harmless.
         """
@@ -111,7 +128,9 @@ class Inbox:
         for entry in entries:
             headers = msgspec.msgpack.encode(entry.headers)
             args += (entry.size_bytes, entry.kind, entry.at_ms, entry.method, entry.query, headers, entry.body)
-        return int(await _STORE.arun(self._server, self._keys.state, *args))
+            args += (entry.proof, entry.proof_ms)
+        count, *forged = await _STORE.arun(self._server, self._keys.state, *args)
+        return int(count), frozenset(int(place) - 1 for place in forged)
 
     async def read(self, most: int = BATCH_ENTRIES) -> list[Entry]:
         """The oldest entries."""
@@ -159,6 +178,7 @@ class Writer:
 
         Raises:
             InboxFull: there is no room, nothing was stored.
+            PushRefused: another push came under its proof.
             redis.RedisError: nobody knows whether it is stored. Storing it again is harmless.
         """
         stored = asyncio.get_running_loop().create_future()
@@ -188,9 +208,9 @@ class Writer:
 
     async def _write_together(self, together: Sequence[tuple[Entry, asyncio.Future[bool]]]) -> None:
         error: Exception | None = None
-        count = 0
+        count, forged = 0, frozenset[int]()
         try:
-            count = await self._store([entry for entry, _ in together])
+            count, forged = await self._store([entry for entry, _ in together])
         except asyncio.CancelledError:
             for _, stored in together:
                 stored.cancel()
@@ -202,15 +222,17 @@ class Writer:
                 continue  # it was not waited for so long
             if error is not None:
                 stored.set_exception(error)
+            elif place in forged:
+                stored.set_exception(PushRefused("another push came under its proof before"))
             else:
                 stored.set_result(place < count)
 
-    async def _store(self, entries: Sequence[Entry]) -> int:
+    async def _store(self, entries: Sequence[Entry]) -> tuple[int, frozenset[int]]:
         try:
-            return await self._inbox.store(entries)
+            return await self._inbox.store_proven(entries)
         except RedisConnectionError:
             # A connection that stood idle over a restart of Redis breaks at its first use.
-            return await self._inbox.store(entries)
+            return await self._inbox.store_proven(entries)
 
 
 def _entry(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:

@@ -22,8 +22,10 @@ from providers import registry
 from providers.base import Provider
 from providers.connections import Session
 from providers.limits import effective
+from providers.pushes import push_warning
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
+from sendmill.ledger.overlimit import AsyncOverLimit
 from tasks.account import Account, features_told
 from tasks.alerts import NEWER_FORMAT, resolve_alert
 from tasks.guard import Guard
@@ -54,9 +56,10 @@ SendTask = Callable[[str, Sequence[Any]], None]
 
 
 def connect(redis_url: str, guard: Guard | None = None) -> Any:
-    """The ledger. Commands are never repeated unseen: a gate that was passed twice would mark rows for no call.
+    """The ledger, also where it is full.
 
-    A guard looks at every connection that is made.
+    Commands are never repeated unseen: a gate that was passed twice would mark rows for no call. A guard looks at every
+    connection that is made.
     """
     # A unix socket has no keepalive, and redis-py refuses the option there.
     tcp_only: dict[str, Any] = {} if redis_url.startswith("unix:") else {"socket_keepalive": True}
@@ -70,7 +73,7 @@ def connect(redis_url: str, guard: Guard | None = None) -> Any:
         max_connections=REDIS_CONNECTIONS,
         timeout=REDIS_TIMEOUT_S,
     )
-    return redis.asyncio.Redis.from_pool(pool)
+    return AsyncOverLimit.from_pool(pool)
 
 
 async def redis_now_ms(server: Any) -> int:
@@ -231,6 +234,7 @@ def _published(account: Account) -> dict[str, Any]:
         "max_in_flight": account.max_in_flight,
         "reports": provider.reports,
         "pushes": bool(settings.push_token),
+        "push_warning": push_warning(provider, settings),
         "services": {service.name: service.max_numbers for service in provider.services()},
         "schedule": "vendor" if account.vendor_keeps_time else "sendmill",
         "counting": provider.counting,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -136,6 +137,56 @@ def test_the_wheel_holds_every_file_of_sendmill(wheel: zipfile.ZipFile) -> None:
     assert {name for name in wheel.namelist() if name.startswith("sendmill/")} == there
     assert "sendmill/py.typed" in there
     assert any(name.endswith(".lua") for name in there)
+
+
+HTTP_CLIENTS = ("aiohttp.ClientSession", "urllib.request", "import http.client", "import requests", "httpx")
+
+
+def test_nothing_that_runs_in_production_speaks_http_but_through_one_exchange() -> None:
+    """It follows no redirect, so that no vendor's answer leads us to an address that nobody configured."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("sendmill", "config", "providers", "tasks", "workers")
+        for path in (ROOT / package).rglob("*.py")
+        if any(client in _code(path) for client in HTTP_CLIENTS)
+    }
+    assert found == set()
+
+
+def _code(path: Path) -> str:
+    """A module without its docstrings and comments."""
+    return ast.unparse(_without_docstrings(ast.parse(path.read_text("utf-8"))))
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.body = [each for each in node.body if not _is_text(each)] or [ast.Pass()]
+    return tree
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _includes(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("-- include ")]
+
+
+TAKES_IN_WHAT_IS_NEW = {"commit", "put"}
+READS_ALONE = {"scan", "slicelist"}
+
+
+def test_every_script_goes_on_on_a_full_server_but_those_that_take_in_what_is_new() -> None:
+    """A script that forgot to say so at its head would leave accepted messages standing there."""
+    scripts = {path: path.read_text("utf-8") for path in ROOT.glob("*/lua/*.lua")}
+    scripts |= {path: path.read_text("utf-8") for path in ROOT.glob("*/*/lua/*.lua")}
+    included = {line.split()[2].removesuffix(".lua") for text in scripts.values() for line in _includes(text)}
+    silent = {path.stem for path, text in scripts.items() if not text.startswith("#!lua flags=allow-oom\n")}
+    assert silent - included == TAKES_IN_WHAT_IS_NEW | READS_ALONE
+    assert {"pressure", "rows"} <= included <= silent, "the head of a script is its own"
+    checks = {path.stem for path, text in scripts.items() if "-- include pressure.lua\n" in text}
+    assert checks == TAKES_IN_WHAT_IS_NEW
 
 
 def test_the_wheel_needs_what_sendmill_imports(wheel: zipfile.ZipFile) -> None:

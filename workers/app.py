@@ -16,12 +16,11 @@ from celery import signals
 
 from config import names
 from config.celery import make_app
-from config.logging import configure_logging
 from tasks import alert_url, balance, failover, plan, poll, probe, query, reports, requests, settle, wake
 from tasks.runtime import Runtime
 from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
-from workers.start import join_or_exit, settings_or_exit
+from workers.start import join_or_exit, log_or_exit, settings_or_exit
 
 DRAIN_TIMEOUT_S = 150.0
 """Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
@@ -136,7 +135,7 @@ def answer_requests() -> None:
 
 @signals.setup_logging.connect
 def _logging(**_: Any) -> None:
-    configure_logging(settings)
+    log_or_exit(settings)
 
 
 @signals.worker_init.connect

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import redis.exceptions
 from celery.signals import beat_init
+from redbeat import schedulers
 from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock, get_redis
 from redis.lock import Lock
 
 from config.celery import REDBEAT
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.living import said_now
+from sendmill.ledger.overlimit import OverLimit
 from tasks.runtime import process_name
 
 RETRY_EVERY_S: Final = 1.0
@@ -31,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 # Redbeat would wait for the lock before the first tick, and end when Redis is away meanwhile. Every tick looks instead.
 beat_init.disconnect(acquire_distributed_beat_lock)
+
+# The clock ticks on a full server too.
+schedulers.Redis = OverLimit
 
 
 class _BeatLock(Lock):

@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from redis.exceptions import RedisError
 
-from config.logging import configure_logging
 from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.living import Pulse
 from tasks.runtime import connect, process_name
 from workers.receiver import Receiver
-from workers.start import exit_with, settings_or_exit, write_or_exit
+from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
 
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
 DEFAULT_PORT: Final = 8080
@@ -34,6 +36,10 @@ IDLE_S: Final = 15.0
 """A connection that has brought no whole head of a request for so long is closed."""
 
 MOST_CONNECTIONS: Final = 2000
+MOST_OF_A_PEER: Final = 500
+"""Of one address: who holds them open takes no place from others. A proxy before us is one address too; a push is with
+us for milliseconds, so that it comes nowhere near."""
+
 LINGER_S: Final = 2.0
 """How long the rest of a refused body is read, so that its sender gets to see the answer."""
 
@@ -50,12 +56,28 @@ log = structlog.get_logger(__name__)
 
 
 class _Server(web.Server):
-    """aiohttp's, with an end to the number of connections."""
+    """aiohttp's, with an end to the number of connections, of all and of one address."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._of_peer: Counter[str] = Counter()
+        self._peers: dict[web.RequestHandler, str] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        peername = transport.get_extra_info("peername")
+        peer = self._peers[handler] = str(peername[0]) if peername else ""
+        self._of_peer[peer] += 1
+        if len(self.connections) > MOST_CONNECTIONS or self._of_peer[peer] > MOST_OF_A_PEER:
             transport.abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        peer = self._peers.pop(handler, None)
+        if peer is not None:
+            self._of_peer[peer] -= 1
+            if not self._of_peer[peer]:
+                del self._of_peer[peer]
 
 
 async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -> None:
@@ -73,6 +95,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
+        receiver.warn()
         watching = [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
         await stop.wait()
     finally:
@@ -88,8 +111,24 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
 
 def runner_of(receiver: Receiver, *, idle_s: float = IDLE_S) -> web.ServerRunner:
     """The HTTP server in front of a receiver. aiohttp's own access log is off: its lines hold the tokens."""
-    server = _Server(receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S)
+    server = _Server(
+        receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S, logger=_http_log()
+    )
     return web.ServerRunner(server, shutdown_timeout=STOP_S)
+
+
+def _http_log() -> logging.Logger:
+    """aiohttp's own log, which quotes what is no HTTP; here it says of what kind it is."""
+    http_log = logging.getLogger("workers.push.http")
+    http_log.addFilter(_kind_alone)  # the same one again is not added
+    return http_log
+
+
+def _kind_alone(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = "what came is no HTTP: %s", (type(error).__name__,), None
+    return True
 
 
 async def _watch_redis(receiver: Receiver, pulse: Pulse) -> None:
@@ -146,7 +185,7 @@ def main() -> None:
     except ConfigError as error:
         exit_with(error)
     write_or_exit(settings)
-    configure_logging(settings)
+    log_or_exit(settings)
     try:
         uvloop.run(_main(settings, host, port))
     except OSError as error:

@@ -25,11 +25,12 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from providers import registry
-from providers.base import Provider, Push
+from providers.base import Proof, Provider, Push
+from providers.pushes import push_warning
 from sendmill.errors import PushRefused
 from sendmill.ledger.keys import AccountKeys
 from tasks import alerts
-from tasks.inbox import Inbox, InboxFull, Writer, entry_of_push
+from tasks.inbox import Entry, Inbox, InboxFull, Writer, entry_of_push
 from tasks.spool import Spool
 from workers import files
 
@@ -74,6 +75,7 @@ class Receiving:
     inbox: Inbox
     writer: Writer
     spool: Spool
+    warning: str
 
 
 class Receiver:
@@ -100,6 +102,12 @@ class Receiver:
         self._body_bytes = 0
         self._counted: Counter[tuple[str, int]] = Counter()
         self._refusal_told_at: dict[str, float] = {}
+
+    def warn(self) -> None:
+        """Say of each account why somebody else than its vendor might push to it."""
+        for name, account in sorted(self._accounts.items()):
+            if account.warning:
+                log.warning("PUSHES OF AN ACCOUNT ARE NOT WELL GUARDED", account=name, why=account.warning)
 
     @property
     def accounts(self) -> list[str]:
@@ -188,24 +196,26 @@ class Receiver:
                 headers={name.lower(): value for name, value in request.headers.items()},
                 body=await _body(request) if size_bytes else b"",
             )
-            await self._check(account, push)
-            await self._store(account, push)
+            proof = await self._check(account, push)
+            await self._store(account, entry_of_push(account.provider.without_secrets(push), proof))
         finally:
             self._body_bytes -= size_bytes
         ack = account.provider.ack(push)
         return web.Response(body=ack.body, status=ack.status, content_type=ack.content_type)
 
-    async def _check(self, account: Receiving, push: Push) -> None:
-        """Refuse what does not come from the vendor, or is nothing that it documents."""
+    async def _check(self, account: Receiving, push: Push) -> Proof | None:
+        """Refuse what does not come from the vendor, or is nothing that it documents; returns its proof."""
         try:
             account.provider.authenticate_push(push, datetime.now(UTC))
             account.provider.pushed(push)
+            return account.provider.proof(push)
         except PushRefused as refusal:
             await self._tell_refusal(account, refusal)
             raise _NotTaken(400, "not a push of this account's vendor") from None
         except Exception:
             # A provider promises to raise nothing else. What it cannot read is stored, and put aside by the folder.
             log.exception("a push broke its parser", account=account.name)
+            return None
 
     async def _tell_refusal(self, account: Receiving, refusal: PushRefused) -> None:
         """Whoever pushed knows the token: so it is the vendor, and something is set up wrongly."""
@@ -221,21 +231,24 @@ class Receiver:
         except (RedisError, OSError, TimeoutError):
             self._refusal_told_at.pop(account.name, None)
 
-    async def _store(self, account: Receiving, push: Push) -> None:
+    async def _store(self, account: Receiving, entry: Entry) -> None:
         try:
             async with asyncio.timeout(STORE_S):
-                await account.writer.store(entry_of_push(push))
+                await account.writer.store(entry)
+        except PushRefused as refusal:
+            await self._tell_refusal(account, refusal)
+            raise _NotTaken(400, "not a push of this account's vendor") from None
         except InboxFull:
-            await self._spool(account, push)
+            await self._spool(account, entry)
             raise _NotTaken(503, "the inbox is full") from None
         except (RedisError, OSError, TimeoutError) as error:
             log.debug("a push was not stored", account=account.name, error=type(error).__name__)
-            await self._spool(account, push)
+            await self._spool(account, entry)
             raise _NotTaken(503, "not stored") from None
 
-    async def _spool(self, account: Receiving, push: Push) -> None:
+    async def _spool(self, account: Receiving, entry: Entry) -> None:
         try:
-            await account.spool.write(entry_of_push(push))
+            await account.spool.write(entry)
         except OSError as error:
             log.error("a push was lost unless its vendor repeats it", account=account.name, error=type(error).__name__)  # noqa: TRY400 - the disk's error says all
 
@@ -270,7 +283,8 @@ def _receiving(settings: Settings, server: redis.asyncio.Redis, name: str) -> Re
     keys = AccountKeys(settings.namespace, name)
     provider = registry.build(name, settings.accounts[name])
     inbox = Inbox(server, keys)
-    return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name))
+    warning = push_warning(provider, settings.accounts[name])
+    return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name), warning)
 
 
 async def _body(request: web.BaseRequest) -> bytes:

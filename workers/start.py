@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.load import load
+from config.logging import configure_logging, level_from
 from config.settings import Settings
 from providers import registry
 from sendmill.errors import ConfigError, SendmillError
@@ -31,6 +32,15 @@ def settings_or_exit() -> Settings:
     except ConfigError as error:
         exit_with(error)
     return settings
+
+
+def log_or_exit(settings: Settings) -> None:
+    """Send the process's logs where they go, as the environment says; a level that there is not ends it with 2."""
+    try:
+        level = level_from(os.environ)
+    except ConfigError as error:
+        exit_with(error)
+    configure_logging(settings, level)
 
 
 def join_or_exit(settings: Settings) -> None:

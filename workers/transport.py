@@ -4,6 +4,8 @@ When the broker goes away, messages that a worker has taken and not yet acknowle
 a channel without a connection. kombu fails there with an AttributeError, which neither it nor Celery takes for a lost
 connection, and the worker process ends. Here such a message is let go: it lies in Redis as unacknowledged and comes
 again after the visibility timeout, which is harmless for a wake-up.
+
+And a full server takes wake-ups: they are how what was accepted is sent and what vendors say is folded.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis as transport
+
+from sendmill.ledger.overlimit import OverLimit, OverLimitPipeline
 
 _log = logging.getLogger(__name__)
 
@@ -40,4 +44,23 @@ def _unless_dead(act: Callable[..., Any], *args: Any) -> None:
         _log.info("a channel was gone before its messages were acknowledged: they come again")
 
 
+class _Broker(transport.PrefixedStrictRedis, OverLimit):
+    """kombu's client."""
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:  # noqa: FBT001, FBT002 - as kombu has it
+        """Several commands, a transaction by default."""
+        return _BrokerPipeline(
+            self.connection_pool,
+            self.response_callbacks,
+            transaction,
+            shard_hint,
+            global_keyprefix=self.global_keyprefix,
+        )
+
+
+class _BrokerPipeline(transport.PrefixedRedisPipeline, OverLimitPipeline):
+    """kombu's pipeline."""
+
+
 transport.Channel.QoS = PatientQoS
+transport.PrefixedStrictRedis = _Broker  # type: ignore[misc]  # kombu looks for it by this name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -273,8 +274,14 @@ class Smsadmin(Provider):
         """Compare SmsName where `push_name` is set. The document offers no proof besides."""
         del now
         expected = self._settings.push_name
-        if expected is not None and receive.lower_fields(push).get("smsname") != expected:
+        given = receive.lower_fields(push).get("smsname") or ""
+        if expected is not None and not hmac.compare_digest(given.encode(), expected.encode()):
             raise PushRefused("SmsName is not the push_name of this account")
+
+    @property
+    def unproven_pushes(self) -> str:
+        """§9, §10: SmsName."""
+        return "" if self._settings.push_name is not None else "push_name"
 
     def pushed(self, push: Push) -> Received:
         """§9 and §10."""

@@ -12,6 +12,7 @@ from providers.base import (
     Balance,
     Call,
     Message,
+    Proof,
     Provider,
     Push,
     Received,
@@ -158,6 +159,20 @@ class Xioo(Provider):
     def authenticate_push(self, push: Push, now: datetime) -> None:
         """The signed name where `access_secret` is set, else `push_name`; and `push_pwd`."""
         receive.authenticate(receive.fields_of(push), self._settings, now)
+
+    def proof(self, push: Push) -> Proof | None:
+        """That of a signed report."""
+        return receive.proof(receive.fields_of(push), self._settings)
+
+    def without_secrets(self, push: Push) -> Push:
+        """Without the value of pwd."""
+        return receive.without_pwd(push)
+
+    @property
+    def unproven_pushes(self) -> str:
+        """§3.1, §4.1: the signed name, or a constant one, and pwd."""
+        known = self._settings.access_secret or self._settings.push_name or self._settings.push_pwd
+        return "" if known else "access_secret, push_name or push_pwd"
 
     def pushed(self, push: Push) -> Received:
         """§3 and §4."""

@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from providers.base import Push, Received, Reply, Report
+from providers.base import Proof, Push, Received, Reply, Report
 from providers.clock import parse_moment, parse_wall_clock
 from providers.forms import push_fields
 from providers.mainland import sender_of_reply, to_e164
@@ -27,7 +28,9 @@ CHARSET = "utf-8"
 
 _SEPARATOR = "#@#"
 _JOINT = re.compile(r"#@@#(?=\s*(?:\+?[0-9]{3,20}#@#|\Z))")
+_PWD = re.compile(rb"((?:^|&)pwd=)[^&]*", re.IGNORECASE)
 _ENDS = 2
+_DAY_S = 86_400.0
 
 
 def fields_of(push: Push) -> Mapping[str, str]:
@@ -50,6 +53,24 @@ def authenticate(fields: Mapping[str, str], settings: XiooSettings, now: datetim
         raise PushRefused("name is not the push_name of this account")
     if settings.push_pwd is not None and not _same(fields.get("pwd", ""), settings.push_pwd.get_secret_value()):
         raise PushRefused("pwd is not the push_pwd of this account")
+
+
+def proof(fields: Mapping[str, str], settings: XiooSettings) -> Proof | None:
+    """Random and timestamp of a signed push. They sign nothing else of it: who overhears one could put it under
+    reports of his own.
+
+    A timestamp in a form that cannot be read has no end of its own, so its proof is remembered for a day.
+    """
+    if settings.access_secret is None or "args" in fields:
+        return None
+    dice, timestamp = fields.get("random", ""), fields.get("timestamp", "")
+    digest = hashlib.blake2b(f"{dice}\0{timestamp}".encode(), digest_size=16).hexdigest()
+    return Proof(digest, _DAY_S if parse_moment(timestamp) is None else 2 * settings.push_window_s)
+
+
+def without_pwd(push: Push) -> Push:
+    """The push with an empty pwd, in the body and in the address."""
+    return replace(push, query=_PWD.sub(rb"\1", push.query), body=_PWD.sub(rb"\1", push.body))
 
 
 def read(fields: Mapping[str, str], extno_prefix_chars: int) -> Received:

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from sendmill.errors import ConfigError, StoreError
 from sendmill.ledger.keys import AccountKeys, JobKeys
+from sendmill.ledger.overlimit import OverLimit
 
 _CONNECT_SHARE = 0.4
 _ANSWER_SHARE = 0.85
@@ -21,6 +22,12 @@ the handshake is then what is waited for, and nothing comes after it. One that i
 _BLOCK_SHARE = 0.4
 
 MAX_CONNECTIONS = 64
+
+NEW_JOBS_SHARE = 0.85
+"""Of Redis' maxmemory: above it new jobs are refused, so that those that were accepted have room. Lua has it too."""
+
+
+_MAKE_ROOM = "free memory or raise maxmemory, then repeat it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
         ConfigError: the URL is none of redis-py's.
     """
     try:
-        server = redis.Redis.from_url(
+        server = OverLimit.from_url(
             url,
             socket_timeout=timeout_s * _ANSWER_SHARE,
             socket_connect_timeout=timeout_s * _CONNECT_SHARE,
@@ -74,8 +81,17 @@ def store_errors() -> Iterator[None]:
     except redis.exceptions.ConnectionError as error:
         raise StoreError("Redis cannot be reached: repeat it, a send with the same key") from error
     except redis.exceptions.OutOfMemoryError as error:
-        raise StoreError("Redis is full and takes nothing more: free memory, then repeat it") from error
+        raise StoreError(f"Redis is full and takes nothing more: {_MAKE_ROOM}") from error
     except redis.RedisError as error:
         # Only the code: the rest may quote arguments.
         code = (str(error).split() or ["?"])[0]
         raise StoreError(f"Redis refused it: {type(error).__name__} {code}") from error
+
+
+def store_full(used_bytes: bytes, most_bytes: bytes) -> StoreError:
+    """What a producer hears whose job a server that is nearly full does not take (`lua/pressure.lua`)."""
+    used, most = int(used_bytes), int(most_bytes)
+    return StoreError(
+        f"Redis is full: {used / 1e6:,.0f} of {most / 1e6:,.0f} MB are used, and above {100 * NEW_JOBS_SHARE:.0f} % "
+        f"no new job is taken: {_MAKE_ROOM}"
+    )

@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from sendmill.errors import KeyConflict, StoreError
-from sendmill.ledger.connection import store_errors
+from sendmill.ledger.connection import store_errors, store_full
 from sendmill.ledger.format import FORMAT, OLDEST, LedgerFormat
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import ledger_script
@@ -192,7 +192,12 @@ class _Writer:
 
     def _store(self, raw: bytes) -> None:
         with store_errors():
-            self._server.set(self._keys.chunk(self._meta.job, self._chunks), raw, ex=ABANDONED_UPLOAD_S)
+            stored, *full = ledger_script("put").run(
+                self._server, self._keys.chunk(self._meta.job, self._chunks), raw, ABANDONED_UPLOAD_S
+            )
+            if stored == b"full":
+                self._forget()
+                raise store_full(*full)
             self._chunks += 1
             if time.monotonic() - self._kept_at > _KEEP_EVERY_S:
                 self._keep()
@@ -204,6 +209,11 @@ class _Writer:
             pipe.expire(self._keys.chunk(self._meta.job, number), ABANDONED_UPLOAD_S)
         pipe.execute()
         self._kept_at = time.monotonic()
+
+    def _forget(self) -> None:
+        """A full server needs the room of an upload that it does not take to its end."""
+        for number in range(self._chunks):
+            self._server.unlink(self._keys.chunk(self._meta.job, number))
 
     def commit(self, key: str | None, plan_at_ms: int) -> Uploaded:
         only = b""
@@ -239,6 +249,8 @@ class _Writer:
             )
         if answer == b"format":
             LedgerFormat.read(rest[0]).check_producer()
+        if answer == b"full":
+            raise store_full(*rest)
         known = rest[0].decode() if rest else None
         match answer:
             case b"conflict":

@@ -23,6 +23,7 @@ key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
+pressure            string  whether the server had room for new jobs, for half a second: see `ledger/lua/pressure.lua`
 processes           zset    sending process → ms of its last heartbeat
 living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
 ticked              string  ms of the clock's last tick
@@ -81,6 +82,7 @@ resent              zset    call whose rows a person had sent again → ms when 
 sweeps              hash    as that of the jobs
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
+proof:<mark>        string  digest of the push that came under a vendor's proof, for as long as the proof is good
 inbox_bytes         string  what the entries of `inbox` take, roughly
 bad                 stream  what came and could not be read, raw, for a person; capped
 early               zset    msgpack report that matches nothing yet → ms when it is tried again

@@ -18,7 +18,7 @@ KEPT_S = 5.0
 
 
 def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """Account → what its workers published: provider, limits, max_in_flight, reports, services, features,
+    """Account → what its workers published: provider, limits, max_in_flight, reports, push_warning, services, features,
     options, pushes, public_url, schedule, counting, prices, currency, signature.
 
     Raises:

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include enqueue.lua
 -- Take slices of a job into the account. Running it twice adds nothing: a slice that is there stays as it is.

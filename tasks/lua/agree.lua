@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include throttle.lua
 -- A worker says what its configuration allows; of workers that differ the strictest wins, as long as it lives.

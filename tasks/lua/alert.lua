@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Open or resolve an alert of the account.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include enqueue.lua
 -- Let slices be claimed that were added to wait for this. Running it twice, or after they were claimed, changes nothing.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Who has not yet written again what a Redis lost that came back as another run.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] run id, ARGV[2] process, ARGV[3] "1" where the process is through, ARGV[4] ms for which this is remembered

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include throttle.lua
 -- The gate before the wire. For each call in turn: check its slices' leases, the account, cancellation, expiry and that

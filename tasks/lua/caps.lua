@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Which of some messages may go now, where only so many of a kind may go to one place in any window; those that may are
 -- noted. A message is noted once: it is never in its own way, and noting it again moves it to now.

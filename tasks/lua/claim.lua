@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Lease slices from the outbox: otp strictly first, then normal and bulk at 4 : 1.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Store how a chunk of a job is cut, once; or find how it was.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] job, ARGV[2] chunk, ARGV[3] msgpack Cut to store where there is none yet,

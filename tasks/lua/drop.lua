@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Delete entries of the inbox that have been folded.
 -- KEYS[1] the account's state hash
 -- ARGV id, bytes, id, bytes, …

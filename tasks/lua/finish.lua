@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Write what became of calls: first into their records, then to the rows that still name them. Running it twice, or
 -- late, changes nothing that a report or another call has decided since.

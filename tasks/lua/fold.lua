@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Fold reports into rows. Finals never change, except `expired` and `unknown`, which yield to the truth (and `unknown`
 -- to `expired`, never the other way); so the order and the number of reports make no difference to where a row ends, as

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include throttle.lua
 -- Undo calls that were granted and certainly not made: their rows are queued again, their numbers become void, so that

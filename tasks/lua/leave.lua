@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Leave the seat of a process at an account, unless there is work and the caller may still take it.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Keep or give back a lock that is still ours. (It is taken with SET NX PX.)
 -- KEYS[1] the lock
 -- ARGV[1] our token, ARGV[2] ms for which to keep it from now (0: give it back)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Begin to move rows of one slice to slices of other accounts: from here on nobody can send them from this account, and
 -- `moving` holds all that is needed to make them arrive there. All of it or nothing.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Make slices to which rows were moved a job's own, each once: from here on they are counted there.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] job, then for each slice: its id, msgpack [account, slice id, rows], segments that it has more than its rows had

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Count a chunk of a job as planned, once: its slices become the job's, the chunk and its cut go.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] job, ARGV[2] chunk, ARGV[3] segments, ARGV[4] msgpack {currency: millionths},

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The gate before a poll. What a poll brings is gone at the vendor, so this write also proves that Redis takes writes,
 -- and that the inbox has room.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A poll is over: the interval runs from now on, because nobody knows when its request reached the vendor.
 -- KEYS[1] the account's state hash
 -- ARGV[1] name of the address, ARGV[2] ms until the next poll may begin, ARGV[3] token

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- What a question about a suspended account, or one that refused a host, brought. One that goes on is tried with one
 -- call first (begin.lua), because the question may have been answered without looking at what was refused.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- End rows that are not to be sent: `failed` where no request can be made of them, `suppressed` where they must not be.
 -- Only rows that are still queued under the caller's lease: what somebody else claimed since may be on the wire, and if

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Give slices back that this owner leases, with what is queued in them.
 -- KEYS[1] the account's state hash

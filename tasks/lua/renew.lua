@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Lengthen leases.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Let the gate open before the quarantine's time is up: every process that was known has written again what it knew.
 -- KEYS[1] the account's state hash

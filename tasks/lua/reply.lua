@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Tell consumers of replies, each once.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Let a lane rest: slices that wait in its outbox are claimed again only later, in the order they would have had.
 -- KEYS[1] the account's state hash

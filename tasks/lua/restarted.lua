@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include sweeps.lua
 -- Note which run of the server this account's rows lie in. Where it is another one than before, what the server knew last

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include sweeps.lua
 -- include throttle.lua

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- The vendor refused the account itself: it is suspended, or where the vendor refuses a host's address, that host first
 -- and the account when all hosts that send are refused. A person's pause stays what it is.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include sweeps.lua
 -- What time alone decides: slices that waited go to their outbox, slices whose lease ran out go back, calls whose

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- The vendor took a call from a host: what stood against that is over.
 -- KEYS[1] the account's state hash

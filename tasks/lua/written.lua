@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- include throttle.lua
 -- Calls were written. Those that were so later than the reserve of the sliding log allows for count from then, not

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
@@ -15,6 +17,7 @@ import pytest
 
 from config.settings import Settings
 from providers.sms467890 import Sms467890
+from sendmill.client import Client
 from sendmill.ledger.keys import AccountKeys
 from sendmill.messages import Sms
 from sendmill.states import State
@@ -26,7 +29,7 @@ from tasks.runtime import connect
 from tests.support.flow import flow, mainland
 from tests.support.logs import logs_of
 from tests.support.receiving import REPORT, Running, listening
-from tests.support.rows import settings_of
+from tests.support.rows import opened, settings_of
 from tests.support.vendors import settings_for
 from workers import push as push_module
 from workers import receiver as receiver_module
@@ -61,6 +64,20 @@ def form(fields: Mapping[str, str], charset: str = "utf-8") -> bytes:
 MO = {"Class": "mo", "SmsName": "demo", "Mobile": "13800000001", "Message": "收到", "LinkId": "", "RevertTime": ""}
 SMS2API = {"sender": "98882844", "receiver": "85264507612", "time": "", "message": "6536523000200031"}
 ISMS = {"code": "2", "msg": "ok", "mobilephone": "852 98882844", "ismsid": "16063783563405105174", "reply_time": ""}
+
+
+def signature(secret: str, dice: str) -> dict[str, str]:
+    """The proof of a push that xioo makes now."""
+    timestamp = str(int(time.time()))
+    name = hashlib.md5(f"{secret}{dice}{timestamp}".encode(), usedforsecurity=False).hexdigest()
+    return {"name": name, "random": dice, "timestamp": timestamp}
+
+
+def stored(body: bytes) -> bytes:
+    """A push as it is stored."""
+    return body.replace(b"pwd=12345", b"pwd=")
+
+
 XIOO = {"name": "admin", "pwd": "12345", "sendid": "77", "mobile": "13800000001", "state": "DELIVRD"}
 
 
@@ -77,10 +94,10 @@ XIOO = {"name": "admin", "pwd": "12345", "sendid": "77", "mobile": "13800000001"
 async def test_a_push_is_stored_raw_and_acknowledged_as_its_vendor_expects(
     running: Running, account: str, body: bytes, expected_ack: bytes
 ) -> None:
-    """Byte for byte, before anybody folds it."""
+    """Byte for byte, before anybody folds it; of a constant password that it carries alone the name."""
     assert (200, expected_ack) == await running.push(f"/push/{account}/{account}-token", body)
     [entry] = await running.stored(account)
-    assert ("push", "POST", body) == (entry.kind, entry.method, entry.body)
+    assert ("push", "POST", stored(body)) == (entry.kind, entry.method, entry.body)
 
 
 async def test_a_push_may_come_by_get_with_its_fields_in_the_address(running: Running) -> None:
@@ -181,6 +198,60 @@ async def test_a_push_with_a_wrong_signature_is_refused(redis_url: str, namespac
         signed = XIOO | {"random": "5", "timestamp": "1735696800"}
         assert 400 == (await running.push("/push/xi/xi-token", form(signed)))[0]
         assert [] == await running.stored("xi")
+
+
+async def test_a_proof_counts_once(redis_url: str, namespace: str) -> None:
+    """What was overheard may be sent again: it is acknowledged, as a vendor's own repetition must be, and not stored a
+    second time. With another body under the same proof it is refused."""
+    settings = settings_of(redis_url, namespace, "xi", access_secret="s3cret")
+    async with listening(settings) as running:
+        first, other = (form(XIOO | signature("s3cret", dice)) for dice in ("5", "6"))
+        forged = first.replace(b"13800000001", b"13800000002")
+        answers = [(await running.push("/push/xi/xi-token", body))[0] for body in (first, first, forged, other)]
+        assert [200, 200, 400, 200] == answers
+        assert [stored(first), stored(other)] == [entry.body for entry in await running.stored("xi")]
+
+
+async def test_a_proof_is_remembered_over_an_outage(
+    own_valkey: EmbeddedValkey, namespace: str, state_dir: Path
+) -> None:
+    """What went to disk while Redis was away is stored once, however often it came."""
+    settings = settings_of(own_valkey.redis_url, namespace, "xi", access_secret="s3cret")
+    body = form(XIOO | signature("s3cret", "7"))
+    async with listening(settings) as running:
+        own_valkey.stop()
+        assert [503, 503] == [(await running.push("/push/xi/xi-token", body))[0] for _ in range(2)]
+        own_valkey.start()
+        assert 2 == on_disk(state_dir)
+        await running.receiver.bring_back()
+        assert 200 == (await running.push("/push/xi/xi-token", body))[0]
+        assert ([stored(body)], 0) == ([entry.body for entry in await running.stored("xi")], on_disk(state_dir))
+
+
+async def test_an_account_whose_pushes_are_not_well_guarded_is_told_of(redis_url: str, namespace: str) -> None:
+    """By the log of the process that takes them, and with the account."""
+    settings = settings_of(redis_url, namespace, "xi", push_token="short")
+    with logs_of(settings) as stream:
+        async with listening(settings) as running:
+            running.receiver.warn()
+    [line] = [json.loads(line) for line in stream.getvalue().splitlines() if "GUARDED" in line]
+    async with opened(settings):
+        [account] = await asyncio.to_thread(Client(redis_url, namespace=namespace).accounts)
+    assert ("warning", "xi", account.push_warning) == (line["level"], line["account"], line["why"])
+    assert account.push_warning == (
+        "push_token has fewer than 16 characters and might be guessed; "
+        "nothing but the address proves a push: set access_secret, push_name or push_pwd"
+    )
+
+
+async def test_an_account_whose_pushes_are_guarded_or_refused_has_no_warning(redis_url: str, namespace: str) -> None:
+    """A long token and a signature; or no token, and so no address."""
+    guarded = {"push_token": "a-token-that-is-long-enough", "access_secret": "s3cret"}
+    none: dict[str, object] = {"push_token": []}
+    for changes in (guarded, none):
+        async with opened(settings_of(redis_url, namespace, "xi", **changes)):
+            [account] = await asyncio.to_thread(Client(redis_url, namespace=namespace).accounts)
+        assert account.push_warning is None
 
 
 async def test_a_parser_that_breaks_does_not_lose_the_push(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,6 +365,33 @@ async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.M
         await asyncio.sleep(0.05)
         assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
         kept[1][1].close()
+
+
+async def test_one_address_takes_no_place_from_others(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds connections open runs out of his own; they count again when they are closed."""
+    monkeypatch.setattr(push_module, "MOST_OF_A_PEER", 2)
+    async with listening(settings) as running:
+
+        async def connected(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            opened = await asyncio.open_connection("127.0.0.1", running.port, local_addr=(host, 0))
+            await asyncio.sleep(0.05)
+            return opened
+
+        held = [await connected("127.0.0.2") for _ in range(2)]
+        reader, refused = await connected("127.0.0.2")
+        async with asyncio.timeout(5):
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await reader.readexactly(1)
+        refused.close()
+        assert 200 == (await running.push("/push/bulk/bulk-token"))[0]
+        for _, writer in held:
+            writer.close()
+        await asyncio.sleep(0.05)
+        reader, writer = await connected("127.0.0.2")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+        writer.close()
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------

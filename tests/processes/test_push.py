@@ -147,6 +147,7 @@ def test_a_push_that_is_being_stored_is_answered_before_the_process_ends(
         ("[accounts.bulk\n", {}, "sendmill.toml"),
         (CONFIG, {"PORT": "eighty"}, "PORT"),
         (CONFIG, {"PORT": "70000"}, "PORT"),
+        (CONFIG, {"SENDMILL_LOG_LEVEL": "LOUD"}, "SENDMILL_LOG_LEVEL"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_and_nothing_starts(

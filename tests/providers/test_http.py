@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,6 +18,8 @@ from providers.connections import Session
 from providers.http import MAX_ANSWER_BYTES, NotInTime, exchange
 from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, ProviderError, Throttled
 from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
+
+UNSIGNED = Path(__file__).resolve().parents[1] / "support" / "unsigned.pem"
 
 PASSWORD = "hunter2-password"
 SECRET_PATH = f"/sms/sendsms.php?a=hello&phone=85298882844&pwd={PASSWORD}"
@@ -140,6 +144,22 @@ async def test_a_failed_handshake_is_not_sent(session: Session) -> None:
         with pytest.raises(ConnectFailed):
             await _get(session, server.url.replace("http:", "https:"))
     assert [] == server.heads
+
+
+async def test_a_certificate_that_nobody_signed_is_not_believed(session: Session) -> None:
+    """Whoever stands between us and the vendor gets nothing: not the address, which may hold the password."""
+    came: list[bytes] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(UNSIGNED)
+
+    async def read(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        came.append(await reader.read())
+
+    async with await asyncio.start_server(read, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectFailed):
+            await _get(session, f"https://127.0.0.1:{port}")
+    assert b"" == b"".join(came)
 
 
 async def test_a_connection_that_does_not_come_about_in_time_is_not_sent() -> None:

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Let an account submit again, or stop it, because a person said so.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Move all rows of slices that are in one state to another: expire, cancel, give up.
 -- KEYS[1] the account's state hash

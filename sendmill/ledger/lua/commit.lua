@@ -1,3 +1,4 @@
+-- include pressure.lua
 -- Make an uploaded job exist: all of it or nothing.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] job, ARGV[2] msgpack JobMeta, ARGV[3] ms when it is to be planned (0: now), ARGV[4] the producer's clock, ms,
@@ -6,12 +7,16 @@
 -- ARGV[12] the only chunk where there is one (so that a small job is one round trip), else "",
 -- ARGV[13] the format that the producer writes, ARGV[14] the oldest that its version reads
 -- Returns {"ok", job} | {"same", the job that the key names} | {"conflict", that job} | {"lost"} where a chunk is gone
--- | {"format", what the ledger says of its own} where workers would misread the job.
+-- | {"format", what the ledger says of its own} where workers would misread the job
+-- | {"full", bytes used, maxmemory} where the server has no room for new jobs.
+-- pressure string: whether the server had room for new jobs, see pressure.lua
 
 local prefix = string.sub(KEYS[1], 1, -4)
 local job, chunks = ARGV[1], tonumber(ARGV[9])
 
 local function chunk(n) return prefix .. 'chunk:' .. job .. ':' .. n end
+
+local SMALL_BYTES = 10000
 
 local function forget_upload()
   for n = 0, chunks - 1 do redis.call('UNLINK', chunk(n)) end
@@ -41,6 +46,12 @@ if ARGV[10] ~= '' then
   end
 end
 if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job } end
+local full
+if #ARGV[12] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(prefix .. 'pressure') end
+if full then
+  forget_upload()
+  return full
+end
 if ARGV[12] ~= '' then
   redis.call('SET', chunk(0), ARGV[12])
 else

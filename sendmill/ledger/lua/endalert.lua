@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- End an alert because a person said so.
 -- KEYS[1] the account's state hash

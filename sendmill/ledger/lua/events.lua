@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give a group what it has not seen of an account's events, and count what was trimmed before it saw it.
 -- KEYS[1] the account's state hash
 -- ARGV[1] group, ARGV[2] the most new entries, ARGV[3] ms after which an entry that was not acknowledged comes again,

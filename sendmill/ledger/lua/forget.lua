@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- Take a person out of a slice: the rows stay, with their states and counters; what is queued is cancelled first.
 -- KEYS[1] the account's state hash

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take a person out of a chunk of a job that is not planned yet: its rows become refused ones.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] job, ARGV[2] chunk, ARGV[3] sha1 of the chunk that the caller read, ARGV[4] the chunk without the person,

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Let the number go from an opt-out: its digest stays, and with it the opt-out.
 -- KEYS[1] <namespace>:{jobs}:optouts, as in optouts.lua
 -- ARGV[1] digest, ARGV[2] the value that the caller read, ARGV[3] the value without the number

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Say which format the workers of a ledger write and read. Neither number is ever lowered.
 -- KEYS[1] <namespace>:{jobs}:format string: the format that is written, and the oldest that is read
 -- ARGV[1] the format that the caller writes, ARGV[2] the oldest that it reads

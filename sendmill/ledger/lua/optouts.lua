@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Let numbers opt out, or in again. Running it twice changes nothing more.
 -- KEYS[1] <namespace>:{jobs}:optouts, a hash: digest → msgpack StoredOptOut
 -- ARGV digest, value, digest, value, …; an empty value lets the number opt in again

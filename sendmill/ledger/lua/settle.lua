@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- include rows.lua
 -- A person says what became of rows of a slice whose answer was never read. Only rows that are unconfirmed change, so a
 -- report or a late answer that comes at the same time wins or loses as a whole.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Delete entries of a stream that speak of a person. Groups that had not read them lose nothing by it.
 -- KEYS[1] the account's state hash
 -- ARGV[1] the stream's name without the account's prefix, ARGV[2..] ids
