@@ -127,6 +127,14 @@ MUTATIONS: Final[Sequence[Mutation]] = (
         "tests/integration/test_reports.py::test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody",
     ),
     Mutation(
+        6,
+        "tasks/lua/finish.lua",
+        "if call.unknown then",
+        "if false then",
+        "what goes again without an answer counts among those that fit",
+        "tests/integration/test_reports.py::test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_other",
+    ),
+    Mutation(
         7,
         "tasks/lua/pollbegin.lua",
         "if left > 0 then return { 'wait', left } end\n",

@@ -178,7 +178,7 @@ class Early:
         await self._matcher.forget_confirmed(each.record for _, each in settled)
 
     async def _unconfirmed_rows(self, numbers: AbstractSet[int | None]) -> dict[int, list[_Candidate]]:
-        """The rows to these numbers that are unconfirmed now, and those that a person had sent again."""
+        """The rows to these numbers that are unconfirmed now, or go again though the vendor may have them."""
         newest = await self._server.zrevrange(self._keys.unconfirmed, 0, UNCONFIRMED_LOOKED_AT - 1)
         resent = await self._server.zrevrange(self._keys.resent, 0, UNCONFIRMED_LOOKED_AT - 1)
         records = await self._calls.records((int(call) for call in (*newest, *resent)), rows_only=True)

@@ -93,6 +93,8 @@ class Grant(msgspec.Struct, frozen=True):
 class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a call: `state` is that of its rows now, as a State's byte. finish.lua knows the defaults.
 
+    `unknown`: the vendor may have taken rows that go again all the same, because their job takes duplicates.
+
     `down_after` is for the breaker: 0 where the vendor answered as it should, else how many such ends in a row open it;
     -1 where this one says nothing about that.
     """
@@ -109,6 +111,7 @@ class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     down_after: int = 0
     limited: bool = False
     unreported: bool = False
+    unknown: bool = False
     refs: list[tuple[str, str]] = []
     apart: list[tuple[str, int, str, str, str]] = []
 

@@ -223,6 +223,7 @@ def _failed(call: ReadyCall, error: ProviderError, *, last: bool) -> CallOutcome
         back_ms=REQUEUE_MS,
         cool_ms=min(cool_ms, LONGEST_COOL_MS),
         down_after=_down_after(error),
+        unknown=isinstance(error, OutcomeUnknown) and call.duplicates_ok,
     )
 
 

@@ -78,7 +78,7 @@ seats               zset    process that drains this account → ms when its sea
 woken               string  a wake-up is under way
 cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
-resent              zset    call whose rows a person had sent again → ms when it began
+resent              zset    call without an answer whose rows go again → ms when it began
 sweeps              hash    as that of the jobs
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded

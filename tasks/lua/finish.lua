@@ -8,6 +8,7 @@
 --         cool_ms (nothing goes out of the account for that long), down_after (0: the vendor answered as it should;
 --         n: it did not, and with n such calls in a row the breaker opens; -1: this says nothing about that),
 --         limited (true: it was granted under limits), unreported (true: no report will follow),
+--         unknown (true: q, and the vendor may have taken it: its report may still come),
 --         refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
 -- clock hash, the breaker: failed (calls in a row that the vendor did not answer as it should), broken (how often in a row
 -- it opened; there while it is open), broken_ms (since when), trial (ms until which the one call that tries may take)
@@ -62,7 +63,7 @@ end
 
 local DEFAULTS = {
   vmid = '', code = '', detail = '', answer = '', ask_ms = 0, back_ms = 0, cool_ms = 0, down_after = 0, limited = false,
-  unreported = false, refs = {}, apart = {},
+  unreported = false, unknown = false, refs = {}, apart = {},
 }
 
 -- From which states an outcome may still move a row: an unconfirmed one too, where the answer comes late, and a queued
@@ -160,6 +161,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     elseif not record[1] then
       redis.call('ZREM', key('unconfirmed'), no) -- the sweep had given it up
     end
+    if call.unknown then redis.call('ZADD', key('resent'), math.floor(began), no) end
     if record[1] then
       if call.down_after == 0 then
         close_breaker()

@@ -213,6 +213,49 @@ async def test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody(runtime:
     assert 1 == await bulk.outbox.server.zcard(bulk.keys.early)
 
 
+@pytest.mark.parametrize("swept", [False, True], ids=["an answer that cannot be read", "no answer"])
+@pytest.mark.parametrize("again", [False, True], ids=["waits", "went again"])
+async def test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_other(
+    runtime: Runtime, bulk: Account, *, swept: bool, again: bool
+) -> None:
+    """Where duplicates are allowed a message goes again, and the report of its first sending may be what comes."""
+    rows = Rows(bulk)
+    await rows.add([ONE], duplicates_ok=True)
+    [call] = await rows.begin()
+    if swept:
+        await bulk.outbox.server.zadd(bulk.keys.open, {str(call): 1})
+        await bulk.outbox.sweep()
+    else:
+        await rows.end(call, State.QUEUED, code="OutcomeUnknown", unknown=True)
+    if again:
+        await rows.give_back()
+        [second] = await rows.begin()
+        await rows.end(second, vmid="id2")
+    else:
+        await bulk.outbox.claim(1, ("normal",))
+    await rows.unconfirmed([ONE])
+    await push_bulk(bulk, "id1", ONE)
+    await reports.fold_account(runtime, bulk)
+    await age_early(bulk, early.GRACE_MS)
+    await reports.fold_account(runtime, bulk)
+    assert [State.SUBMITTED if again else State.QUEUED] == await rows.states(0)
+    assert [State.UNCONFIRMED] == await rows.states(1)
+    assert 1 == await bulk.outbox.server.zcard(bulk.keys.early)
+
+
+async def test_a_report_of_the_first_sending_spares_the_second(runtime: Runtime, bulk: Account) -> None:
+    """The only message that fits waits to go again: its report says that it need not."""
+    rows = Rows(bulk)
+    await rows.add([ONE], duplicates_ok=True)
+    [call] = await rows.begin()
+    await rows.end(call, State.QUEUED, code="OutcomeUnknown", unknown=True)
+    await push_bulk(bulk, "id1", ONE)
+    await reports.fold_account(runtime, bulk)
+    await age_early(bulk, early.GRACE_MS)
+    await reports.fold_account(runtime, bulk)
+    assert [State.DELIVERED] == await rows.states(0)
+
+
 async def test_a_second_id_of_the_number_settles_nothing(runtime: Runtime, bulk: Account) -> None:
     """One unconfirmed row takes one vendor id, so the other report is of another message."""
     rows = Rows(bulk)

@@ -53,11 +53,13 @@ class Rows:
         self._slices = 0
         self._leases: list[tuple[str, int]] = []
 
-    async def add(self, numbers: Sequence[str], *, events: str = "all") -> str:
+    async def add(self, numbers: Sequence[str], *, events: str = "all", duplicates_ok: bool = False) -> str:
         """Queue one row for each number; returns the slice's id."""
         now_ms = int(time.time() * 1000)
         packed = pack_u64([int(number.removeprefix("+")) for number in numbers])
-        body = SliceBody(job=self._job, lane="normal", text="Hello", numbers=packed, first_row=1)
+        body = SliceBody(
+            job=self._job, lane="normal", text="Hello", numbers=packed, first_row=1, duplicates_ok=duplicates_ok
+        )
         blob = encode(
             body,
             State.QUEUED.byte * len(numbers),

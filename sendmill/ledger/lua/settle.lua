@@ -6,7 +6,7 @@
 -- ARGV[1] slice, ARGV[2] first and ARGV[3] last offset (-1: to its end), ARGV[4] verdict: sent | resend | give_up,
 -- ARGV[5] code and ARGV[6] detail of the verdict, for the history and for rows that are given up,
 -- ARGV[7] "1" where the account's vendor reports nothing
--- h:<slice> list: an Attempt for each call; resent zset: call of rows that go again → ms when it began
+-- h:<slice> list: an Attempt for each call; resent zset: call without an answer whose rows go again → ms when it began
 -- Returns {rows settled, rows left unconfirmed because they may not go again: expired or cancelled}.
 
 local now = clock_ms()
