@@ -105,7 +105,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         5,
         "workers/receiver.py",
-        "            await self._store(account, push)\n",
+        "            await self._store(account, entry_of_push(account.provider.without_secrets(push), proof))\n",
         "",
         "a push is stored before it is acknowledged",
         "tests/integration/test_push.py::test_a_push_is_stored_raw_and_acknowledged_as_its_vendor_expects",

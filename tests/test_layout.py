@@ -143,14 +143,17 @@ HTTP_CLIENTS = ("aiohttp.ClientSession", "urllib.request", "import http.client",
 
 
 def test_nothing_that_runs_in_production_speaks_http_but_through_one_exchange() -> None:
-    """It follows no redirect, so that no vendor's answer leads us to an address that nobody configured."""
+    """It follows no redirect, so that no vendor's answer leads us to an address that nobody configured.
+
+    `sendmill doctor` runs where no worker does, and asks the site's own push process whether it is ready.
+    """
     found = {
         path.relative_to(ROOT).as_posix()
         for package in ("sendmill", "config", "providers", "tasks", "workers")
         for path in (ROOT / package).rglob("*.py")
         if any(client in _code(path) for client in HTTP_CLIENTS)
     }
-    assert found == set()
+    assert found == {"sendmill/doctor/system.py"}
 
 
 def _code(path: Path) -> str:
