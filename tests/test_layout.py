@@ -145,8 +145,8 @@ HTTP_CLIENTS = ("aiohttp.ClientSession", "urllib.request", "import http.client",
 def test_nothing_that_runs_in_production_speaks_http_but_through_one_exchange() -> None:
     """It follows no redirect, so that no vendor's answer leads us to an address that nobody configured.
 
-    `sendmill doctor` runs where no worker does, and asks the site's own push process whether it is ready. It follows none
-    either.
+    `sendmill doctor` runs where no worker does, and asks the site's own push process whether it is ready. It follows
+    none either.
     """
     found = {
         path.relative_to(ROOT).as_posix()
