@@ -9,8 +9,9 @@ import pytest
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
+from tasks import drains
 from tasks.outbox import Outbox
-from tests.support.flow import Flow, flow, mainland
+from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
 
@@ -55,17 +56,23 @@ async def test_a_limit_of_recipients_counts_every_number_of_a_call(
         assert sum(size for at, size in calls if start <= at < start + 1_000_000_000) <= 300
 
 
+def _numbered(count: int) -> list[dict[str, object]]:
+    return [{"to": number, "n": place} for place, number in enumerate(hong_kong(count))]
+
+
 async def test_one_call_at_a_time_is_one_over_all_processes(
-    simulator: Simulator, redis_url: str, namespace: str
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AccessYou wants each answer before the next request: two processes together keep that."""
+    monkeypatch.setattr(drains, "CONNECTIONS", 8)  # a process that may have few calls open claims one slice at a time
     simulator.add_faults({"kind": "latency", "delay_ms": 5})
     settings = settings_for(simulator, redis_url, namespace, ["hk"])
-    rows = [{"to": f"+8529{1_000_000 + place}", "n": place} for place in range(60)]
     async with flow(settings) as one, flow(settings) as other:
-        job = await one.send(TemplateSms("No. {n}", rows), account="hk")
+        # A slice for each process: with one for both, only one of them would have anything to send.
+        jobs = [await one.send(TemplateSms(f"{each} {{n}}", _numbered(100)), account="hk") for each in "ab"]
         await asyncio.gather(_drain_until_empty(one, "hk"), _drain_until_empty(other, "hk"))
-        assert {State.SUBMITTED: 60} == await one.states(job)
+        for job in jobs:
+            assert {State.SUBMITTED: 100} == await one.states(job)
     assert 0 == simulator.breaches()["total"]
 
 
