@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     for fault in wrong:
         print(f"FAULT: {fault}")
     if options.write and not options.promise and not wrong:
-        write_section(PAGE, "mutations", table())
+        write_section(PAGE, "mutations", table(), by="make mutations")
         print(f"Written: {PAGE.relative_to(ROOT)}")
     return 1 if wrong else 0
 

@@ -46,13 +46,13 @@ def _verdict(run: Run) -> str:
     )
 
 
-def write_section(page: Path, name: str, text: str) -> None:
-    """Put a text between the page's marks of this name.
+def write_section(page: Path, name: str, text: str, *, by: str = "make soak") -> None:
+    """Put a text between the page's marks of this name, which say what writes it.
 
     Raises:
         ValueError: the page has no such marks.
     """
-    begin, end = f"<!-- soak {name} begins: written by make soak -->", f"<!-- soak {name} ends -->"
+    begin, end = f"<!-- soak {name} begins: written by {by} -->", f"<!-- soak {name} ends -->"
     before, found, rest = page.read_text("utf-8").partition(begin)
     _, ended, after = rest.partition(end)
     if not (found and ended):

@@ -14,6 +14,7 @@ from sendmill import Client
 from sendmill.errors import NoSuchJob
 from sendmill.messages import MessageInfo
 from sendmill.states import State
+from soak.__main__ import PAGE
 from soak.books import Books, compare
 from soak.invariants import MUTATIONS, PROMISES
 from soak.jobs import JobKind, JobPlan, called_job, make_jobs, mark_of
@@ -345,6 +346,15 @@ def test_a_section_is_written_between_its_marks_and_nowhere_else(tmp_path: Path)
         )
     with pytest.raises(ValueError, match="has no lines"):
         write_section(page, "everysec", "new\n")
+
+
+def test_the_page_has_a_place_for_each_section(tmp_path: Path) -> None:
+    """What the programs measure can be written down when they are through."""
+    page = tmp_path / "guarantees.md"
+    page.write_text(PAGE.read_text("utf-8"), "utf-8")
+    for name, by in (("always", "make soak"), ("everysec", "make soak"), ("mutations", "make mutations")):
+        write_section(page, name, f"{name} was written\n", by=by)
+        assert f"{name} was written" in page.read_text("utf-8")
 
 
 def test_every_promise_has_a_line_and_a_test_that_exist() -> None:
