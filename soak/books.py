@@ -151,7 +151,8 @@ def _row(books: Books, message: MessageInfo, fact: Fact, job: int) -> None:
 def _unreported(books: Books, message: MessageInfo, fact: Fact, job: int) -> None:
     """A vendor that knows the end of a message has told it, or could not."""
     if fact.told == NOT_TOLD:
-        books.unasked += 1
+        # Without the vendor's id there is nothing to ask with.
+        books.unasked += message.state is State.SUBMITTED
     elif fact.told != PUSHED:
         books.unheard += 1
     elif message.state is State.UNCONFIRMED and message.account != BY_REFERENCE:

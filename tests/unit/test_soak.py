@@ -153,11 +153,13 @@ def test_what_agrees_is_in_order() -> None:
     world.take(3, told=PUSH_FAILED)
     world.become(4, State.SUBMITTED)
     world.take(4, told=FETCHED)
+    world.become(6, State.SUBMITTED)
+    world.take(6, told=NOT_TOLD)
     world.become(5, State.FAILED, code="invalid_number")
     world.not_taken(5)
     books = world.compare()
     assert (ROWS, 0, 0, {}) == (books.rows, books.lost, books.twice, dict(books.wrong))
-    assert 2 == books.unheard
+    assert (2, 1) == (books.unheard, books.unasked)
 
 
 def _left_on_its_way(world: World) -> None:
