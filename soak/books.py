@@ -153,7 +153,8 @@ def _unreported(books: Books, message: MessageInfo, fact: Fact, job: int) -> Non
     if fact.told == NOT_TOLD:
         # Without the vendor's id there is nothing to ask with.
         books.unasked += message.state is State.SUBMITTED
-    elif fact.told != PUSHED:
+    elif fact.told != PUSHED or fact.times > 1:
+        # Of a message that went twice by leave a report may be of the first sending, which is history.
         books.unheard += 1
     elif message.state is State.UNCONFIRMED and message.account != BY_REFERENCE:
         # Its vendor's id was never read, and several messages to its number may have been open.

@@ -14,8 +14,8 @@ from soak.jobs import called_job, mark_of
 from soak.setting import DELIVERED, TIMEOUT_S
 
 _SUBMITS: Final = frozenset({"sms", "template", "mms", "voice"})
-_SILENT_ENDPOINT: Final = "sendsms-batch.php"
-"""AccessYou prints no way to ask what became of a batch: there, `submitted` is the end."""
+_SILENT_ENDPOINTS: Final = frozenset({"sendsms-batch.php", "send.php"})
+"""AccessYou prints no way to ask what became of a batch or a voice call: there, `submitted` is the end."""
 
 _LATE_S: Final = TIMEOUT_S / 2
 _NUMBER_BITS: Final = 50
@@ -98,7 +98,7 @@ def _note(taken: Taken, call: Mapping[str, Any]) -> None:
     good, parts = DELIVERED[call["vendor"]], call.get("parts", {})
     texts = call.get("texts") or [call["text"]]
     marks = [mark_of(text, parts) for text in texts]
-    silent = call["endpoint"] == _SILENT_ENDPOINT
+    silent = call["endpoint"] in _SILENT_ENDPOINTS
     for place, number in enumerate(call["numbers"]):
         job = called_job(number) if call["kind"] == "voice" else marks[place if len(marks) > 1 else 0]
         if job is None:

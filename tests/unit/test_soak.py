@@ -204,6 +204,8 @@ def test_a_row_that_was_taken_twice_is_found_unless_its_job_allows_it() -> None:
     allowed = World(Sent(_job(duplicates_ok=True), "job"))
     allowed.take(2, times=3)
     assert (0, 2) == (allowed.compare().twice, allowed.compare().twice_allowed)
+    allowed.become(2, State.SUBMITTED)
+    assert (1, 0) == (allowed.compare().unheard, allowed.compare().wrong.total())
 
 
 def test_of_a_job_that_nobody_confirmed_nothing_may_go_twice() -> None:
