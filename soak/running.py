@@ -26,7 +26,7 @@ _SAY_EVERY_S: Final = 15.0
 _SETTLE_S: Final = 180.0
 """The most that is waited for the last messages, reports and inquiries after the last strike."""
 
-_STILL_S: Final = 8.0
+_STILL_S: Final = 6.0
 """Reports that match nothing yet are tried again for longer than this only where they are strangers."""
 
 _LONG_MINUTES: Final = 2.0

@@ -6,14 +6,14 @@ from soak.plan import Action, make_plan
 from soak.running import soak
 
 SEED = 1125
-MINUTES = 0.2
+MINUTES = 0.15
 MESSAGES = 3_000
 
 
 def test_a_short_storm_loses_nothing_and_doubles_nothing() -> None:
     """Every kind of process and Valkey itself die while all five vendors fail; every row is accounted for.
 
-    `make soak SOAK="--minutes 0.2 --messages 3000 --seed 1125"` is the same with its account.
+    `make soak SOAK="--minutes 0.15 --messages 3000 --seed 1125"` is the same with its account.
     """
     said: list[str] = []
     run = soak(make_plan(seed=SEED, minutes=MINUTES, messages=MESSAGES, appendfsync="always"), said.append)
