@@ -30,6 +30,7 @@ from simulator.faults import FOR_REQUESTS
 from simulator.system import System
 from simulator.vendor_accounts import Accounts, at_vendor, five_accounts
 from tests.support.canaries import Canaries
+from tests.support.remains import parts_of
 from tests.support.shell import run
 
 TEXTS = {"english": "quokka-canary-text", "chinese": "金丝雀的短信内容"}
@@ -191,23 +192,6 @@ def _logged(system: System) -> bytes:
 # --- searching -------------------------------------------------------------------------------------------------------
 
 
-def _values(server: Any, key: bytes) -> Iterator[bytes]:
-    """All that a key holds."""
-    match server.type(key):
-        case b"string":
-            yield server.get(key) or b""
-        case b"hash":
-            yield from (part for pair in server.hgetall(key).items() for part in pair)
-        case b"list":
-            yield from server.lrange(key, 0, -1)
-        case b"set":
-            yield from server.smembers(key)
-        case b"zset":
-            yield from server.zrange(key, 0, -1)
-        case b"stream":
-            yield from (part for _, fields in server.xrange(key) for pair in fields.items() for part in pair)
-
-
 def _leaks_in_redis(system: System, canaries: Canaries) -> set[tuple[str, str]]:
     """What stands in keys, and in values where it must not."""
     leaks: set[tuple[str, str]] = set()
@@ -215,7 +199,7 @@ def _leaks_in_redis(system: System, canaries: Canaries) -> set[tuple[str, str]]:
         for key in server.scan_iter(count=1000):
             shown = key.decode()
             leaks |= {(f"key {shown[:60]}", what) for what in canaries.in_(key)}
-            for value in _values(server, key):
+            for value in parts_of(server, key):
                 found = canaries.secrets_in(value)
                 if not TEXT_KEYS.search(shown):
                     found |= canaries.texts_in(value)

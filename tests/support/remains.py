@@ -14,11 +14,12 @@ def everything(redis_url: str) -> Iterator[tuple[str, bytes]]:
     with redis.Redis.from_url(redis_url) as server:
         for key in server.scan_iter(count=1000):
             yield key.decode(), key
-            for part in _parts(server, key):
+            for part in parts_of(server, key):
                 yield key.decode(), part
 
 
-def _parts(server: Any, key: bytes) -> Iterator[bytes]:
+def parts_of(server: Any, key: bytes) -> Iterator[bytes]:
+    """All that a key holds."""
     match server.type(key):
         case b"string":
             yield server.get(key) or b""
