@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
+from redis.exceptions import RedisError
+
 from tasks.drain import Drain
 from tasks.opened import OpenCalls
 from tasks.runtime import CONNECTIONS, Runtime
-from tasks.wake import wake
+from tasks.wake import call_another, wake
+
+CALL_AFTER_S = 0.05
+"""A drain has claimed what it has room for by then: what waits still is for another process."""
 
 
 class Drains:
@@ -19,6 +27,7 @@ class Drains:
         self._runtime = runtime
         self._running: dict[str, Drain] = {}
         self._opened: dict[str, OpenCalls] = {}
+        self._calling: set[str] = set()
 
     async def drain(self, name: str) -> None:
         """Drain an account, or tell the drain that runs already that there is more.
@@ -28,6 +37,7 @@ class Drains:
         running = self._running.get(name)
         if running is not None:
             running.poke()
+            await self._call_another(name)
             return
         account = self._runtime.accounts.get(name)
         if account is None or self._runtime.stopping():
@@ -39,14 +49,29 @@ class Drains:
             opened=self._opened.setdefault(name, OpenCalls()),
             stopping=self._runtime.stopping,
         )
+        calling = asyncio.create_task(self._call_another(name))
         try:
             more = await drain.run()
         finally:
             del self._running[name]
+            calling.cancel()
         if more and not self._runtime.stopping():
             await wake(self._runtime, name)
         # The next drain begins meanwhile: an otp does not wait until a call of this one has ended.
         await drain.ended()
+
+    async def _call_another(self, name: str) -> None:
+        """Let another process take part where there is more than this one holds; a lost call costs a tick."""
+        if name in self._calling:
+            return
+        self._calling.add(name)
+        try:
+            await asyncio.sleep(CALL_AFTER_S)
+            if name in self._running and not self._runtime.stopping():
+                with contextlib.suppress(RedisError, OSError):
+                    await call_another(self._runtime, self._runtime.accounts[name])
+        finally:
+            self._calling.discard(name)
 
     def stop(self) -> None:
         """Let every drain notice that the process is to end."""

@@ -15,7 +15,7 @@ import msgspec
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script, ledger_script
-from sendmill.ledger.slices import Slice, decode
+from sendmill.ledger.slices import LANE_BYTES, Slice, decode
 from sendmill.states import State
 from tasks.throttle import LateCall, Limit
 from tasks.witness import Terms, Witness
@@ -378,6 +378,10 @@ class Outbox:
         """Say what this process's configuration allows, None where it ends: the strictest of all processes holds."""
         packed = msgspec.msgpack.encode(most)
         return int(await _AGREE.arun(self.server, self.keys.state, self._process, packed, forget_ms))
+
+    async def anything_waits(self) -> bool:
+        """Whether a slice could be claimed now."""
+        return int(await self.server.exists(*(self.keys.out(lane) for lane in LANE_BYTES))) > 0
 
     async def sit(self) -> None:
         """Take, or keep, this process's seat at the account."""

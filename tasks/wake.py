@@ -42,11 +42,28 @@ async def tick_account(runtime: Runtime, account: Account, sending: frozenset[by
     swept = await account.outbox.sweep()
     if not swept.backlog or not await may_send(runtime, account):
         return
-    # The seat of a process that died is free, long before it runs out.
-    seated = sending.intersection(await runtime.server.zrange(account.keys.seats, 0, -1))
-    free = min(max(1, len(sending)) - len(seated), swept.backlog)
+    free = min(await _free_seats(runtime, account, sending), swept.backlog)
     if free > 0 and await runtime.server.set(account.keys.woken, 1, nx=True, px=WOKEN_MS):
         await wake(runtime, account.name, many=free)
+
+
+async def call_another(runtime: Runtime, account: Account) -> None:
+    """Ask for one more drain of an account that this process drains, where slices wait and another process is free.
+
+    Who comes calls the next one. A wake-up that this process took itself, though it drains already, is passed on so:
+    Celery gives it to whoever asks first.
+    """
+    if not await account.outbox.anything_waits():
+        return
+    sending = await _sending_processes(runtime, await redis_now_ms(runtime.server))
+    if await _free_seats(runtime, account, sending) > 0:
+        await wake(runtime, account.name)
+
+
+async def _free_seats(runtime: Runtime, account: Account, sending: frozenset[bytes]) -> int:
+    """How many more processes could drain an account. The seat of one that died is free, long before it runs out."""
+    seated = sending.intersection(await runtime.server.zrange(account.keys.seats, 0, -1))
+    return max(1, len(sending)) - len(seated)
 
 
 async def may_send(runtime: Runtime, account: Account) -> bool:
