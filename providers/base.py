@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from config.settings import AccountSettings
 from sendmill.errors import PushRefused, UnsupportedFeature
 from sendmill.features import PHRASES, Feature
@@ -21,8 +23,7 @@ from sendmill.segments import Segments, count_segments
 from sendmill.states import State
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """What all recipients of one call share.
 
     `text` has every value put in and does not yet hold the signature; `options` are the `vendor={…}` of `send`.
@@ -38,13 +39,13 @@ class Message:
     text: str
     signature: str | None = None
     sender: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = {}
     kind: Kind = Kind.SMS
     subject: str = ""
     image: str | None = None
     audio: str = ""
     template_id: str = ""
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = {}
     fields: tuple[str, ...] = ()
     send_at: datetime | None = None
 
@@ -65,8 +66,7 @@ class Service:
     by_mail: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request to come: up to `service.max_numbers` recipients of one message.
 
     `reference` is ours: at most 32 of `[0-9a-z]`, never used twice. `made_at` is aware; dynamic passwords hash it.
@@ -82,13 +82,12 @@ class Call:
     values: Sequence[tuple[str, ...]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """An HTTP request, ready for the wire. `url` is already percent-encoded and is sent as it stands."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     body: bytes = b""
 
 
@@ -106,8 +105,7 @@ class Mail:
     raw: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """An HTTP answer that was read to its end. `headers` have lower-case names."""
 
     status: int
@@ -115,8 +113,7 @@ class Response:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The vendor took the call.
 
     `vendor_message_id` names the whole call; `vendor_message_ids` (by E.164 number) is used instead where the vendor
@@ -125,8 +122,8 @@ class Accepted:
     """
 
     vendor_message_id: str | None = None
-    vendor_message_ids: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    vendor_message_ids: Mapping[str, str] = {}
+    refused: Mapping[str, str] = {}
     answer: str = ""
 
 
@@ -307,7 +304,7 @@ class Provider(ABC):
     def largest_call(self, message: Message) -> int:
         """The most recipients that any endpoint of this account takes of this message in one call."""
         del message
-        return max(service.max_numbers for service in self.services())
+        return max([service.max_numbers for service in self.services()])
 
     def personal_service(self, message: Message) -> Service | None:
         """The endpoint that takes rows of one template with values of their own in one call; None where there is none.

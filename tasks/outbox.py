@@ -31,7 +31,7 @@ HELD = -1
 VOID_MS = 120_000
 """How long the number of a call that was given up stays void: longer than a request can hang on its way to Redis."""
 
-CALL_NUMBERS_AT_ONCE = 64
+CALL_NUMBERS_AT_ONCE = 512
 _REST_AT_ONCE = 1000
 
 EXPIRED_BY_US = "expired_by_us"

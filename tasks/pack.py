@@ -24,8 +24,7 @@ from sendmill.template import Template
 from tasks.contents import message_of, personal_message
 
 
-@dataclass(eq=False, slots=True)
-class Lease:
+class Lease(msgspec.Struct, eq=False):
     """A slice that this drain leases, and how many of its rows it still holds.
 
     `held` rows are waiting here or in a call; `requeued` ones go out again when the slice does: they came back from a
@@ -62,8 +61,7 @@ Content = tuple[Shape, str | tuple[str, ...], bool]
 template that each row fills with values of its own."""
 
 
-@dataclass(eq=False, slots=True)
-class ReadyCall:
+class ReadyCall(msgspec.Struct, eq=False):
     """A call that can be made as soon as the gate lets it through.
 
     `typed` and `request` are the call as the provider sees it and what it made of it.
@@ -85,17 +83,18 @@ class ReadyCall:
     request_made_at: float = 0.0
     admitted_until: float = 0.0
     admitted_ms: float = 0.0
-    told: dict[tuple[str, int], str] = field(default_factory=dict)
+    told: dict[tuple[str, int], str] = {}
     asked_at: float = math.inf
     granted_ms: float = 0.0
     limited: bool = False
     turn: int = 0
     late: asyncio.Task[None] | None = None
-    recipients: int = field(init=False)
-    """Rows in the call."""
+    recipients: int = 0
+    """Rows in the call; counted where it is made."""
 
     def __post_init__(self) -> None:
-        self.recipients = sum(last - first + 1 for _, first, last in self.runs)
+        for _, first, last in self.runs:
+            self.recipients += last - first + 1
 
     @property
     def personal(self) -> bool:
@@ -105,7 +104,10 @@ class ReadyCall:
     @property
     def dropped(self) -> bool:
         """Whether a lease of its rows is no longer ours."""
-        return any(lease.dropped for lease, _, _ in self.runs)
+        for lease, _, _ in self.runs:
+            if lease.dropped:
+                return True
+        return False
 
     def numbers(self) -> list[str]:
         """The recipients in row order, E.164."""
