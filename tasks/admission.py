@@ -125,13 +125,17 @@ class Admission:
         """
         return not self._concerns(call) or not (await self._judge(call)).out
 
+    def minds(self, call: ReadyCall) -> bool:
+        """Whether anything may stand against rows of a call's lane, so that their end matters here."""
+        return bool(self._rules[call.lane])
+
     async def ended(self, call: ReadyCall, error: ProviderError | None) -> None:
         """What became of a call, None where the vendor took it: what it certainly did not take does not count.
 
         Where Redis is away a row counts that did not go, or a repeat is not known as one.
         """
         rules = self._rules[call.lane]
-        rows = [row for row in call.rows() if (row[0].slice_id, row[1]) not in call.told] if rules else []
+        rows = [row for row in call.rows() if (row[0].slice_id, row[1]) not in call.told]
         with contextlib.suppress(*AWAY):
             for rule in rules:
                 entries = self._entries(call, rows, rule)
@@ -141,7 +145,7 @@ class Admission:
                     await self._logs.strike(entries, rule.keep_ms, call.admitted_ms)
 
     def _concerns(self, call: ReadyCall) -> bool:
-        return bool(self._rules[call.lane]) and time.monotonic() >= call.admitted_until
+        return self.minds(call) and time.monotonic() >= call.admitted_until
 
     def _entries(self, call: ReadyCall, rows: Sequence[Row], rule: _Rule) -> Iterator[Entry]:
         signature = call.message.signature or self._account.settings.signature or ""

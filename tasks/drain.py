@@ -88,6 +88,7 @@ class Drain:
         self._admission = Admission(account, self._stock)
         self._open = OpenCalls() if opened is None else opened
         self._mine: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         self._ends_at = 0.0
         self._asked_at = 0.0
@@ -244,10 +245,14 @@ class Drain:
     def _send(self, call: ReadyCall) -> None:
         name = call.service.name
         self._open.by_service[name] += 1
-        task = asyncio.create_task(self._deliver(call))
-        for opened in (self._mine, self._open.tasks):
-            opened.add(task)
-            task.add_done_callback(opened.discard)
+        task = self._loop.create_task(self._deliver(call))
+        self._mine.add(task)
+        self._open.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._mine.discard(task)
+        self._open.tasks.discard(task)
 
     async def _deliver(self, call: ReadyCall) -> None:
         try:
@@ -283,27 +288,29 @@ class Drain:
 
     async def _after(self, call: ReadyCall, error: ProviderError | None) -> None:
         """What a call's end means for the drain: halves, alerts, slices that are through."""
-        await self._admission.ended(call, error)
+        if self._admission.minds(call):
+            await self._admission.ended(call, error)
         if error is None:
             self._recovered = self._recovered or self._trying
             if not self._all_well:
                 self._all_well = True
                 await all_well(self._outbox.server, self._account.keys, self._outbox.host)
-            self._stock.let_go(call, requeued=False)
-        elif submit.worth_halving(call, error):
+            if self._stock.let_go(call, requeued=False):
+                await self._stock.release_done(aside=False)
+            return
+        if submit.worth_halving(call, error):
             for half in call.halves(self._account.provider):
                 self._stock.put_first(half)
             return
-        else:
-            if isinstance(error, AccountBlocked):
-                # What this account would be sent next would fare no better now.
-                self._halted = True
-            unknown = isinstance(error, OutcomeUnknown)
-            if isinstance(error, AccountBlocked) or (unknown and not self._trouble_told):
-                await submit.report_trouble(self._account, error)
-                self._trouble_told = self._trouble_told or unknown
-            again = submit.state_after(error, duplicates_ok=call.duplicates_ok) == "q"
-            self._stock.let_go(call, requeued=again)
+        if isinstance(error, AccountBlocked):
+            # What this account would be sent next would fare no better now.
+            self._halted = True
+        unknown = isinstance(error, OutcomeUnknown)
+        if isinstance(error, AccountBlocked) or (unknown and not self._trouble_told):
+            await submit.report_trouble(self._account, error)
+            self._trouble_told = self._trouble_told or unknown
+        again = submit.state_after(error, duplicates_ok=call.duplicates_ok) == "q"
+        self._stock.let_go(call, requeued=again)
         aside = isinstance(error, NotSent | OutcomeUnknown) and not isinstance(error, NotInTime)
         await self._stock.release_done(aside=aside)
 

@@ -104,13 +104,13 @@ class ReadyCall(msgspec.Struct, eq=False):
     @property
     def dropped(self) -> bool:
         """Whether a lease of its rows is no longer ours."""
-        for lease, _, _ in self.runs:
-            if lease.dropped:
-                return True
-        return False
+        return any(lease.dropped for lease, _, _ in self.runs)
 
     def numbers(self) -> list[str]:
         """The recipients in row order, E.164."""
+        if self.recipients == 1:
+            [(lease, offset, _)] = self.runs
+            return [lease.body.number(offset)]
         return [lease.body.number(offset) for lease, first, last in self.runs for offset in range(first, last + 1)]
 
     def values(self) -> list[tuple[str, ...]]:
@@ -127,6 +127,9 @@ class ReadyCall(msgspec.Struct, eq=False):
 
     def rows_by_slice(self) -> list[list[Any]]:
         """(slice id, epoch, first, last, first, last, …) for each slice, as the gate reads it."""
+        if len(self.runs) == 1:
+            [(lease, first, last)] = self.runs
+            return [[lease.slice_id, lease.epoch, first, last]]
         by_slice: dict[str, list[Any]] = {}
         for lease, first, last in self.runs:
             by_slice.setdefault(lease.slice_id, [lease.slice_id, lease.epoch]).extend((first, last))
@@ -143,6 +146,10 @@ class ReadyCall(msgspec.Struct, eq=False):
         """Some of the rows, in their order, as a call of their own."""
         runs = _joined([(lease, offset, offset) for lease, offset in rows])
         return _ready(provider, self.lane, self.message, runs, self.duplicates_ok)
+
+
+_Alone = tuple[Message, Run]
+"""A row that goes alone in its call."""
 
 
 @dataclass(eq=False, slots=True)
@@ -181,6 +188,8 @@ class Packer:
         self._clock = clock
         self._groups: dict[str, dict[Content, _Group]] = {}
         self._full: dict[str, dict[Content, None]] = {}
+        self._alone: dict[str, deque[_Alone]] = {}
+        self._after_alone = False
         self.rows = 0
 
     def add(self, lease: Lease) -> None:
@@ -218,8 +227,14 @@ class Packer:
         if group is None:
             message = personal_message(body) if personal else None
             message = message or message_of(body, text if isinstance(text, str) else "", values)
+            most = self._most(message)
+            if most == 1:
+                alone = self._alone.setdefault(body.lane, deque())
+                alone.extend((message, (lease, offset, offset)) for offset in range(first, last + 1))
+                self.rows += last - first + 1
+                return
             since = self._clock() if self._linger_s else 0.0
-            group = groups[content] = _Group(message, body.duplicates_ok, self._most(message), since)
+            group = groups[content] = _Group(message, body.duplicates_ok, most, since)
         if group.runs and group.runs[-1][0] is lease and group.runs[-1][2] == first - 1:
             first = group.runs.pop()[1]
         group.runs.append((lease, first, last))
@@ -233,8 +248,14 @@ class Packer:
 
         None where nothing waits, or nothing that fills a call and has not lingered for long enough.
         """
-        groups = self._groups.get(lane, {})
         full = self._full.get(lane, {})
+        if not full or not self._after_alone:
+            call = self._next_alone(lane)
+            if call is not None:
+                self._after_alone = True
+                return call
+        self._after_alone = False
+        groups = self._groups.get(lane, {})
         while groups:
             content = next(iter(full), None)
             if content is None:
@@ -249,6 +270,16 @@ class Packer:
                 del groups[content]
             if call is not None:
                 return call
+        return None
+
+    def _next_alone(self, lane: str) -> ReadyCall | None:
+        """Content that goes to one recipient a call: nothing waits for its like."""
+        alone = self._alone.get(lane)
+        while alone:
+            message, run = alone.popleft()
+            self.rows -= 1
+            if not run[0].dropped:
+                return _ready(self._provider, lane, message, [run], run[0].body.duplicates_ok)
         return None
 
     def _lingers(self, lane: str) -> bool:
@@ -309,12 +340,13 @@ class Packer:
     @property
     def contents(self) -> int:
         """Different contents that wait: at least that many calls."""
-        return sum(map(len, self._groups.values()))
+        return sum(map(len, self._groups.values())) + sum(map(len, self._alone.values()))
 
     def clear(self) -> None:
         """Forget every row; the leases are the caller's to give back."""
         self._groups.clear()
         self._full.clear()
+        self._alone.clear()
         self.rows = 0
 
 
@@ -326,7 +358,7 @@ def _shape(body: SliceBody) -> Shape:
 
 def _ready(provider: Provider, lane: str, message: Message, runs: list[Run], duplicates_ok: bool) -> ReadyCall:  # noqa: FBT001 - as in a slice
     """A call of rows of one content. A template's row that goes alone is a text like any other."""
-    recipients = sum(last - first + 1 for _, first, last in runs)
+    recipients = sum([last - first + 1 for _, first, last in runs])
     service = None
     if message.kind is Kind.TEMPLATE:
         [(lease, offset, _), *_] = runs

@@ -197,12 +197,19 @@ class Stock:
             await self._outbox.release([(slice_id, lease.epoch)])
 
     @staticmethod
-    def let_go(call: ReadyCall, *, requeued: bool) -> None:
-        """The rows of a call are waited for no more; `requeued` ones go out again when their slice does."""
+    def let_go(call: ReadyCall, *, requeued: bool) -> bool:
+        """The rows of a call are waited for no more; `requeued` ones go out again when their slice does.
+
+        Returns:
+            True where no row of one of their slices waits here now.
+        """
+        through = False
         for lease, first, last in call.runs:
             lease.held -= last - first + 1
             if requeued:
                 lease.requeued += last - first + 1
+            through = through or lease.held <= 0
+        return through
 
     def take_out(self, row: Row, wait_ms: float | None) -> None:
         """A row does not go: it has ended, or (with `wait_ms`) goes out again only then."""

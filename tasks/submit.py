@@ -77,7 +77,10 @@ async def submit(account: Account, session: Session, call: ReadyCall, regrant: R
     Returns:
         What went wrong, or None where the vendor took the call (or it was dropped at the gate before another try).
     """
-    error = await _in_time(account, session, call, regrant, last=False)
+    error = await _once(account, session, call, last=False)
+    if error is None:
+        return None
+    error = await _in_time(error, account, session, call, regrant, last=False)
     if error is None or not _worth_another_try(error):
         return error
     # tenacity comes in only here: nearly every call is through at its first try, and should not pay for the others.
@@ -93,7 +96,8 @@ async def submit(account: Account, session: Session, call: ReadyCall, regrant: R
                 if not await regrant(call):
                     return error
                 last_try = attempt.retry_state.attempt_number == TRIES - 1
-                error = await _in_time(account, session, call, regrant, last=last_try)
+                error = await _once(account, session, call, last=last_try)
+                error = await _in_time(error, account, session, call, regrant, last=last_try)
                 if error is not None and _worth_another_try(error):
                     raise error
     except NotSent as last:
@@ -108,10 +112,9 @@ def _worth_another_try(error: BaseException) -> bool:
 
 
 async def _in_time(
-    account: Account, session: Session, call: ReadyCall, regrant: Regrant, *, last: bool
+    error: ProviderError | None, account: Account, session: Session, call: ReadyCall, regrant: Regrant, *, last: bool
 ) -> ProviderError | None:
-    """Try once, with a new grant wherever the one at hand ran out before the request could be written."""
-    error = await _once(account, session, call, last=last)
+    """The same try, with a new grant wherever the one at hand ran out before the request could be written."""
     while isinstance(error, NotInTime) and await regrant(call):
         error = await _once(account, session, call, last=last)
     return error
