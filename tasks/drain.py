@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 
 import structlog
@@ -66,6 +66,7 @@ class Drain:
         most_open: the most calls that the process may have open at once.
         opened: those that it has, where an earlier drain of the account left some.
         stopping: True once the process is to end; nothing new is started then.
+        more_waits: told once, when the outbox holds more than this drain has room for.
         clock: what quiet hours go by (aware).
     """
 
@@ -77,6 +78,7 @@ class Drain:
         most_open: int,
         opened: OpenCalls | None = None,
         stopping: Callable[[], bool],
+        more_waits: Callable[[], Coroutine[object, object, None]] | None = None,
         clock: Callable[[], datetime] = wall_clock,
     ) -> None:
         self._account = account
@@ -84,6 +86,8 @@ class Drain:
         self._session = session
         self._most_open = most_open
         self._stopping = stopping
+        self._more_waits = more_waits
+        self._telling: asyncio.Task[None] | None = None
         self._stock = Stock(account, most_open, clock)
         self._admission = Admission(account, self._stock)
         self._open = OpenCalls() if opened is None else opened
@@ -117,7 +121,9 @@ class Drain:
             while not self._must_stop():
                 self._woken.clear()
                 try:
-                    await self._stock.claim(otp=len(self._open) < self._most_open)
+                    more = await self._stock.claim(otp=len(self._open) < self._most_open)
+                    if more and self._telling is None and self._more_waits is not None:
+                        self._telling = self._loop.create_task(self._more_waits())
                     wait_s = await self._start()
                     if not self._mine and self._stock.empty:
                         left, waiting = await self._outbox.leave(whatever_waits=False)

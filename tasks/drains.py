@@ -12,8 +12,8 @@ from tasks.opened import OpenCalls
 from tasks.runtime import CONNECTIONS, Runtime
 from tasks.wake import call_another, wake
 
-CALL_AFTER_S = 0.05
-"""A drain has claimed what it has room for by then: what waits still is for another process."""
+PASS_ON_AFTER_S = 0.05
+"""A wake-up that came to a process that drains already is given back after this, where another process is free."""
 
 
 class Drains:
@@ -37,6 +37,7 @@ class Drains:
         running = self._running.get(name)
         if running is not None:
             running.poke()
+            await asyncio.sleep(PASS_ON_AFTER_S)
             await self._call_another(name)
             return
         account = self._runtime.accounts.get(name)
@@ -48,13 +49,12 @@ class Drains:
             most_open=CONNECTIONS,
             opened=self._opened.setdefault(name, OpenCalls()),
             stopping=self._runtime.stopping,
+            more_waits=lambda: self._call_another(name),
         )
-        calling = asyncio.create_task(self._call_another(name))
         try:
             more = await drain.run()
         finally:
             del self._running[name]
-            calling.cancel()
         if more and not self._runtime.stopping():
             await wake(self._runtime, name)
         # The next drain begins meanwhile: an otp does not wait until a call of this one has ended.
@@ -62,14 +62,12 @@ class Drains:
 
     async def _call_another(self, name: str) -> None:
         """Let another process take part where there is more than this one holds; a lost call costs a tick."""
-        if name in self._calling:
+        if name not in self._running or name in self._calling or self._runtime.stopping():
             return
         self._calling.add(name)
         try:
-            await asyncio.sleep(CALL_AFTER_S)
-            if name in self._running and not self._runtime.stopping():
-                with contextlib.suppress(RedisError, OSError):
-                    await call_another(self._runtime, self._runtime.accounts[name])
+            with contextlib.suppress(RedisError, OSError):
+                await call_another(self._runtime, self._runtime.accounts[name])
         finally:
             self._calling.discard(name)
 

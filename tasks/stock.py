@@ -83,8 +83,12 @@ class Stock:
 
     # --- claiming and packing ------------------------------------------------------------------------------------
 
-    async def claim(self, *, otp: bool) -> None:
-        """Claim what there is room for, and pack it; otp where a connection is free, else another process takes it."""
+    async def claim(self, *, otp: bool) -> bool:
+        """Claim what there is room for, and pack it; otp where a connection is free, else another process takes it.
+
+        Returns:
+            True where the outbox may hold more than there was room for.
+        """
         now = time.monotonic()
         emptied = now < self._look_at
         lanes = await self._lanes_to_claim(outbox_too=not emptied)
@@ -101,6 +105,7 @@ class Stock:
         self._pack(full_only=not emptied)
         if not any(self._ready.values()):
             self._pack(full_only=False)
+        return not emptied
 
     def _wants_more(self) -> bool:
         calls = self._packer.contents + sum(map(len, self._ready.values()))
