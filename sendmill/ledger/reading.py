@@ -19,7 +19,8 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import JobMeta, decode_meta
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.rows import read_rows, unplanned_rows, waiting_state
-from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header, header_of_sums
 from sendmill.messages import JobStatus, JobSummary, MessageInfo
 from sendmill.states import State
 
@@ -72,7 +73,7 @@ def read_status(ledger: Ledger, job_id: str) -> JobStatus:
         StoreError: Redis is away.
     """
     record, entries = read_job(ledger, job_id)
-    return _status(record, read_headers(ledger, entries))
+    return _status(record, _read_sums(ledger, entries))
 
 
 def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
@@ -106,6 +107,28 @@ def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tupl
             raws = pipe.execute()
         for entry, raw in zip(part, raws, strict=True):
             yield entry, decode_header(raw) if len(raw) == HEADER_BYTES else None
+
+
+def _read_sums(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:
+    """The headers of slices, added up where they lie: a job may be asked for often. None for those that are gone.
+
+    Raises:
+        StoreError: Redis is away.
+        NewerFormat: a newer version wrote one of them.
+    """
+    alike: dict[tuple[str, bool], list[SliceEntry]] = {}
+    for entry in entries:
+        alike.setdefault((entry.account, entry.moved), []).append(entry)
+    for (account, moved), slices in alike.items():
+        for start in range(0, len(slices), _HEADERS_AT_ONCE):
+            part = slices[start : start + _HEADERS_AT_ONCE]
+            names = [entry.slice_id for entry in part]
+            with store_errors():
+                sums, gone = ledger_script("counts").run(ledger.server, ledger.account(account).state, *names)
+            header = header_of_sums(sums)
+            yield from ((part[place], None) for place in gone)
+            accepted = sum(entry.accepted for entry in part) - sum(part[place].accepted for place in gone)
+            yield SliceEntry(account, "", accepted, moved), header
 
 
 def _entries(cut: Iterable[bytes], moved: Iterable[bytes]) -> list[SliceEntry]:

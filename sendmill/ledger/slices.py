@@ -213,6 +213,9 @@ def encode(body: SliceBody, states: bytes, *, events: str, created_ms: int, expi
     return b"".join((header, states, bytes(8 * len(states)), msgspec.msgpack.encode(body)))
 
 
+_NEWER = "a newer version of sendmill wrote these messages: upgrade sendmill here"
+
+
 def check_format(raw: bytes) -> None:
     """Make sure that this version can read a slice.
 
@@ -220,7 +223,7 @@ def check_format(raw: bytes) -> None:
         NewerFormat: a newer version wrote it.
     """
     if raw[:2] != FORMAT:
-        raise NewerFormat("a newer version of sendmill wrote these messages: upgrade sendmill here")
+        raise NewerFormat(_NEWER)
 
 
 def without(body: SliceBody, offsets: Collection[int], *, alone: bool) -> SliceBody:
@@ -257,12 +260,32 @@ def encode_body(body: SliceBody) -> tuple[bytes, int]:
     return msgspec.msgpack.encode(body), before
 
 
+def header_of_sums(sums: Sequence[int]) -> Header:
+    """What counts.lua added up, as the header of one slice that holds all rows. Raises as `check_format`."""
+    if not sums:
+        raise NewerFormat(_NEWER)
+    rows, *counts, unreported = sums
+    return Header(
+        lane="",
+        rows=rows,
+        epoch=0,
+        put_aside=0,
+        created_ms=0,
+        expires_ms=0,
+        counts=_by_state(counts),
+        unreported=unreported,
+    )
+
+
+def _by_state(counts: Sequence[int]) -> dict[State, int]:
+    return {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, counts, strict=True)}
+
+
 def decode_header(raw: bytes) -> Header:
     """Read a header (at least HEADER_BYTES of a slice). Raises as `check_format`, as all that read slices do."""
     check_format(raw)
     fields = _HEADER.unpack_from(raw)
     lanes = {byte: lane for lane, byte in LANE_BYTES.items()}
-    counts = {BY_BYTE[ord(byte)]: count for byte, count in zip(ORDER, fields[9:-2], strict=True)}
     return Header(
         lane=lanes[fields[1]],
         rows=fields[3],
@@ -270,7 +293,7 @@ def decode_header(raw: bytes) -> Header:
         put_aside=fields[5],
         created_ms=fields[6],
         expires_ms=fields[7],
-        counts=counts,
+        counts=_by_state(fields[9:-2]),
         unreported=fields[-2],
     )
 
