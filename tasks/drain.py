@@ -121,7 +121,7 @@ class Drain:
             while not self._must_stop():
                 self._woken.clear()
                 try:
-                    more = await self._stock.claim(otp=len(self._open) < self._most_open)
+                    more = await self._stock.claim(otp=len(self._open) < self._most_open, limited=self._limited)
                     if more and self._telling is None and self._more_waits is not None:
                         self._telling = self._loop.create_task(self._more_waits())
                     wait_s = await self._start()

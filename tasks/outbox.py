@@ -210,9 +210,17 @@ class Outbox:
         """Let held slices (id, due_ms) be claimed; those that were let before stay as they are."""
         return int(await _ARRIVE.arun(self.server, self.keys.state, *(part for each in slices for part in each)))
 
-    async def claim(self, rows: int, lanes: Sequence[str]) -> list[Claimed]:
-        """Lease slices that hold about that many queued rows."""
-        answer = await _CLAIM.arun(self.server, self.keys.state, rows, LEASE_MS, *lanes)
+    async def claim(
+        self, rows: int, lanes: Sequence[str], *, held: Mapping[str, int] | None = None, others_only: bool = False
+    ) -> list[Claimed]:
+        """Lease slices that hold about that many queued rows.
+
+        With `held` (job → rows of it that the caller has) jobs of which it has less go first, as far as turns allow;
+        with `others_only` only those of which it has none are leased.
+        """
+        packed = b"" if held is None else msgspec.msgpack.encode(held)
+        other = "1" if others_only else "0"
+        answer = await _CLAIM.arun(self.server, self.keys.state, rows, LEASE_MS, packed, other, *lanes)
         claimed = []
         for slice_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
             claimed.append(Claimed(slice_id.decode(), epoch, decode(blob)))

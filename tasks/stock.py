@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -31,6 +32,9 @@ LOOK_AGAIN_S = 0.05
 _RENEW_S = LEASE_MS / 3000
 _LONGEST_PUT_ASIDE_MS = 300_000
 _FIRST_PUT_ASIDE_MS = 2_000
+_JOBS_HELD = 4
+"""Where calls are limited a slice of each of so many jobs is held, if so many wait: they take turns here."""
+
 _LEAST_POSTPONED_MS = 1_000
 """Rows of one slice may become free one after another: it does not come out for each of them."""
 
@@ -56,7 +60,7 @@ class Stock:
         self._leases: dict[str, Lease] = {}
         self._ready: dict[tuple[str, str], Line] = {}
         self._look_at = 0.0
-        self._look_for_otp_at = 0.0
+        self._look_for_others_at = 0.0
         self._taken_out = False
 
     @property
@@ -79,12 +83,14 @@ class Stock:
 
     def look_at_once(self) -> None:
         """The outbox may hold something new."""
-        self._look_at = self._look_for_otp_at = 0.0
+        self._look_at = self._look_for_others_at = 0.0
 
     # --- claiming and packing ------------------------------------------------------------------------------------
 
-    async def claim(self, *, otp: bool) -> bool:
+    async def claim(self, *, otp: bool, limited: bool = False) -> bool:
         """Claim what there is room for, and pack it; otp where a connection is free, else another process takes it.
+
+        Where calls are `limited` what is held may last for long: then it is of several jobs, where several wait.
 
         Returns:
             True where the outbox may hold more than there was room for.
@@ -95,28 +101,43 @@ class Stock:
         if not otp:
             lanes = tuple(lane for lane in lanes if lane != "otp")
         while not emptied and self._wants_more():
-            emptied = not await self._claim_from(lanes)
+            emptied = not await self._claim_from(lanes, self._held_by_job() if limited else None)
         if emptied:
             self._look_at = max(self._look_at, now + LOOK_AGAIN_S)
-        elif now >= self._look_for_otp_at:
-            # Enough of the rest waits here, but otp is let in whenever it comes.
-            self._look_for_otp_at = now + LOOK_AGAIN_S
+        elif now >= self._look_for_others_at:
+            # Enough of the rest waits here, but otp is let in whenever it comes, and so is a job that has no turn yet.
+            self._look_for_others_at = now + LOOK_AGAIN_S
             await self._claim_from(tuple(lane for lane in lanes if lane == "otp"))
-        self._pack(full_only=not emptied)
+            held = self._held_by_job() if limited else {}
+            if limited and len(held) < _JOBS_HELD:
+                await self._claim_from(lanes, held, others_only=True)
+        # A call that is not full waits for its like while more is about to be claimed.
+        self._pack(full_only=not emptied and not self._holds_enough_calls())
         if not any(self._ready.values()):
             self._pack(full_only=False)
         return not emptied
 
+    def _holds_enough_calls(self) -> bool:
+        return self._packer.contents + sum(map(len, self._ready.values())) >= self._most_held
+
     def _wants_more(self) -> bool:
-        calls = self._packer.contents + sum(map(len, self._ready.values()))
-        if calls >= self._most_held:
+        if self._holds_enough_calls():
             return False
         rows = self._packer.rows + sum(call.recipients for calls in self._ready.values() for call in calls)
         largest = max(service.max_numbers for service in self._account.provider.services())
         return rows < max(2 * self._most_open, largest)
 
-    async def _claim_from(self, lanes: tuple[str, ...]) -> bool:
-        claimed = await self._outbox.claim(self._most_held, lanes)
+    def _held_by_job(self) -> dict[str, int]:
+        held: Counter[str] = Counter()
+        for lease in self._leases.values():
+            held[lease.body.job] += lease.held
+        return held
+
+    async def _claim_from(
+        self, lanes: tuple[str, ...], held: Mapping[str, int] | None = None, *, others_only: bool = False
+    ) -> bool:
+        rows = 1 if others_only else self._most_held
+        claimed = await self._outbox.claim(rows, lanes, held=held, others_only=others_only)
         for each in await self._account.optouts.spare(self._outbox, claimed):
             lease = Lease(each.slice_id, each.epoch, each.slice)
             lease.held = each.slice.states.count(State.QUEUED.byte)
@@ -128,7 +149,6 @@ class Stock:
         return bool(claimed)
 
     def _pack(self, *, full_only: bool) -> None:
-        # A call that is not full waits for its like as long as more of the outbox is about to be claimed.
         for lane in LANES:
             room = 2 * self._most_open - sum(map(len, self.queues(lane)))
             for _ in range(room):

@@ -73,6 +73,30 @@ async def _expire_lease(outbox: Outbox, slice_id: str = SLICE) -> None:
     await outbox.server.zadd(outbox.keys.inflight, {slice_id: 1})
 
 
+async def test_a_process_that_holds_much_of_a_job_leases_another_first(outbox: Outbox) -> None:
+    """As far as turns allow: a slice that starts after the first one ends does not go before it."""
+    for slice_id in ("a.0.0", "a.0.1", "b.0.0", "b.0.1"):
+        await _add(outbox, 10, slice_id)
+    (b0,) = await outbox.claim(1, LANES, held={"a": 1})
+    (a0,) = await outbox.claim(1, LANES, held={"a": 1, "b": 11})
+    assert ["b.0.0", "a.0.0"] == [b0.slice_id, a0.slice_id]
+    await outbox.release([(a0.slice_id, a0.epoch)])
+    (again,) = await outbox.claim(1, LANES, held={"a": 1})
+    assert "a.0.0" == again.slice_id, "b.0.1 starts where this one ends"
+
+
+async def test_only_slices_of_other_jobs_are_leased_where_that_is_asked(outbox: Outbox) -> None:
+    """A process that holds enough takes in what has no turn yet, and nothing else."""
+    for slice_id in ("a.0.0", "a.0.1", "b.0.0"):
+        await _add(outbox, 10, slice_id)
+    held = {"a": 5}
+    (claimed,) = await outbox.claim(1, LANES, held=held, others_only=True)
+    assert "b.0.0" == claimed.slice_id
+    assert [] == await outbox.claim(1, LANES, held={"a": 5, "b": 10}, others_only=True)
+    (left,) = await outbox.claim(1, LANES)
+    assert "a.0.0" == left.slice_id
+
+
 async def test_a_slice_is_added_once(outbox: Outbox) -> None:
     """A plan that runs twice adds nothing the second time, even where rows have gone meanwhile."""
     assert 1 == await _add(outbox, 3)
