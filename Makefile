@@ -55,7 +55,7 @@ test: lint ## lint, then every test, with real workers, beat and push (5 minutes
 bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minutes on two cores, otherwise idle)
 	@exec $(BIN)/python -m bench
 
-# Without options the account is written into docs/guarantees.md.
+# The usual run is written into docs/guarantees.md; one with options of your own only where --write is among them.
 SOAK := --write
 soak: $(STAMP) ## everything killed, frozen and cut off for 30 minutes; nothing lost, nothing twice (SOAK="--minutes 5 --messages 30000")
 	@exec $(BIN)/python -m soak $(SOAK)

@@ -1,8 +1,9 @@
-"""More sending processes: at an account's limit, on ten accounts without one, and how soon a new one takes part."""
+"""More sending processes: at the limit of one account and of ten, without limits, and how soon a new one takes part."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -13,7 +14,7 @@ from bench.context import Bench
 from bench.figures import NS_PER_S, average_per_s, most_in_window
 from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
-from bench.section import Raw, Section
+from bench.section import Aim, Raw, Section
 from bench.vendor import Vendor
 from sendmill.client import Client
 from sendmill.ledger.keys import AccountKeys
@@ -22,9 +23,10 @@ from sendmill.states import State
 from simulator.system import System
 from simulator.vendor_accounts import Accounts, five_accounts
 
-PROCESSES = (1, 2, 4)
+PROCESSES = (1, 2, 4, 8)
 ACCOUNTS = 10
 CALLS_PER_S = 50
+CALLS_PER_S_OF_TEN = 20
 DELAY_MS = 50
 
 _LIMITED = "mainland"
@@ -34,12 +36,18 @@ _LOOK_S = 0.02
 
 
 def _accounts(url: str, vendor: Vendor) -> Accounts:
-    limited = {"polls": [], "personalised": False, "limits": {"calls_per_s": CALLS_PER_S}}
-    found: dict[str, dict[str, Any]] = {_LIMITED: {**five_accounts(url)[_LIMITED], **limited}}
+    whole: dict[str, Any] = {**five_accounts(url)[_LIMITED], "polls": [], "personalised": False}
+    found = {_LIMITED: {**whole, "limits": {"calls_per_s": CALLS_PER_S}}}
+    for name in _paced():
+        found[name] = {**whole, "uid": name, "limits": {"calls_per_s": CALLS_PER_S_OF_TEN}}
     for name in _free():
         address = vendor.address(name, DELAY_MS, "ihuyi")
         found[name] = {"provider": "ihuyi", "base_url": address, "account": name, "api_key": "bench"}
     return found
+
+
+def _paced() -> list[str]:
+    return [f"paced-{place}" for place in range(ACCOUNTS)]
 
 
 def _free() -> list[str]:
@@ -47,9 +55,10 @@ def _free() -> list[str]:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """With one process, then more; each time a job at the limited account, then one at each of the others."""
-    limited, free = bench.size((1_500, 2_000), (500, 50))
+    """With one process, then more; each time a job at the limited account, at ten limited ones, at ten free ones."""
+    limited, paced, free = bench.size((1_500, 200, 2_000), (1_000, 40, 50))
     routes = [{"prefix": "+86", "accounts": [_LIMITED]}]
+    password = five_accounts("")[_LIMITED]["pwd"]
     runs, joined_s = [], []
     with (
         Vendor.start() as vendor,
@@ -58,26 +67,37 @@ def measure(bench: Bench) -> dict[str, Any]:
             routes=routes,
             counts={"worker_send": 1},
             simulator_config={"fates": [{"state": ""}]},
+            simulator_accounts={name: {"password": password} for name in _paced()},
         ) as system,
         system.client(timeout_s=10.0) as client,
     ):
         for place, processes in enumerate(PROCESSES):
             missing = processes - len(system.processes("worker_send"))
-            before = len(_arrivals(system))
             job = _send(client, _LIMITED, limited, first=place * limited)
             if missing:
                 joined_s.append(_joined_s(system, missing, processes))
             wait_for_state(client, job, {State.SUBMITTED: limited}, timeout_s=_DONE_S)
-            arrivals = _arrivals(system)[before:]
+            arrivals = _arrivals(system, "demo")[place * limited :]
+            _send_all(client, _paced(), paced, first=place * paced)
+            of_ten = [_arrivals(system, name)[place * paced :] for name in _paced()]
             runs.append(
                 {
                     "processes": processes,
                     "limited_per_s": average_per_s(arrivals),
                     "most_in_window": most_in_window(arrivals),
+                    "ten_per_s": sum(map(average_per_s, of_ten)),
+                    "most_in_window_of_ten": max(map(most_in_window, of_ten)),
                     "free_per_s": _free_per_s(client, vendor, free, first=place * free),
                 }
             )
-    return {"limit": CALLS_PER_S, "accounts": ACCOUNTS, "delay_ms": DELAY_MS, "runs": runs, "joined_s": joined_s}
+    return {
+        "limit": CALLS_PER_S,
+        "limit_of_ten": CALLS_PER_S_OF_TEN,
+        "accounts": ACCOUNTS,
+        "delay_ms": DELAY_MS,
+        "runs": runs,
+        "joined_s": joined_s,
+    }
 
 
 def _send(client: Client, account: str, rows: int, *, first: int) -> str:
@@ -86,17 +106,24 @@ def _send(client: Client, account: str, rows: int, *, first: int) -> str:
     ).id
 
 
-def _free_per_s(client: Client, vendor: Vendor, rows: int, *, first: int) -> float:
-    for name in _free():
+def _send_all(
+    client: Client, accounts: list[str], rows: int, *, first: int, begin: Callable[[], None] = lambda: None
+) -> None:
+    """A job at each account: all are queued, then begin together; returns when all is submitted."""
+    for name in accounts:
         client.pause(name)
-    jobs = [_send(client, name, rows, first=first) for name in _free()]
+    jobs = [_send(client, name, rows, first=first) for name in accounts]
     for job in jobs:
         wait_for_state(client, job, {State.QUEUED: rows}, timeout_s=_DONE_S)
-    vendor.forget()
-    for name in _free():
+    begin()
+    for name in accounts:
         client.resume(name)
     for job in jobs:
         wait_for_state(client, job, {State.SUBMITTED: rows}, timeout_s=_DONE_S)
+
+
+def _free_per_s(client: Client, vendor: Vendor, rows: int, *, first: int) -> float:
+    _send_all(client, _free(), rows, first=first, begin=vendor.forget)
     seen = [vendor.seen(name) for name in _free()]
     span_ns = max(each.last_ns for each in seen) - min(each.first_ns for each in seen)
     return ACCOUNTS * rows * NS_PER_S / span_ns
@@ -117,8 +144,9 @@ def _joined_s(system: System, missing: int, processes: int) -> float:
     return time.monotonic() - began
 
 
-def _arrivals(system: System) -> list[int]:
-    return [call["arrival_ns"] for call in system.simulator.journal() if call["numbers"]]
+def _arrivals(system: System, uid: str) -> list[int]:
+    calls = (call for call in system.simulator.journal() if call["numbers"] and call["account"] == uid)
+    return sorted(call["arrival_ns"] for call in calls)
 
 
 def chapter(found: Raw) -> list[str]:
@@ -128,16 +156,21 @@ def chapter(found: Raw) -> list[str]:
             f"{run['processes']}",
             f"{run['limited_per_s']:.1f}",
             f"{run['most_in_window']}",
+            f"{run['ten_per_s']:.1f}",
+            f"{run['most_in_window_of_ten']}",
             f"{run['free_per_s']:,.0f}",
         )
         for run in found["runs"]
     ]
     joined = ", ".join(f"{seconds:.1f}" for seconds in found["joined_s"])
+    ten, limit, of_ten = found["accounts"], found["limit"], found["limit_of_ten"]
     head = (
         "sending processes",
-        f"one account at {found['limit']}/s",
+        f"one account at {limit}/s",
         "most in a second",
-        f"{found['accounts']} free accounts",
+        f"{ten} accounts at {of_ten}/s, together",
+        "most of one in a second",
+        f"{ten} free accounts",
     )
     return [
         "## More processes",
@@ -151,4 +184,22 @@ def chapter(found: Raw) -> list[str]:
     ]
 
 
-SECTION = Section("scaling", measure, chapter, alone=True)
+def aims(found: Raw) -> list[Aim]:
+    """However many processes: each limit holds, and is used."""
+    runs = found["runs"]
+    over = max(
+        max(run["most_in_window"] - found["limit"], run["most_in_window_of_ten"] - found["limit_of_ten"])
+        for run in runs
+    )
+    used = min(
+        min(run["limited_per_s"] / found["limit"], run["ten_per_s"] / found["accounts"] / found["limit_of_ten"])
+        for run in runs
+    )
+    most = max(run["processes"] for run in runs)
+    return [
+        Aim.at_most(f"calls above a limit in any second, 1 to {most} processes", max(0, over), 0),
+        Aim.at_least(f"use of the limits, 1 to {most} processes", 100 * used, 97, unit=" %", form=".1f"),
+    ]
+
+
+SECTION = Section("scaling", measure, chapter, alone=True, aims=aims)
