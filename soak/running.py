@@ -61,11 +61,6 @@ class Run:
     away: Sequence[Away] = ()
 
     @property
-    def late_calls_allowed(self) -> int:
-        """A sender that is stopped between the gate and the write sends that one call when it wakes."""
-        return self.struck["worker_send", Action.FREEZE]
-
-    @property
     def faults_found(self) -> list[str]:
         """What must not be, a line each; none where every promise held."""
         books = self.books
@@ -74,14 +69,9 @@ class Run:
             found.append("not at rest in time")
         if self.hung:
             found.append(f"{self.hung} processes did not end after SIGTERM")
-        late = 0
-        for breach in self.breaches.get("counts", ()):
-            if breach["kind"] in ("calls_per_s", "in_flight"):
-                late += breach["count"]
-            else:
-                found.append(f"{breach['count']} x breach of {breach['kind']} at {breach['vendor']}")
-        if late > self.late_calls_allowed:
-            found.append(f"{late} calls above a limit, {self.late_calls_allowed} senders were frozen")
+        # Also where senders are frozen between the gate and the write: what they send late was counted all the while.
+        breaches = self.breaches.get("counts", ())
+        found += [f"{each['count']} x breach of {each['kind']} at {each['vendor']}" for each in breaches]
         return found
 
 
