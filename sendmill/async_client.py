@@ -19,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sendmill.client import Client, environment
+from sendmill.client import Client
 from sendmill.doctor import Finding
+from sendmill.environment import environment
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
@@ -10,14 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from sendmill.admin import read_accounts, set_active, set_limit
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.broker import PLANNED_NOW_ROWS
-from sendmill.contents import features_of, kind_of, parts_of, text_of
+from sendmill.contents import features_of, meta_of
 from sendmill.doctor import Finding, examine, examine_configuration
-from sendmill.errors import ConfigError, InvalidOption
+from sendmill.environment import environment
+from sendmill.errors import InvalidOption
 from sendmill.events import EventReader
 from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.bynumber import find_messages
@@ -25,7 +23,7 @@ from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
 from sendmill.ledger.finding import read_message
 from sendmill.ledger.forgetting import forget_number
-from sendmill.ledger.jobs import JobMeta, Uploaded, new_job_id, upload
+from sendmill.ledger.jobs import Uploaded, upload
 from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
 from sendmill.ledger.published import KnownNames, published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
@@ -58,10 +56,6 @@ from sendmill.prepare import prepare_batches
 from sendmill.publisher import Publisher
 from sendmill.states import State
 from sendmill.tariff import Tariff
-
-REDIS_URL = "SENDMILL_REDIS_URL"
-BROKER_URL = "SENDMILL_BROKER_URL"
-NAMESPACE = "SENDMILL_NAMESPACE"
 
 
 class Client:
@@ -121,7 +115,7 @@ class Client:
             self._names.check_features(chosen.account, features_of(content, chosen), chosen.vendor)
         if chosen.durability is Durability.FSYNC:
             self._check_fsync()
-        meta = _meta(content, chosen, prepared.fields, now_ms)
+        meta = meta_of(content, chosen, prepared.fields, now_ms)
         plan_at_ms = meta.at_ms or 0
         if plan_at_ms and self._names.vendor_keeps_time(account=chosen.account, route=chosen.route):
             plan_at_ms = 0
@@ -482,22 +476,6 @@ class Client:
             )
 
 
-def environment() -> dict[str, Any]:
-    """The arguments of a client as the environment gives them.
-
-    Raises:
-        ConfigError: SENDMILL_REDIS_URL is not set.
-    """
-    url = os.environ.get(REDIS_URL)
-    if not url:
-        raise ConfigError(f"{REDIS_URL} is not set: give the URL of the workers' Redis, such as redis://host:6379/0")
-    return {
-        "url": url,
-        "namespace": os.environ.get(NAMESPACE) or "sendmill",
-        "broker_url": os.environ.get(BROKER_URL) or None,
-    }
-
-
 def _state(state: State | str | None) -> State | None:
     if state is None:
         return None
@@ -505,33 +483,6 @@ def _state(state: State | str | None) -> State | None:
         return State(state)
     except ValueError:
         raise InvalidOption(f"there is no state {str(state)[:40]!r}: there are {', '.join(State)}") from None
-
-
-def _meta(content: Content, options: SendOptions, fields: tuple[str, ...] | None, now_ms: int) -> JobMeta:
-    try:
-        msgspec.msgpack.encode(options.vendor)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidOption(f"vendor has a value that cannot be stored: {error}") from None
-    at_ms = int(options.at.timestamp() * 1000) if options.at is not None else None
-    return JobMeta(
-        job=new_job_id(now_ms / 1000),
-        kind=kind_of(content).value,
-        text=text_of(content),
-        lane=options.lane.value,
-        created_ms=now_ms,
-        expires_ms=(at_ms or now_ms) + int(options.expires_in_s * 1000),
-        fields=fields,
-        at_ms=at_ms,
-        account=options.account,
-        route=options.route,
-        sender=options.sender,
-        signature=options.signature,
-        ref=options.ref,
-        duplicates_ok=options.duplicates_ok,
-        options=dict(options.vendor),
-        report_events=options.report_events.value if options.report_events is not None else "",
-        parts=parts_of(content),
-    )
 
 
 def _job(uploaded: Uploaded) -> Job:

@@ -460,7 +460,8 @@ _NOWHERE = "redis://sendmill-outbox.invalid:6379/0"
 def sendmill_outbox(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     """A `FakeClient` behind every `Client` of the code under test, `Client.from_env()` included."""
     # Only tests that ask for the fixture wait for redis-py to be imported.
-    from sendmill.client import REDIS_URL, Client  # noqa: PLC0415
+    from sendmill.client import Client  # noqa: PLC0415
+    from sendmill.environment import REDIS_URL  # noqa: PLC0415
 
     fake = FakeClient()
     for name in _REDIRECTED:
