@@ -156,21 +156,21 @@ async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: lis
         calls = {each.call(offset) for offset in range(each.header.rows)} - {0} if each is not None else set()
         # Of calls that were not taken the rows name later ones.
         calls |= {msgspec.msgpack.decode(raw)[1] for raw in await server.lrange(keys.history(slice_id), 0, -1)}
-        await _forget_own_ids(runtime, keys, slice_id)
+        if each is not None:
+            await _forget_own_ids(runtime, keys, slice_id, each)
         await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id), keys.moved(slice_id))
         await server.zrem(keys.horizon, slice_id)
-        for number in calls:
-            await Outbox(server, keys, runtime.process).forget_call(number)
+        await Outbox(server, keys, runtime.process).forget_calls(sorted(calls))
     await server.srem(keys.cancelled, job)
     await server.hdel(keys.turn, *(f"job:{lane.value}:{job}" for lane in Lane))
 
 
-async def _forget_own_ids(runtime: Runtime, keys: AccountKeys, slice_id: str) -> None:
+async def _forget_own_ids(runtime: Runtime, keys: AccountKeys, slice_id: str, each: Slice) -> None:
     """Vendors' ids of single rows, which no call has."""
-    details = [msgspec.msgpack.decode(raw) for raw in await runtime.server.hvals(keys.details(slice_id))]
-    own_ids = {detail["vmid"] for detail in details if detail.get("vmid")}
-    if own_ids:
-        async with runtime.server.pipeline(transaction=False) as pipe:
-            for own_id in own_ids:
-                pipe.hdel(keys.ref(own_id), own_id)
-            await pipe.execute()
+    details = await runtime.server.hgetall(keys.details(slice_id))
+    own_ids = [
+        (msgspec.msgpack.decode(raw).get("vmid"), each.call(int(offset)))
+        for offset, raw in details.items()
+        if offset.isdigit()
+    ]
+    await Outbox(runtime.server, keys, runtime.process).forget_ids([(vmid, call) for vmid, call in own_ids if vmid])

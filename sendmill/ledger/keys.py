@@ -61,8 +61,9 @@ inflight            zset    slice → ms when its lease runs out
 calls               string  the last call number given out
 call:<n>            hash    an open call: rows, owner, service, times
 open                zset    open call → ms when its answer can no longer come
-past:<n // 64>      hash    call → msgpack PastCall
-ref:<bucket>        hash    vendor message id → call
+past:<n // 64>      hash    n % 64 → an ended call, s → names of slices: see `ledger/lua/past.lua`
+ref:<span>:<n>      hash    vendor message id, packed → call: see `sendmill.ledger.refs`
+refs                hash    span of calls → ids of vendors that are kept of them
 ask                 zset    call → ms when the vendor is to be asked what became of it
 slots:<service>     zset    call → ms when its slot is free again at the latest
 cap:<digest>        string  what went lately to a number, or of a text to a number, under a keyed digest: ms, mark and
@@ -99,12 +100,9 @@ to_post             list    JSON of alerts that opened or were resolved, until `
 
 from __future__ import annotations
 
-from zlib import crc32
-
 REFUSED = "-"
 """The account under which rows lie that never reached one: refused by `send` or by planning."""
 
-_REF_BUCKETS = 16_384
 _PAST_SHIFT = 6
 
 
@@ -193,6 +191,7 @@ class AccountKeys:
         self.cancelled = self.prefix + "cancelled"
         self.unconfirmed = self.prefix + "unconfirmed"
         self.resent = self.prefix + "resent"
+        self.refs = self.prefix + "refs"
         self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
         self.inbox = self.prefix + "inbox"
@@ -235,14 +234,10 @@ class AccountKeys:
         """The hash in which an ended call is kept."""
         return f"{self.prefix}past:{number >> _PAST_SHIFT}"
 
-    def ref(self, vendor_message_id: str) -> str:
-        """The hash in which a vendor's message id is kept: many small hashes, which Redis packs tightly."""
-        return self.prefix + self.ref_name(vendor_message_id)
-
     @staticmethod
-    def ref_name(vendor_message_id: str) -> str:
-        """That hash's name without the account's prefix."""
-        return f"ref:{crc32(vendor_message_id.encode()) % _REF_BUCKETS}"
+    def past_field(number: int) -> int:
+        """Its field there."""
+        return number & (1 << _PAST_SHIFT) - 1
 
     def slots(self, service: str) -> str:
         """The slots in use of a service."""

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from providers.base import Push
+from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
 from tasks import retention, settle
 from tasks.inbox import Entry, Inbox, entry_of_push
@@ -54,7 +55,7 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
             await one.finish("mainland", refused, "q", code="Busy", detail="busy")
             call = await one.begin("mainland", claimed)
             apart = [(claimed.slice_id, 0, "s", "own-id", "told")]
-            refs = [(account.keys.ref_name("own-id"), "own-id"), (account.keys.ref_name("id"), "id")]
+            refs = [ref_of("id", call), ref_of("own-id", call)]
             await one.finish("mainland", call, vmid="id", refs=refs, apart=apart)
             reference = account.reference(call)
             await inbox.store(
@@ -80,7 +81,7 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
         assert set() == lying()
         trimmed = await runtime.server.hgetall(account.keys.state)
         assert {b"trimmed:events", b"trimmed:replies", b"trimmed:bad"} <= trimmed.keys()
-        assert [] == await runtime.server.keys(f"{account.keys.prefix}ref:*")
+        assert [] == await runtime.server.keys(f"{account.keys.prefix}ref*")
         assert [] == await runtime.server.keys(f"{account.keys.prefix}past:*")
         assert 0 == await spool.bring_back(inbox)
         assert retention.TRIM_EVERY_MS >= await runtime.server.pttl(account.keys.polled("trim")) > 0
