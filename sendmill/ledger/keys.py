@@ -8,17 +8,20 @@ Job keys (under `<namespace>:{jobs}:`)
 =================== ======= ==========================================================================================
 key                 type    holds
 =================== ======= ==========================================================================================
-job:<job>           hash    meta (msgpack JobMeta), total, accepted, failed, suppressed, chunks, planned, segments,
-                            created, key, cancelled, ahead_ms (Redis' clock before the producer's), forgot (how often
-                            somebody was taken out of its chunks)
+job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
+                            (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
+                            (msgpack [account, rows], where one chunk became one slice), ahead_ms (Redis' clock before
+                            the producer's), forgot (how often somebody was taken out of its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
-slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk
+slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
+                            job's hash has `slice`
 moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
 due                 zset    job → ms since the epoch at which it is to be planned
 all                 zset    job → ms of its creation
-kept                zset    job → ms of the last change that is known: when it may go is reckoned from there
+kept                zset    job → ms of the last change that is known, of jobs that changed long after they were made:
+                            when they may go is reckoned from there
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
@@ -31,7 +34,8 @@ forgets             hash    request → a number that every process is to forget
 forgot:<id>         list    JSON answers to one of them: process, files that it removed
 awaited:<run id>    set     processes that have not written again yet what a Redis of another run id lost; and ""
 sweeps              hash    sweep → how much it found in all, <sweep>:at → ms of the last time, scanned → where the
-                            search for chunks without a job goes on
+                            search for chunks without a job goes on, looked_at → ms up to which all jobs that were
+                            made were looked at to be removed
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
