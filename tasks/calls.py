@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from sendmill.ledger.calls import past_calls, past_fields
+from sendmill.ledger.refs import pack_id, ref_name
 from sendmill.ledger.slices import HEADER_BYTES, check_format
 from tasks.account import Account
 from tasks.heard import Heard
-from tasks.outbox import PastCall
 from tasks.remembered import Remembered
 
 SLICES_KEPT_BYTES = 32_000_000
@@ -28,6 +29,8 @@ _NUMBER_BYTES = 8
 _ROW_BYTES = 4
 _NUMBER = struct.Struct("<Q")
 _UNCONFIRMED = "u"
+_SPANS_FIRST = 2
+"""Nearly all reports are on calls of the newest spans of the index; the others are asked only then."""
 
 
 class CallRecord(msgspec.Struct, frozen=True):
@@ -109,7 +112,6 @@ class Recipients(msgspec.Struct, array_like=True, frozen=True):
 
 
 _RECIPIENTS = msgspec.msgpack.Decoder(Recipients)
-_PAST = msgspec.msgpack.Decoder(PastCall)
 
 
 class Kept:
@@ -139,11 +141,20 @@ class Calls:
     async def _by_vendor_id(self, vmids: Sequence[str]) -> dict[str, int]:
         if not vmids:
             return {}
-        async with self._server.pipeline(transaction=False) as pipe:
-            for vmid in vmids:
-                pipe.hget(self._keys.ref(vmid), vmid)
-            found = await pipe.execute()
-        return {vmid: int(call) for vmid, call in zip(vmids, found, strict=True) if call is not None}
+        spans = sorted((int(raw) for raw in await self._server.hkeys(self._keys.refs)), reverse=True)
+        found: dict[str, int] = {}
+        for some in (spans[:_SPANS_FIRST], spans[_SPANS_FIRST:]):
+            missing = [(vmid, pack_id(vmid)) for vmid in vmids if vmid not in found] if some else []
+            async with self._server.pipeline(transaction=False) as pipe:
+                for _, packed in missing:
+                    for span in some:
+                        pipe.hget(self._keys.prefix + ref_name(packed, span), packed)
+                calls = iter(await pipe.execute())
+            for vmid, _ in missing:
+                newest = next((call for call in [next(calls) for _ in some] if call is not None), None)
+                if newest is not None:
+                    found[vmid] = int(newest)
+        return found
 
     async def records(self, calls: Iterable[int], *, rows_only: bool = False) -> dict[int, CallRecord]:
         """What is kept of calls; those of which nothing is kept are left out.
@@ -170,14 +181,13 @@ class Calls:
         async with self._server.pipeline(transaction=False) as pipe:
             for call in calls:
                 pipe.hmget(self._keys.call(call), "rows", "at")
-                pipe.hget(self._keys.past(call), str(call))
+                pipe.hmget(self._keys.past(call), past_fields([call]))
             answers = await pipe.execute()
         records = []
         for call, (rows, at), past in zip(calls, answers[::2], answers[1::2], strict=True):
             if rows is not None:
                 records.append(CallRecord(call, int(float(at)), "", msgspec.msgpack.decode(rows)))
-            elif past is not None:
-                ended = _PAST.decode(past)
+            elif (ended := past_calls([call], past).get(call)) is not None:
                 records.append(CallRecord(call, ended.at_ms, ended.state, ended.rows))
         return records
 

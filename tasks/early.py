@@ -167,11 +167,8 @@ class Early:
         if not settled:
             return
         # The vendor's id is known now: what else it names is found by it from here on.
-        async with self._server.pipeline(transaction=False) as pipe:
-            for report, candidate in settled:
-                if report.vmid:
-                    pipe.hset(self._keys.ref(report.vmid), report.vmid, str(candidate.record.number))
-            await pipe.execute()
+        known = [(report.vmid, each.record.number) for report, each in settled if report.vmid]
+        await self._account.outbox.note_ids(known)
         await self._matcher.fold_rows(
             [folding(report, each.record.number, (each.slice_id, each.offset), BY_NUMBER) for report, each in settled]
         )

@@ -236,7 +236,7 @@ class _Rescue:
             self._jobs[job] = None
             if raw is None:
                 continue
-            meta = decode_meta(raw).by_redis_clock(int(ahead_ms or 0))
+            meta = decode_meta(raw, job).by_redis_clock(int(ahead_ms or 0))
             if meta.account is None and self._routes.accounts_of(meta.route) & self._others.keys():
                 if meta.at_ms is not None and meta.at_ms <= now_ms:
                     meta = msgspec.structs.replace(meta, at_ms=None)

@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from sendmill.ledger.calls import PastCall, past_calls, past_fields
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.refs import ref_triples
 from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import LANE_BYTES, Slice, decode
 from sendmill.states import State
@@ -33,6 +35,7 @@ VOID_MS = 120_000
 
 CALL_NUMBERS_AT_ONCE = 512
 _REST_AT_ONCE = 1000
+_FORGOTTEN_AT_ONCE = 100
 
 EXPIRED_BY_US = "expired_by_us"
 EXPIRED_DETAIL = "expired before it could be sent"
@@ -55,6 +58,8 @@ _SWEEP = Script(_LUA / "sweep.lua")
 _MOVE = Script(_LUA / "move.lua")
 _ARRIVE = Script(_LUA / "arrive.lua")
 _LEAVE = Script(_LUA / "leave.lua")
+_REFS = Script(_LUA / "refs.lua")
+_DROP_CALLS = Script(_LUA / "dropcalls.lua")
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -97,6 +102,8 @@ class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `down_after` is for the breaker: 0 where the vendor answered as it should, else how many such ends in a row open it;
     -1 where this one says nothing about that.
+
+    `refs` are its vendor's ids (`ledger.refs.ref_of`), that of the whole call first.
     """
 
     no: int
@@ -112,23 +119,8 @@ class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     limited: bool = False
     unreported: bool = False
     unknown: bool = False
-    refs: list[tuple[str, str]] = []
+    refs: list[tuple[str, msgspec.Raw]] = []
     apart: list[tuple[str, int, str, str, str]] = []
-
-
-class PastCall(msgspec.Struct, array_like=True, frozen=True):
-    """An ended call: the state it left its rows in, when it began, the vendor's id, code and answer, its rows.
-
-    `rows` has [slice id, first, last, first, last, …] for each slice. `unreported`: its endpoint reports nothing.
-    """
-
-    state: str
-    at_ms: int
-    vmid: str
-    code: str
-    answer: str
-    rows: list[list[Any]]
-    unreported: bool = False
 
 
 class Folding(msgspec.Struct, array_like=True, frozen=True):
@@ -315,23 +307,37 @@ class Outbox:
         packed = msgspec.msgpack.encode(rows)
         return int(await _REFUSE.arun(self.server, self.keys.state, state.byte, code, detail, packed))
 
-    async def past_call(self, number: int) -> PastCall | None:
-        """An ended call, None where it is not kept."""
-        raw = await self.server.hget(self.keys.past(number), str(number))
-        return msgspec.msgpack.decode(raw, type=PastCall) if raw else None
+    async def past_calls(self, numbers: Sequence[int]) -> dict[int, PastCall]:
+        """Ended calls, those that are not kept left out."""
+        async with self.server.pipeline(transaction=False) as pipe:
+            for number in numbers:
+                pipe.hmget(self.keys.past(number), past_fields([number]))
+            answers = await pipe.execute()
+        found: dict[int, PastCall] = {}
+        for number, raws in zip(numbers, answers, strict=True):
+            found.update(past_calls([number], raws))
+        return found
 
-    async def forget_call(self, number: int) -> None:
-        """Remove what is kept of an ended call, unless slices that it carried rows of are there."""
-        past = await self.past_call(number)
-        carried = [self.keys.slice(rows[0]) for rows in past.rows] if past is not None else []
-        if carried and await self.server.exists(*carried):
-            return  # rows of another job, which is still kept, were in it
-        if past is not None and past.vmid:
-            await self.server.hdel(self.keys.ref(past.vmid), past.vmid)
-        await self.server.hdel(self.keys.past(number), str(number))
-        await self.server.zrem(self.keys.unconfirmed, str(number))
-        await self.server.zrem(self.keys.resent, str(number))
-        await self.server.zrem(self.keys.ask, str(number))
+    async def forget_calls(self, numbers: Sequence[int]) -> None:
+        """Remove what is kept of ended calls, except where slices that they carried rows of are there."""
+        for start in range(0, len(numbers), _FORGOTTEN_AT_ONCE):
+            part = numbers[start : start + _FORGOTTEN_AT_ONCE]
+            past = await self.past_calls(part)
+            args: list[str | bytes | int] = []
+            for number in part:
+                vmid = past[number].vmid if number in past else ""
+                args += ref_triples([(vmid, number)]) if vmid else ("", "", number)
+            await _DROP_CALLS.arun(self.server, self.keys.state, *args)
+
+    async def note_ids(self, ids: Iterable[tuple[str, int]]) -> None:
+        """Note that vendors' ids are those of calls: (id, call) each."""
+        await _REFS.arun(self.server, self.keys.state, "note", *ref_triples(ids))
+
+    async def forget_ids(self, ids: Sequence[tuple[str, int]]) -> None:
+        """Forget that again."""
+        for start in range(0, len(ids), _FORGOTTEN_AT_ONCE):
+            part = ids[start : start + _FORGOTTEN_AT_ONCE]
+            await _REFS.arun(self.server, self.keys.state, "drop", *ref_triples(part))
 
     async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0, put_aside: bool = False) -> None:
         """Give slices back (id, epoch); with `wait_ms` they come out again only then.

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sendmill.errors import InvalidMessage
-from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk, decode_meta
+from sendmill.ledger.jobs import Chunk, JobMeta, chunks_left, decode_chunk, decode_meta, own_slices
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
@@ -51,11 +51,11 @@ async def plan(runtime: Runtime, job: str) -> None:
     if raw is None:
         await server.zrem(jobs.due, job)
         return
-    meta = decode_meta(raw).by_redis_clock(int(ahead_ms or 0))
+    meta = decode_meta(raw, job).by_redis_clock(int(ahead_ms or 0))
     if cancelled is None and not await _may_be_planned(runtime, meta):
         return
     prepared: dict[str, dict[str, str] | InvalidMessage] = {}
-    for number in range(int(planned), int(chunks)):
+    for number in chunks_left(planned, chunks):
         raw_chunk = await server.get(jobs.chunk(job, number))
         if raw_chunk is None:
             continue  # another plan of this job was faster
@@ -281,11 +281,11 @@ async def _planned(runtime: Runtime, meta: JobMeta, number: int, cut: Cut, *, re
 
 async def _stop_if_cancelled(runtime: Runtime, job: str) -> None:
     """A cancellation that came while rows were being added may have missed the newest slices."""
-    if not await runtime.server.hexists(runtime.jobs.job(job), "cancelled"):
+    cancelled, only = await runtime.server.hmget(runtime.jobs.job(job), "cancelled", "slice")
+    if cancelled is None:
         return
     by_account: dict[str, list[str]] = defaultdict(list)
-    for raw in await runtime.server.lrange(runtime.jobs.slices(job), 0, -1):
-        account, slice_id, _ = msgspec.msgpack.decode(raw)
+    for account, slice_id, _ in own_slices(job, only, await runtime.server.lrange(runtime.jobs.slices(job), 0, -1)):
         by_account[account].append(slice_id)
     for account, slices in by_account.items():
         outbox = _outbox(runtime, account)

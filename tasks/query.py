@@ -121,7 +121,7 @@ class _Asker:
             if self._must_stop(ends_at):
                 return False
             age_ms = _now_ms() - record.began_ms
-            past = await self._account.outbox.past_call(record.number)
+            past = (await self._account.outbox.past_calls([record.number])).get(record.number)
             if past is None or not past.vmid or age_ms > self._horizon_ms:
                 # Nothing to ask with, or its rows are given up: settle says so.
                 await self._done(record)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from sendmill.ledger.format import NewerFormat
-from sendmill.ledger.jobs import decode_meta
+from sendmill.ledger.jobs import chunks_left, decode_meta, own_slices
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import Slice, decode
 from sendmill.options import Lane
@@ -26,6 +26,7 @@ from tasks.runtime import Runtime, redis_now_ms
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 100
+_LOOKED_AT = "looked_at"
 _LOOK_AGAIN_MS = 3_600_000
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
@@ -41,13 +42,7 @@ async def settle(runtime: Runtime) -> None:
         await give_up_reports(runtime, account, now_ms)
         # No report of a first sending comes any more.
         await runtime.server.zremrangebyscore(account.keys.resent, 0, now_ms - _horizon_ms(runtime))
-    for raw in await runtime.server.zrangebyscore(
-        runtime.jobs.kept, 0, now_ms - runtime.settings.retention_days * _DAY_MS, start=0, num=AT_ONCE
-    ):
-        try:
-            await retire(runtime, raw.decode(), now_ms)
-        except NewerFormat:
-            log.warning("a job is left to a newer version", job=raw.decode())
+    await _retire_old(runtime, now_ms)
     await trim(runtime, now_ms)
     await bury(runtime.server, runtime.jobs, await redis_now_ms(runtime.server))
 
@@ -90,20 +85,46 @@ async def give_up_reports(runtime: Runtime, account: Account, now_ms: int) -> in
     return given_up
 
 
+async def _retire_old(runtime: Runtime, now_ms: int) -> None:
+    """Look at jobs that were made, or known to change, so long ago that they may go.
+
+    Nobody notes a change. A job is looked at first when it is old enough by its making; one that changed later is then
+    noted in `kept`. So `looked_at`, up to which time of making all were looked at, only grows.
+    """
+    server, jobs = runtime.server, runtime.jobs
+    until_ms = now_ms - runtime.settings.retention_days * _DAY_MS
+    names = await server.zrangebyscore(jobs.kept, 0, until_ms, start=0, num=AT_ONCE)
+    after_ms = float(await server.hget(jobs.sweeps, _LOOKED_AT) or 0)
+    made = await server.zrangebyscore(jobs.all, f"({after_ms!r}", until_ms, start=0, num=AT_ONCE, withscores=True)
+    if made:
+        after_ms = made[-1][1]  # with all that were made in the same ms
+        names += [name for name, at_ms in made if at_ms < after_ms]
+        names += await server.zrangebyscore(jobs.all, after_ms, after_ms)
+    for raw in names:
+        try:
+            await retire(runtime, raw.decode(), now_ms)
+        except NewerFormat:
+            log.warning("a job is left to a newer version", job=raw.decode())
+            await server.zadd(jobs.kept, {raw: until_ms}, nx=True)
+    if made:
+        await server.hset(jobs.sweeps, _LOOKED_AT, repr(after_ms))
+
+
 async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
     """Remove a job whose last final state is old enough, with all that is kept of it; returns whether it went."""
     server, jobs = runtime.server, runtime.jobs
-    raw_meta, chunks, planned = await server.hmget(jobs.job(job), "meta", "chunks", "planned")
-    if raw_meta is not None and int(planned) < int(chunks):
+    fields = ("meta", "chunks", "planned", "slice", "key")
+    raw_meta, chunks, planned, only, key = await server.hmget(jobs.job(job), fields)
+    if raw_meta is not None and chunks_left(planned, chunks):
         # Sent for a time beyond the retention, or planned late: nothing of it has been tried yet.
         await server.zadd(jobs.kept, {job: now_ms - runtime.settings.retention_days * _DAY_MS + _LOOK_AGAIN_MS})
         return False
     slices: dict[str, list[str]] = defaultdict(list)
     moved_to = await server.hvals(jobs.moved(job))
-    for raw in (*await server.lrange(jobs.slices(job), 0, -1), *moved_to):
-        account, slice_id, _ = msgspec.msgpack.decode(raw)
+    listed = await server.lrange(jobs.slices(job), 0, -1)
+    for account, slice_id, _ in own_slices(job, only, (*listed, *moved_to)):
         slices[account].append(slice_id)
-    last_ms = decode_meta(raw_meta).created_ms if raw_meta else 0
+    last_ms = decode_meta(raw_meta, job).created_ms if raw_meta else 0
     on_the_way = -sum(msgspec.msgpack.decode(raw)[2] for raw in moved_to)
     for account, ids in slices.items():
         open_rows, moved, changed_ms = await _last_change(runtime, account, ids)
@@ -120,7 +141,6 @@ async def retire(runtime: Runtime, job: str, now_ms: int) -> bool:
         await _forget_slices(runtime, runtime.keys_of(account), job, ids)
     for known in runtime.accounts.values():
         await server.srem(known.keys.cancelled, job)  # a cancellation tells every account
-    key = await server.hget(jobs.job(job), "key")
     doomed = [jobs.job(job), jobs.cut(job), jobs.slices(job), jobs.moved(job)]
     if key:
         doomed.append(jobs.key(key.decode()))
@@ -156,21 +176,21 @@ async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: lis
         calls = {each.call(offset) for offset in range(each.header.rows)} - {0} if each is not None else set()
         # Of calls that were not taken the rows name later ones.
         calls |= {msgspec.msgpack.decode(raw)[1] for raw in await server.lrange(keys.history(slice_id), 0, -1)}
-        await _forget_own_ids(runtime, keys, slice_id)
+        if each is not None:
+            await _forget_own_ids(runtime, keys, slice_id, each)
         await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id), keys.moved(slice_id))
         await server.zrem(keys.horizon, slice_id)
-        for number in calls:
-            await Outbox(server, keys, runtime.process).forget_call(number)
+        await Outbox(server, keys, runtime.process).forget_calls(sorted(calls))
     await server.srem(keys.cancelled, job)
     await server.hdel(keys.turn, *(f"job:{lane.value}:{job}" for lane in Lane))
 
 
-async def _forget_own_ids(runtime: Runtime, keys: AccountKeys, slice_id: str) -> None:
+async def _forget_own_ids(runtime: Runtime, keys: AccountKeys, slice_id: str, each: Slice) -> None:
     """Vendors' ids of single rows, which no call has."""
-    details = [msgspec.msgpack.decode(raw) for raw in await runtime.server.hvals(keys.details(slice_id))]
-    own_ids = {detail["vmid"] for detail in details if detail.get("vmid")}
-    if own_ids:
-        async with runtime.server.pipeline(transaction=False) as pipe:
-            for own_id in own_ids:
-                pipe.hdel(keys.ref(own_id), own_id)
-            await pipe.execute()
+    details = await runtime.server.hgetall(keys.details(slice_id))
+    own_ids = [
+        (msgspec.msgpack.decode(raw).get("vmid"), each.call(int(offset)))
+        for offset, raw in details.items()
+        if offset.isdigit()
+    ]
+    await Outbox(runtime.server, keys, runtime.process).forget_ids([(vmid, call) for vmid, call in own_ids if vmid])

@@ -32,6 +32,7 @@ from sendmill.errors import (
     RequestRefused,
     Throttled,
 )
+from sendmill.ledger.refs import ref_of
 from sendmill.states import State
 from tasks import alerts
 from tasks.account import GRACE_S, Account
@@ -184,7 +185,7 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
     vendor_id = accepted.vendor_message_id or ""
     reported = account.provider.reports and call.service.reports
     apart: list[tuple[str, int, str, str, str]] = []
-    refs = [(account.keys.ref_name(each), each) for each in (vendor_id, *accepted.vendor_message_ids.values()) if each]
+    refs = [ref_of(each, call.number) for each in (vendor_id, *accepted.vendor_message_ids.values()) if each]
     if accepted.refused or accepted.vendor_message_ids or call.told:
         for lease, offset in call.rows():
             number = lease.body.number(offset)

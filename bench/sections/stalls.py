@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import redis
 
 from bench.contenders.base import ContenderFailed
@@ -23,11 +22,12 @@ from bench.figures import NS_PER_S, average_per_s, most_in_window, quantile, win
 from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
 from bench.section import Aim, Raw, Section
+from sendmill.ledger.calls import read_calls
+from sendmill.ledger.connection import connect
 from sendmill.ledger.keys import AccountKeys
 from sendmill.messages import TemplateSms
 from simulator.system import System
 from simulator.vendor_accounts import Accounts, five_accounts
-from tasks.outbox import PastCall
 from tasks.throttle import WRITE_WITHIN_S
 
 CALLS_PER_S = 50
@@ -42,7 +42,6 @@ RESERVE_MS = 20.0
 _ACCOUNT = "mainland"
 _DONE_WITHIN_S = 60.0
 _SILENT = {"fates": [{"state": ""}]}
-_PAST = msgspec.msgpack.Decoder(PastCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +133,9 @@ def _grants(system: System, references: Sequence[str]) -> dict[str, float]:
     with redis.Redis.from_url(system.redis_url) as server:
         tag = (server.hget(keys.state, "tag") or b"").decode()
         numbers = {reference: int(reference.lower().removeprefix(tag), 16) for reference in references}
-        pipe = server.pipeline(transaction=False)
-        for number in numbers.values():
-            pipe.hget(keys.past(number), str(number))
-        found = pipe.execute()
-    return {reference: _PAST.decode(raw).at_ms for reference, raw in zip(numbers, found, strict=True) if raw}
+    ledger = connect(system.redis_url, system.namespace, timeout_s=30.0)
+    calls = read_calls(ledger, keys, numbers.values())
+    return {reference: calls[number].at_ms for reference, number in numbers.items() if number in calls}
 
 
 def chapter(found: Raw) -> list[str]:

@@ -15,7 +15,7 @@ import msgspec
 
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.finding import read_slices
-from sendmill.ledger.jobs import decode_meta
+from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.reading import SliceEntry
@@ -176,10 +176,10 @@ def _waiting(ledger: Ledger, wanted: Wanted, job: str) -> dict[int, MessageInfo]
         raw_meta, planned, chunks = ledger.server.hmget(ledger.jobs.job(job), "meta", "planned", "chunks")
     if raw_meta is None:
         return {}
-    meta = decode_meta(raw_meta)
+    meta = decode_meta(raw_meta, job)
     return {
         int(message.message_id.rpartition("-")[2]): message
-        for number in range(int(planned), int(chunks))
+        for number in chunks_left(planned, chunks)
         for message in unplanned_rows(ledger, meta, number) or ()
         if message.to in wanted.texts
     }

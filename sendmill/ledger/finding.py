@@ -11,7 +11,7 @@ from typing import Any
 from sendmill.errors import NoSuchJob
 from sendmill.ledger.calls import Attempt, PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.jobs import decode_meta
+from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.reading import SliceEntry, read_job
@@ -62,8 +62,8 @@ def _waiting(ledger: Ledger, job_id: str, row: int) -> MessageInfo | None:
     if raw_meta is None:
         return None
     wanted = f"{job_id}-{row}"
-    for number in range(int(planned), int(chunks)):
-        for message in unplanned_rows(ledger, decode_meta(raw_meta), number) or ():
+    for number in chunks_left(planned, chunks):
+        for message in unplanned_rows(ledger, decode_meta(raw_meta, job_id), number) or ():
             if message.message_id == wanted:
                 return message
     return None

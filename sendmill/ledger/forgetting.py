@@ -12,7 +12,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import msgspec
 
 from sendmill.ledger.bynumber import Wanted, slices_with
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.jobs import Chunk, decode_chunk, decode_meta
+from sendmill.ledger.jobs import Chunk, chunks_left, decode_chunk, decode_meta, encode_meta
 from sendmill.ledger.keys import REFUSED, AccountKeys
 from sendmill.ledger.living import read_living
 from sendmill.ledger.moves import is_under_way
@@ -42,6 +42,7 @@ _LOOK_S = 0.1
 _ENTRIES_AT_ONCE = 1000
 _HEARD_NUMBER = 4
 _RUN_DETAIL = 5
+_COUNTS = ("accepted", "failed", "suppressed")
 _ARRAYS_BYTES = 9
 
 
@@ -120,19 +121,18 @@ class _Forgetting:
         """Clear what is not planned of a job; False where a part of it is just being planned."""
         with store_errors():
             server, jobs = self._ledger.server, self._ledger.jobs
-            raw_meta, planned, chunks, total = server.hmget(jobs.job(job), "meta", "planned", "chunks", "total")
+            fields = ("meta", "planned", "chunks", *_COUNTS)
+            raw_meta, planned, chunks, *counts = server.hmget(jobs.job(job), fields)
             if raw_meta is None:
                 return True
             done = True
-            for number in range(int(planned), int(chunks)):
+            for number in chunks_left(planned, chunks):
                 raw = server.get(jobs.chunk(job, number))
                 rest = self._chunk_without(decode_chunk(raw)) if raw is not None else None
                 if rest is None:
                     continue
                 chunk, gone, refused = rest
-                meta = b""
-                if int(total) == 1:
-                    meta = msgspec.msgpack.encode(msgspec.structs.replace(decode_meta(raw_meta), text="", parts={}))
+                meta = _without_content(raw_meta, job) if _is_one(counts) else b""
                 sha, packed = hashlib.sha1(raw, usedforsecurity=False).hexdigest(), msgspec.msgpack.encode(chunk)
                 answer = ledger_script("forgetchunk").run(server, jobs.due, job, number, sha, packed, gone, meta)
                 if answer == b"done":
@@ -162,7 +162,8 @@ class _Forgetting:
     def _forget_slice(self, account: str, slice_id: str) -> bool:
         """Clear a slice; False where it changed meanwhile, because somebody else is forgotten too."""
         server, keys = self._ledger.server, self._ledger.account(account)
-        job = self._ledger.jobs.job(slice_id.partition(".")[0])
+        job_id = slice_id.partition(".")[0]
+        job = self._ledger.jobs.job(job_id)
         with store_errors():
             raw = server.get(keys.slice(slice_id))
             if raw is None:
@@ -173,7 +174,7 @@ class _Forgetting:
                 return True  # the search is by bytes alone
             if is_under_way(self._ledger, account, slice_id, read, offsets):
                 return False  # first it has to arrive where it is going
-            alone = server.hget(job, "total") == b"1"
+            alone = _is_one(server.hmget(job, _COUNTS))
             body, numbers_at = encode_body(without(read.body, set(offsets), alone=alone))
             body_at = HEADER_BYTES + _ARRAYS_BYTES * read.header.rows
             if account == REFUSED:
@@ -188,8 +189,7 @@ class _Forgetting:
                 msgspec.msgpack.encode(offsets),
             )
             if alone and answer and (raw_meta := server.hget(job, "meta")) is not None:
-                meta = msgspec.structs.replace(decode_meta(raw_meta), text="", parts={})
-                server.hset(job, "meta", msgspec.msgpack.encode(meta))
+                server.hset(job, "meta", _without_content(raw_meta, job_id))
         if answer:
             self._counts = self._counts.plus(messages=answer[0], cancelled=answer[1])
         return bool(answer)
@@ -311,6 +311,15 @@ class _Forgetting:
                 if raw == bare or ledger_script("forgetoptout").run(server, jobs.optouts, digest, raw, bare):
                     return True
         return False
+
+
+def _is_one(counts: Iterable[bytes | None]) -> bool:
+    """Whether a job is of one message, by what its hash says of accepted, failed and suppressed rows."""
+    return sum(int(count or 0) for count in counts) == 1
+
+
+def _without_content(raw_meta: bytes, job: str) -> bytes:
+    return encode_meta(msgspec.structs.replace(decode_meta(raw_meta, job), text="", parts={}))
 
 
 def _digest(tag: str, reply: Mapping[bytes, bytes]) -> str:

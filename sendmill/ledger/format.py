@@ -16,10 +16,10 @@ from sendmill.errors import ConfigError, StoreError
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import ledger_script
 
-FORMAT = 1
+FORMAT = 2
 """What this version writes. It grows with every change that an older version would misread."""
 
-OLDEST = 1
+OLDEST = 2
 """The oldest format that this version reads."""
 
 

@@ -38,19 +38,41 @@ _TIME_CHARS = 9
 _RANDOM_CHARS = 9
 
 
-class JobMeta(msgspec.Struct, frozen=True, omit_defaults=True):
+_SHORT = {
+    "text": "t",
+    "created_ms": "c",
+    "expires_ms": "x",
+    "kind": "k",
+    "lane": "l",
+    "fields": "f",
+    "at_ms": "at",
+    "account": "a",
+    "route": "r",
+    "sender": "s",
+    "signature": "g",
+    "ref": "n",
+    "duplicates_ok": "d",
+    "options": "o",
+    "report_events": "e",
+    "parts": "p",
+}
+"""What a JobMeta's fields are called in Redis, where every job has them."""
+
+
+class JobMeta(msgspec.Struct, frozen=True, omit_defaults=True, rename=_SHORT):
     """What was asked for, as the producer gave it. Times are ms since the epoch.
 
     `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
-    `report_events` is "" until the upload ends, where the number of rows is to decide.
+    `report_events` is "" until the upload ends, where the number of rows is to decide. `job` is stored as the name of
+    its hash alone.
     """
 
-    job: str
-    kind: str
     text: str
-    lane: str
     created_ms: int
     expires_ms: int
+    job: str = ""
+    kind: str = "sms"
+    lane: str = "normal"
     fields: tuple[str, ...] | None = None
     at_ms: int | None = None
     account: str | None = None
@@ -93,9 +115,31 @@ def decode_chunk(raw: bytes) -> Chunk:
     return _CHUNK.decode(raw)
 
 
-def decode_meta(raw: bytes) -> JobMeta:
+def encode_meta(meta: JobMeta) -> bytes:
+    """What a job asks for, as its hash has it."""
+    return msgspec.msgpack.encode(msgspec.structs.replace(meta, job=""))
+
+
+def decode_meta(raw: bytes, job: str) -> JobMeta:
     """Read what a job asks for."""
-    return _META.decode(raw)
+    return msgspec.structs.replace(_META.decode(raw), job=job)
+
+
+def chunks_left(planned: bytes | None, chunks: bytes | None) -> range:
+    """The chunks of a job that are not planned yet, from two fields of its hash. What is not there is 0, and 1."""
+    return range(int(planned or 0), int(chunks or 1))
+
+
+def own_slices(job: str, only: bytes | None, listed: Iterable[bytes]) -> list[tuple[str, str, int]]:
+    """The slices that a job was cut into: account, slice id, rows of it that `send` had accepted.
+
+    Most jobs have one: then it stands in their hash, as `only`, and nothing is listed.
+    """
+    slices: list[tuple[str, str, int]] = [tuple(msgspec.msgpack.decode(raw)) for raw in listed]
+    if only is not None:
+        account, rows = msgspec.msgpack.decode(only)
+        slices.append((account, f"{job}.0.0", rows))
+    return slices
 
 
 def new_job_id(now_s: float | None = None) -> str:
@@ -233,10 +277,9 @@ class _Writer:
                 self._server,
                 self._keys.due,
                 meta.job,
-                msgspec.msgpack.encode(meta),
+                encode_meta(meta),
                 plan_at_ms,
                 int(time.time() * 1000),
-                total,
                 self._accepted,
                 self._failed,
                 self._suppressed,

@@ -8,17 +8,20 @@ Job keys (under `<namespace>:{jobs}:`)
 =================== ======= ==========================================================================================
 key                 type    holds
 =================== ======= ==========================================================================================
-job:<job>           hash    meta (msgpack JobMeta), total, accepted, failed, suppressed, chunks, planned, segments,
-                            created, key, cancelled, ahead_ms (Redis' clock before the producer's), forgot (how often
-                            somebody was taken out of its chunks)
+job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
+                            (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
+                            (msgpack [account, rows], where one chunk became one slice), ahead_ms (Redis' clock before
+                            the producer's), forgot (how often somebody was taken out of its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
-slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk
+slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
+                            job's hash has `slice`
 moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
 due                 zset    job → ms since the epoch at which it is to be planned
 all                 zset    job → ms of its creation
-kept                zset    job → ms of the last change that is known: when it may go is reckoned from there
+kept                zset    job → ms of the last change that is known, of jobs that changed long after they were made:
+                            when they may go is reckoned from there
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
@@ -31,7 +34,8 @@ forgets             hash    request → a number that every process is to forget
 forgot:<id>         list    JSON answers to one of them: process, files that it removed
 awaited:<run id>    set     processes that have not written again yet what a Redis of another run id lost; and ""
 sweeps              hash    sweep → how much it found in all, <sweep>:at → ms of the last time, scanned → where the
-                            search for chunks without a job goes on
+                            search for chunks without a job goes on, looked_at → ms up to which all jobs that were
+                            made were looked at to be removed
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
@@ -61,8 +65,9 @@ inflight            zset    slice → ms when its lease runs out
 calls               string  the last call number given out
 call:<n>            hash    an open call: rows, owner, service, times
 open                zset    open call → ms when its answer can no longer come
-past:<n // 64>      hash    call → msgpack PastCall
-ref:<bucket>        hash    vendor message id → call
+past:<n // 64>      hash    n % 64 → an ended call, s → names of slices: see `ledger/lua/past.lua`
+ref:<span>:<n>      hash    vendor message id, packed → call: see `sendmill.ledger.refs`
+refs                hash    span of calls → ids of vendors that are kept of them
 ask                 zset    call → ms when the vendor is to be asked what became of it
 slots:<service>     zset    call → ms when its slot is free again at the latest
 cap:<digest>        string  what went lately to a number, or of a text to a number, under a keyed digest: ms, mark and
@@ -99,12 +104,9 @@ to_post             list    JSON of alerts that opened or were resolved, until `
 
 from __future__ import annotations
 
-from zlib import crc32
-
 REFUSED = "-"
 """The account under which rows lie that never reached one: refused by `send` or by planning."""
 
-_REF_BUCKETS = 16_384
 _PAST_SHIFT = 6
 
 
@@ -193,6 +195,7 @@ class AccountKeys:
         self.cancelled = self.prefix + "cancelled"
         self.unconfirmed = self.prefix + "unconfirmed"
         self.resent = self.prefix + "resent"
+        self.refs = self.prefix + "refs"
         self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
         self.inbox = self.prefix + "inbox"
@@ -235,14 +238,10 @@ class AccountKeys:
         """The hash in which an ended call is kept."""
         return f"{self.prefix}past:{number >> _PAST_SHIFT}"
 
-    def ref(self, vendor_message_id: str) -> str:
-        """The hash in which a vendor's message id is kept: many small hashes, which Redis packs tightly."""
-        return self.prefix + self.ref_name(vendor_message_id)
-
     @staticmethod
-    def ref_name(vendor_message_id: str) -> str:
-        """That hash's name without the account's prefix."""
-        return f"ref:{crc32(vendor_message_id.encode()) % _REF_BUCKETS}"
+    def past_field(number: int) -> int:
+        """Its field there."""
+        return number & (1 << _PAST_SHIFT) - 1
 
     def slots(self, service: str) -> str:
         """The slots in use of a service."""

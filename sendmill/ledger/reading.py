@@ -16,7 +16,7 @@ import msgspec
 
 from sendmill.errors import NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.jobs import JobMeta, decode_meta
+from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.rows import read_rows, unplanned_rows, waiting_state
 from sendmill.ledger.scripts import ledger_script
@@ -60,7 +60,7 @@ class JobRecord(NamedTuple):
     segments: int
 
 
-_NUMBERS = (b"total", b"accepted", b"failed", b"suppressed", b"chunks", b"planned", b"segments")
+_COUNTS = (b"accepted", b"failed", b"suppressed")
 _COST = b"cost:"
 _MILLIONTH_PLACES = 6
 
@@ -89,7 +89,7 @@ def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
         pipe.lrange(ledger.jobs.slices(job_id), 0, -1)
         pipe.hvals(ledger.jobs.moved(job_id))
         fields, entries, moved = pipe.execute()
-    return _record(job_id, fields), _entries(entries, moved)
+    return _record(job_id, fields), _entries(job_id, fields, entries, moved)
 
 
 def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:
@@ -131,20 +131,31 @@ def _read_sums(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[
             yield SliceEntry(account, "", accepted, moved), header
 
 
-def _entries(cut: Iterable[bytes], moved: Iterable[bytes]) -> list[SliceEntry]:
-    into = (_entry(raw)._replace(accepted=0, moved=True) for raw in moved)
-    return [*map(_entry, cut), *into]
-
-
-def _entry(raw: bytes) -> SliceEntry:
-    return SliceEntry(*msgspec.msgpack.decode(raw))
+def _entries(
+    job_id: str, fields: Mapping[bytes, bytes], listed: Iterable[bytes], moved: Iterable[bytes]
+) -> list[SliceEntry]:
+    cut = (SliceEntry(*each) for each in own_slices(job_id, fields.get(b"slice"), listed))
+    into = (SliceEntry(*msgspec.msgpack.decode(raw))._replace(accepted=0, moved=True) for raw in moved)
+    return [*cut, *into]
 
 
 def _record(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
     meta = fields.get(b"meta")
     if meta is None:
         raise NoSuchJob(f"no job {job_id[:40]!r} is kept: `sendmill jobs` lists those that are")
-    return JobRecord(decode_meta(meta), _cost(fields), *(int(fields.get(name, 0)) for name in _NUMBERS))
+    accepted, failed, suppressed = (int(fields.get(name, 0)) for name in _COUNTS)
+    left = chunks_left(fields.get(b"planned"), fields.get(b"chunks"))
+    return JobRecord(
+        decode_meta(meta, job_id),
+        _cost(fields),
+        total=accepted + failed + suppressed,
+        accepted=accepted,
+        failed=failed,
+        suppressed=suppressed,
+        chunks=left.stop,
+        planned=left.start,
+        segments=int(fields.get(b"segments", 0)),
+    )
 
 
 def _cost(fields: Mapping[bytes, bytes]) -> dict[str, Decimal]:
@@ -229,7 +240,7 @@ class _Entries:
 
     def __init__(self, ledger: Ledger, job_id: str) -> None:
         self._ledger = ledger
-        self._key = ledger.jobs.slices(job_id)
+        self._job_id = job_id
         self._read = 0
         self._ahead: deque[SliceEntry] = deque()
 
@@ -245,11 +256,16 @@ class _Entries:
         return found
 
     def _more(self) -> bool:
+        jobs = self._ledger.jobs
         with store_errors():
-            raws = self._ledger.server.lrange(self._key, self._read, self._read + _ENTRIES_AT_ONCE - 1)
-        self._read += len(raws)
-        self._ahead.extend(map(_entry, raws))
-        return bool(raws)
+            pipe = self._ledger.server.pipeline(transaction=False)
+            pipe.hget(jobs.job(self._job_id), "slice")
+            pipe.lrange(jobs.slices(self._job_id), self._read, self._read + _ENTRIES_AT_ONCE - 1)
+            only, listed = pipe.execute()
+        more = own_slices(self._job_id, only if not self._read else None, listed)
+        self._read += len(more)
+        self._ahead.extend(SliceEntry(*each) for each in more)
+        return bool(more)
 
 
 # --- jobs --------------------------------------------------------------------------------------------------------
@@ -289,7 +305,7 @@ def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
     jobs: list[tuple[JobRecord, list[SliceEntry]]] = []
     for job_id, fields, cut, moved in zip(job_ids, answers[::3], answers[1::3], answers[2::3], strict=True):
         with suppress(NoSuchJob):
-            jobs.append((_record(job_id, fields), _entries(cut, moved)))
+            jobs.append((_record(job_id, fields), _entries(job_id, fields, cut, moved)))
     headers = read_headers(ledger, [entry for _, entries in jobs for entry in entries])
     for record, entries in jobs:
         yield JobSummary(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import msgspec
 
 from sendmill.errors import InvalidOption, NoSuchJob
-from sendmill.ledger.calls import read_attempts
+from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.finding import find_row
 from sendmill.ledger.keys import REFUSED
@@ -33,20 +30,6 @@ _CALLS_AT_ONCE = 200
 _TO_THE_END = -1
 
 
-class _CallRows(msgspec.Struct, array_like=True, frozen=True):
-    """An ended call with the rows that it carried: [slice id, first, last, first, last, …] of each slice."""
-
-    state: str
-    at_ms: int
-    vmid: str
-    code: str
-    answer: str
-    rows: list[list[Any]]
-
-
-_CALL = msgspec.msgpack.Decoder(_CallRows)
-
-
 def read_unconfirmed(ledger: Ledger, account: str | None) -> Iterator[Unconfirmed]:
     """The messages that are unconfirmed, account by account, those of the earliest call first.
 
@@ -66,22 +49,15 @@ def _of_account(ledger: Ledger, account: str) -> Iterator[Unconfirmed]:
         calls = [int(raw) for raw in ledger.server.zrange(keys.unconfirmed, 0, -1)]
     for start in range(0, len(calls), _CALLS_AT_ONCE):
         part = calls[start : start + _CALLS_AT_ONCE]
-        with store_errors():
-            pipe = ledger.server.pipeline(transaction=False)
-            for call in part:
-                pipe.hget(keys.past(call), str(call))
-            raws = pipe.execute()
-        carried: dict[str, dict[int, _CallRows]] = defaultdict(dict)
-        for call, raw in zip(part, raws, strict=True):
-            if raw is not None:
-                past = _CALL.decode(raw)
-                for slice_id, *_ in past.rows:
-                    carried[slice_id][call] = past
+        carried: dict[str, dict[int, PastCall]] = defaultdict(dict)
+        for call, past in read_calls(ledger, keys, part).items():
+            for slice_id, *_ in past.rows:
+                carried[slice_id][call] = past
         for slice_id, its_calls in carried.items():
             yield from _of_slice(ledger, account, slice_id, its_calls)
 
 
-def _of_slice(ledger: Ledger, account: str, slice_id: str, calls: dict[int, _CallRows]) -> Iterator[Unconfirmed]:
+def _of_slice(ledger: Ledger, account: str, slice_id: str, calls: dict[int, PastCall]) -> Iterator[Unconfirmed]:
     keys = ledger.account(account)
     with store_errors():
         raw = ledger.server.get(keys.slice(slice_id))

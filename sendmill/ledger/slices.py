@@ -7,7 +7,7 @@ little-endian.
 ====== ===== ================================================================================
 offset bytes header
 ====== ===== ================================================================================
-0      2     its format, "S1"; a slice keeps it for as long as it lives
+0      2     its format, "S2"; a slice keeps it for as long as it lives
 2      1     lane: o, n, b
 3      1     which events its rows cause: 0 none, 1 failures, 2 all
 4      4     rows in the slice (n)
@@ -21,11 +21,10 @@ offset bytes header
 100    1     1 where a row whose answer never came is sent again (`duplicates_ok`), else 0
 101    3     unused
 104    4     where the body's numbers begin in this string, once a number of it was forgotten, else 0
-108    20    unused
-128    n     state of each row, one byte each (`State.byte`, or MOVED)
-128+n  4n    the call that each row was last part of, 0 for none
-128+5n 4n    when each row last changed, ms since `created`
-128+9n       the body: msgpack `SliceBody`
+108    n     state of each row, one byte each (`State.byte`, or MOVED)
+108+n  4n    the call that each row was last part of, 0 for none
+108+5n 4n    when each row last changed, ms since `created`
+108+9n       the body: msgpack `SliceBody`, without what is as usual at its end
 ====== ===== ================================================================================
 """
 
@@ -43,15 +42,15 @@ from sendmill.ledger.format import NewerFormat
 from sendmill.messages import FORGOTTEN
 from sendmill.states import BY_BYTE, State
 
-FORMAT = b"S1"
-HEADER_BYTES = 128
+FORMAT = b"S2"
+HEADER_BYTES = 108
 ORDER = "awqgusdnerfpck"
 """The states' bytes in the order of their counters."""
 
 LANE_BYTES = {"otp": b"o", "normal": b"n", "bulk": b"b"}
 EVENT_BYTES = {"none": b"0", "failures": b"1", "all": b"2"}
 
-_HEADER = struct.Struct("<2scc I I I Q Q d 14I I B 27x")
+_HEADER = struct.Struct("<2scc I I I Q Q d 14I I B 7x")
 _ROW_ARRAYS_BYTES = 9
 
 
@@ -210,7 +209,7 @@ def encode(body: SliceBody, states: bytes, *, events: str, created_ms: int, expi
         0,
         body.duplicates_ok,
     )
-    return b"".join((header, states, bytes(8 * len(states)), msgspec.msgpack.encode(body)))
+    return b"".join((header, states, bytes(8 * len(states)), msgspec.msgpack.encode(_needed(body))))
 
 
 _NEWER = "a newer version of sendmill wrote these messages: upgrade sendmill here"
@@ -254,10 +253,21 @@ def without(body: SliceBody, offsets: Collection[int], *, alone: bool) -> SliceB
 
 def encode_body(body: SliceBody) -> tuple[bytes, int]:
     """A body as it lies in a slice, and where its numbers begin in it."""
-    parts = [msgspec.msgpack.encode(part) for part in (body.job, body.lane, body.text, body.numbers)]
-    fields = msgspec.msgpack.encode((None,) * len(body.__struct_fields__))
-    before = len(fields) - len(body.__struct_fields__) + sum(map(len, parts)) - len(body.numbers)
-    return msgspec.msgpack.encode(body), before
+    needed = _needed(body)
+    packed = msgspec.msgpack.encode(needed)
+    after = sum(len(msgspec.msgpack.encode(part)) for part in needed[_AFTER_NUMBERS:])
+    return packed, len(packed) - after - len(body.numbers)
+
+
+_USUAL = msgspec.structs.astuple(SliceBody("", "", "", b"", 0))
+_AFTER_NUMBERS = SliceBody.__struct_fields__.index("numbers") + 1
+
+
+def _needed(body: SliceBody) -> Sequence[Any]:
+    """The fields of a body up to the last that is not as usual; the first row's number is always there."""
+    fields = msgspec.structs.astuple(body)
+    last = max(at for at, value in enumerate(fields) if at == _AFTER_NUMBERS or value != _USUAL[at])
+    return fields[: last + 1]
 
 
 def header_of_sums(sums: Sequence[int]) -> Header:

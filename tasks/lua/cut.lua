@@ -8,8 +8,9 @@
 -- was read.
 
 local prefix = string.sub(KEYS[1], 1, -4)
-if redis.call('HGET', prefix .. 'job:' .. ARGV[1], 'planned') ~= ARGV[2] then return nil end
+local job = prefix .. 'job:' .. ARGV[1]
+if redis.call('EXISTS', job) == 0 or (redis.call('HGET', job, 'planned') or '0') ~= ARGV[2] then return nil end
 local cuts = prefix .. 'cut:' .. ARGV[1]
-if (redis.call('HGET', prefix .. 'job:' .. ARGV[1], 'forgot') or '') ~= ARGV[4] then return 0 end
+if (redis.call('HGET', job, 'forgot') or '') ~= ARGV[4] then return 0 end
 redis.call('HSETNX', cuts, ARGV[2], ARGV[3])
 return redis.call('HGET', cuts, ARGV[2])

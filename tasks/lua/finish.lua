@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
+-- include past.lua
 -- Write what became of calls: first into their records, then to the rows that still name them. Running it twice, or
 -- late, changes nothing that a report or another call has decided since.
 -- KEYS[1] the account's state hash
@@ -9,7 +10,7 @@
 --         n: it did not, and with n such calls in a row the breaker opens; -1: this says nothing about that),
 --         limited (true: it was granted under limits), unreported (true: no report will follow),
 --         unknown (true: q, and the vendor may have taken it: its report may still come),
---         refs: [[bucket, vendor id]], apart: [[slice, offset, state, vmid, code]]}]
+--         refs: [[hash, vendor id, packed]], the call's own id first, apart: [[slice, offset, state, vmid, code]]}]
 -- clock hash, the breaker: failed (calls in a row that the vendor did not answer as it should), broken (how often in a row
 -- it opened; there while it is open), broken_ms (since when), trial (ms until which the one call that tries may take)
 -- Returns the number of rows changed.
@@ -18,7 +19,7 @@ local now = clock_ms()
 local changed = 0
 local ended, ended_keys, ended_by_state = {}, {}, {} -- calls that were open
 local slots, unwritten = {}, {} -- and of these: by service; those under limits
-local pasts, written = {}, {} -- by hash, what goes into it; by call, its record
+local pasts, written = {}, {} -- by hash of the past, what goes into it; by call, what its record says
 local recipients, largest = 0, 0
 
 local FIRST_BROKEN_MS, LONGEST_BROKEN_MS, TOLD_AT = 1000, 30000, 4
@@ -88,7 +89,6 @@ end
 for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   setmetatable(call, { __index = DEFAULTS })
   local no = call.no
-  local past = key('past:' .. math.floor(no / 64))
   local record = {}
   if not written[no] then
     record = redis.call('HMGET', key('call:' .. no), 'rows', 'at', 'service', 'recipients')
@@ -97,22 +97,22 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
   if record[1] then
     rows, began = cmsgpack.unpack(record[1]), tonumber(record[2])
   else
-    local kept = written[no] or redis.call('HGET', past, no)
+    local kept = written[no] or past_of(no)
     if kept then
-      kept = cmsgpack.unpack(kept)
-      began, rows = kept[2], kept[6]
-      again = kept[1] == 'u' and call.state ~= 'u' and call.state ~= 'q'
+      began, rows = kept.began, kept.rows
+      again = kept.state == 'u' and call.state ~= 'u' and call.state ~= 'q'
     end
   end
   if rows then
-    -- Redis packs hashes tightly as long as no value is longer than 64 bytes: what most calls do not need is left out.
-    written[no] =
-      cmsgpack.pack({ call.state, math.floor(began), call.vmid, call.code, call.answer, rows, call.unreported or nil })
-    local list = list_of(pasts, past)
-    list[#list + 1], list[#list + 2] = no, written[no]
-    for _, ref in ipairs(call.refs) do
-      redis.call('HSET', key(ref[1]), ref[2], no)
-    end
+    local past = {
+      state = call.state, began = began, vmid = call.vmid, rows = rows, answer = call.answer, code = call.code,
+      unreported = call.unreported,
+    }
+    if call.vmid ~= '' and call.refs[1] then past.vmid = call.refs[1][2] end
+    written[no] = past
+    local list = list_of(pasts, past_key(no))
+    list[#list + 1], list[#list + 2] = no % 64, pack_past(no, past)
+    for _, ref in ipairs(call.refs) do note_ref(ref[1], ref[2], no) end
     local word = { code = call.code, detail = call.detail, vmid = call.vmid }
     for _, row in ipairs(call.apart) do
       local s = slice_of(row[1])
@@ -189,7 +189,9 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
     end
   end
 end
+write_names()
 for past, records in pairs(pasts) do redis.call('HSET', past, unpack(records)) end
+count_refs()
 if #ended > 0 then
   redis.call('ZREM', key('open'), unpack(ended))
   redis.call('DEL', unpack(ended_keys))

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
+-- include past.lua
 -- include throttle.lua
 -- Undo calls that were granted and certainly not made: their rows are queued again, their numbers become void, so that
 -- a `begin` that is still on its way to this server marks nothing.
@@ -39,12 +40,10 @@ for i = 3, #ARGV do
     redis.call('HDEL', key('clock'), 'trial')
   else
     -- The sweep took it for a call without an answer, because its owner was silent for so long.
-    local past = key('past:' .. math.floor(no / 64))
-    local kept = redis.call('HGET', past, no)
-    kept = kept and cmsgpack.unpack(kept)
-    if kept and kept[1] == 'u' and kept[4] == 'no_answer' then
-      queue_again(no, kept[6])
-      redis.call('HDEL', past, no)
+    local past = past_of(no)
+    if past and past.state == 'u' and past.code == 'no_answer' then
+      queue_again(no, past.rows)
+      drop_past(no)
       redis.call('ZREM', key('unconfirmed'), no)
       redis.call('HINCRBY', key('state'), 'ended:u', -1)
     end

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
+-- include past.lua
 -- include sweeps.lua
 -- include throttle.lua
 -- Write again what a process knows and a Redis lost that came back without its last seconds: slices that it had claimed,
@@ -31,15 +32,15 @@ local began = {}
 local function began_at(no)
   if not began[no] then
     local at = redis.call('HGET', key('call:' .. no), 'at')
-    local past = not at and redis.call('HGET', key('past:' .. math.floor(no / 64)), no)
-    began[no] = tonumber(at or past and cmsgpack.unpack(past)[2] or 0)
+    local past = not at and past_of(no)
+    began[no] = tonumber(at or past and past.began or 0)
   end
   return began[no]
 end
 
 -- Whether a call is known here: open, void or ended.
 local function is_known(no)
-  return redis.call('EXISTS', key('call:' .. no)) == 1 or redis.call('HEXISTS', key('past:' .. math.floor(no / 64)), no) == 1
+  return redis.call('EXISTS', key('call:' .. no)) == 1 or redis.call('HEXISTS', past_key(no), no % 64) == 1
 end
 
 -- Rows that were on the wire when the slice was claimed, in calls that are lost: nobody else may know of them.
@@ -104,11 +105,10 @@ local function mark(s, first, last, call)
 end
 
 for _, call in ipairs(ask.calls) do
-  local past = redis.call('HGET', key('past:' .. math.floor(call.no / 64)), call.no)
+  local past = past_of(call.no)
   if past then
-    past = cmsgpack.unpack(past)
     -- The sweep ended it, because nobody knew better.
-    if past[1] == 'u' and past[4] == 'no_answer' then result[#result + 1] = call.no end
+    if past.state == 'u' and past.code == 'no_answer' then result[#result + 1] = call.no end
   elseif redis.call('EXISTS', key('call:' .. call.no)) == 1 then
     result[#result + 1] = call.no
   else

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
+-- include past.lua
 -- include sweeps.lua
 -- What time alone decides: slices that waited go to their outbox, slices whose lease ran out go back, calls whose
 -- answer can no longer come leave their rows unconfirmed (queued where their job takes duplicates).
@@ -48,8 +49,9 @@ local function end_call(text, record)
   local no = tonumber(text)
   if record[1] then
     local rows = cmsgpack.unpack(record[1])
-    redis.call('HSET', key('past:' .. math.floor(no / 64)), no,
-      cmsgpack.pack({ 'u', math.floor(tonumber(record[2])), '', 'no_answer', '', rows }))
+    write_past(no, {
+      state = 'u', began = tonumber(record[2]), vmid = '', rows = rows, answer = '', code = 'no_answer',
+    })
     for _, run in ipairs(rows) do
       local s = slice_of(run[1])
       if s then

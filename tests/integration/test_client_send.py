@@ -65,7 +65,7 @@ def _wake_ups(server: Any, namespace: str, queue: str = "plan") -> list[tuple[st
 
 
 def _meta(server: Any, namespace: str, job: str) -> Any:
-    return decode_meta(server.hget(JobKeys(namespace).job(job), "meta"))
+    return decode_meta(server.hget(JobKeys(namespace).job(job), "meta"), job)
 
 
 def test_a_message_is_stored_and_the_planner_woken(client: Client, server: Any, namespace: str) -> None:

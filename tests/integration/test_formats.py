@@ -111,7 +111,7 @@ async def test_a_newer_worker_takes_an_older_ledger_over_and_the_older_workers_n
     newer: pytest.MonkeyPatch, redis_url: str, namespace: str
 ) -> None:
     """The number is raised at once; an older worker that looks, as each does every second, ends."""
-    load_ledger(1, redis_url, namespace)
+    load_ledger(FORMAT, redis_url, namespace)
     async with opened(settings_of(redis_url, namespace, "bulk")) as runtime:
         assert f"{NEWER} {OLDEST}".encode() == await said(redis_url, namespace)
         newer.undo()
@@ -124,10 +124,24 @@ async def test_a_format_that_is_no_longer_read_is_not_touched(
 ) -> None:
     """A version that skipped too many says which to run first."""
     newer.setattr(ledger_format, "OLDEST", NEWER)
-    load_ledger(1, redis_url, namespace)
+    load_ledger(FORMAT, redis_url, namespace)
     with pytest.raises(ConfigError, match="first run the workers of a version in between"):
         async with opened(settings_of(redis_url, namespace, "bulk")):
             raise AssertionError("a worker opened a ledger that it cannot read")
+    assert f"{FORMAT} {OLDEST}".encode() == await said(redis_url, namespace)
+
+
+async def test_what_bears_no_number_is_of_the_first_format(redis_url: str, namespace: str) -> None:
+    """Which this version does not read: neither a worker nor a producer touches it."""
+    load_ledger(FORMAT, redis_url, namespace)
+    server = connect(redis_url)
+    await server.delete(JobKeys(namespace).format)
+    await server.aclose()
+    with pytest.raises(ConfigError, match="a ledger of format 1 and this version of sendmill reads"):
+        async with opened(settings_of(redis_url, namespace, "bulk")):
+            raise AssertionError("a worker opened a ledger that it cannot read")
+    with Client(redis_url, namespace=namespace) as client, pytest.raises(StoreError, match="upgrade the workers first"):
+        await asyncio.to_thread(client.send, Sms("Hello", numbers(1)[0]))
     assert await said(redis_url, namespace) is None
 
 
@@ -143,7 +157,7 @@ async def test_producers_are_upgraded_after_workers(newer: pytest.MonkeyPatch, r
                 with pytest.raises(StoreError, match="upgrade the workers first"):
                     await asyncio.to_thread(client.send, Sms("Hello", numbers(1)[0]))
         newer.undo()
-        await server.set(JobKeys(namespace).format, f"{NEWER} 2")
+        await server.set(JobKeys(namespace).format, f"{NEWER} {FORMAT + 1}")
         with pytest.raises(StoreError, match="upgrade sendmill here"):
             await asyncio.to_thread(client.send, Sms("Hello", numbers(1)[0]))
         await server.aclose()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.refs import ref_of
 from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.states import State
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
@@ -218,9 +219,9 @@ async def test_an_outcome_written_twice_is_the_same(outbox: Outbox) -> None:
     """A process that does not know whether Redis heard it writes again."""
     await _add(outbox, 2)
     await _begin(outbox, await _claim(outbox), 1, 0, 1)
-    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[("ref:1", "v1")])])
+    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[ref_of("v1", 1)])])
     await outbox.fold([Folding(SLICE, 0, 1, "d")])
-    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[("ref:1", "v1")])])
+    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[ref_of("v1", 1)])])
     assert {State.SUBMITTED: 1, State.DELIVERED: 1} == await _states(outbox)
 
 

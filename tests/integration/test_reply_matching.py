@@ -11,6 +11,7 @@ import pytest
 
 from providers.base import Reply
 from sendmill.ledger import bynumber
+from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
 from simulator.client import Simulator
 from tasks import latest, reports
@@ -148,8 +149,8 @@ async def test_what_the_vendor_names_goes_before_both(one: Driven) -> None:
     """Its id is more than a guess."""
     first = one.client.send(Sms("Hello", ONE), account="xi").id
     await one.plan(first)
-    keys = one.runtime.accounts["xi"].keys
-    await one.submit("xi", vmid="m1", refs=[(keys.ref_name("m1"), "m1")])
+    call = await one.begin("xi", await one.claim("xi"))
+    await one.finish("xi", call, vmid="m1", refs=[ref_of("m1", call)])
     await sent(one, ONE)
     assert [(f"{first}-1", "vendor_message_id")] == await matched(one, Reply(ONE, "Y", vendor_message_id="m1"))
 

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from providers.base import Push
+from sendmill.ledger.refs import ref_name, span_of
 from sendmill.states import State
 from simulator.embedded import EmbeddedValkey
 from tasks import early, reports
@@ -195,7 +196,7 @@ async def test_an_unknown_report_settles_the_only_unconfirmed_row_of_its_number(
     server, keys = bulk.outbox.server, bulk.keys
     detail = msgspec.msgpack.decode(await server.hget(keys.details("job1.0.0"), "1"))
     assert "number" == detail["matched_by"]
-    assert str(calls[1]).encode() == await server.hget(keys.ref("id9"), "id9")
+    assert str(calls[1]).encode() == await server.hget(keys.prefix + ref_name(b"id9", span_of(calls[1])), "id9")
     assert [str(calls[0]).encode()] == await server.zrange(keys.unconfirmed, 0, -1)
     assert 0 == await server.zcard(keys.early)
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from providers.base import Push
+from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
 from tasks import retention, settle
 from tasks.inbox import Entry, Inbox, entry_of_push
@@ -54,7 +55,7 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
             await one.finish("mainland", refused, "q", code="Busy", detail="busy")
             call = await one.begin("mainland", claimed)
             apart = [(claimed.slice_id, 0, "s", "own-id", "told")]
-            refs = [(account.keys.ref_name("own-id"), "own-id"), (account.keys.ref_name("id"), "id")]
+            refs = [ref_of("id", call), ref_of("own-id", call)]
             await one.finish("mainland", call, vmid="id", refs=refs, apart=apart)
             reference = account.reference(call)
             await inbox.store(
@@ -80,7 +81,38 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
         assert set() == lying()
         trimmed = await runtime.server.hgetall(account.keys.state)
         assert {b"trimmed:events", b"trimmed:replies", b"trimmed:bad"} <= trimmed.keys()
-        assert [] == await runtime.server.keys(f"{account.keys.prefix}ref:*")
+        assert [] == await runtime.server.keys(f"{account.keys.prefix}ref*")
         assert [] == await runtime.server.keys(f"{account.keys.prefix}past:*")
         assert 0 == await spool.bring_back(inbox)
         assert retention.TRIM_EVERY_MS >= await runtime.server.pttl(account.keys.polled("trim")) > 0
+
+
+async def test_a_job_goes_when_its_last_change_is_old_enough(
+    redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs are looked at in the order of their making, however many of one moment; what changed later comes again."""
+    monkeypatch.setattr(settle, "AT_ONCE", 1)
+    async with driven(redis_url, namespace, ["mainland"]) as one:
+        runtime, jobs, server = one.runtime, one.runtime.jobs, one.runtime.server
+        now_ms = int(time.time() * 1000)
+        made = {}
+        for days_ago in (20, 10, 10, 10, 1):
+            job = (await asyncio.to_thread(one.client.send, Sms("Hello", NUMBER), account="mainland")).id
+            await one.plan(job)
+            made[job] = now_ms - days_ago * DAY_MS
+            await one.report("mainland", await one.submit("mainland"), 0, "d")
+        await server.zadd(jobs.all, made)
+
+        async def left() -> set[str]:
+            return {raw.decode() for raw in await server.zrange(jobs.all, 0, -1)}
+
+        for looked_at in (1, 4, 4):
+            await settle.settle(runtime)  # all of them changed just now
+            assert set(made) == await left()
+            assert looked_at == await server.zcard(jobs.kept)
+        later_ms = now_ms + 8 * DAY_MS
+        monkeypatch.setattr(time, "time", lambda: later_ms / 1000)
+        for count in range(4, -1, -1):
+            await settle.settle(runtime)
+            assert max(0, count - 1) == len(await left())
+        assert 0 == await server.zcard(jobs.kept)

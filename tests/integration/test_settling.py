@@ -127,7 +127,7 @@ async def test_what_is_sent_again_goes_out_once_more_and_late_words_of_the_first
     second = await _send_again(ledger, "u")
     assert [State.UNCONFIRMED] == _states(ledger, job)
     await ledger.finish(ACCOUNT, first, "s", vmid="v1")
-    await ledger.runtime.server.hset(account.keys.ref("v1"), "v1", str(first))
+    await account.outbox.note_ids([("v1", first)])
     await push_bulk(account, "v1", ONE)
     await push_bulk(account, "v0", ONE)  # an id that nobody knows
     await reports.fold_account(ledger.runtime, account)
@@ -153,7 +153,7 @@ async def test_the_truth_that_comes_before_the_second_sending_spares_it(
     if word == "answer":
         await ledger.finish(ACCOUNT, first, "s", vmid="v1")
     elif word == "report":
-        await ledger.runtime.server.hset(account.keys.ref("v1"), "v1", str(first))
+        await account.outbox.note_ids([("v1", first)])
         await push_bulk(account, "v1", ONE)
     else:
         await push_bulk(account, "v0", ONE)

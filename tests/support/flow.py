@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-
 from config.settings import Settings
 from sendmill.client import Client
+from sendmill.ledger.jobs import own_slices
 from sendmill.ledger.moves import is_moved
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import Content
@@ -44,8 +43,8 @@ class Flow:
         """The job's slices, by account."""
         found = []
         server, jobs = self.runtime.server, self.runtime.jobs
-        for raw in (*await server.lrange(jobs.slices(job), 0, -1), *await server.hvals(jobs.moved(job))):
-            account, slice_id, _ = msgspec.msgpack.decode(raw)
+        listed = (*await server.lrange(jobs.slices(job), 0, -1), *await server.hvals(jobs.moved(job)))
+        for account, slice_id, _ in own_slices(job, await server.hget(jobs.job(job), "slice"), listed):
             blob = await self.runtime.server.get(self.runtime.keys_of(account).slice(slice_id))
             assert blob is not None
             found.append((account, decode(blob)))

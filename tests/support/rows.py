@@ -9,6 +9,7 @@ from typing import Any
 
 from config.settings import Settings
 from providers import registry
+from sendmill.ledger.refs import ref_of
 from sendmill.ledger.slices import Slice, SliceBody, decode, encode, pack_u64
 from sendmill.states import State
 from simulator.vendor_accounts import five_accounts
@@ -89,7 +90,7 @@ class Rows:
 
     async def end(self, call: int, state: State = State.SUBMITTED, vmid: str = "", **more: Any) -> None:
         """Write what became of a call."""
-        refs = [(self._account.keys.ref_name(vmid), vmid)] if vmid else []
+        refs = [ref_of(vmid, call)] if vmid else []
         await self._account.outbox.finish([CallOutcome(call, state.byte.decode(), vmid=vmid, refs=refs, **more)])
 
     async def give_back(self) -> None:

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
+-- include past.lua
 -- Move all rows of slices that are in one state to another: expire, cancel, give up.
 -- KEYS[1] the account's state hash
 -- ARGV[1] from (state bytes, any of them), ARGV[2] to, ARGV[3] code ("" for none), ARGV[4] detail,
@@ -16,8 +17,8 @@ local awaited = {}
 -- Whether the endpoint that took a call reports: one slice may hold rows of both kinds.
 local function awaits_report(call)
   if awaited[call] == nil then
-    local past = redis.call('HGET', key('past:' .. math.floor(call / 64)), call)
-    awaited[call] = not (past and cmsgpack.unpack(past)[7])
+    local past = past_of(call)
+    awaited[call] = not (past and past.unreported)
   end
   return awaited[call]
 end

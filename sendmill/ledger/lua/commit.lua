@@ -2,17 +2,17 @@
 -- Make an uploaded job exist: all of it or nothing.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] job, ARGV[2] msgpack JobMeta, ARGV[3] ms when it is to be planned (0: now), ARGV[4] the producer's clock, ms,
--- ARGV[5] rows, ARGV[6] accepted, ARGV[7] failed, ARGV[8] suppressed, ARGV[9] chunks,
--- ARGV[10] digest of the idempotency key or "", ARGV[11] digest of the content,
--- ARGV[12] the only chunk where there is one (so that a small job is one round trip), else "",
--- ARGV[13] the format that the producer writes, ARGV[14] the oldest that its version reads
+-- ARGV[5] accepted rows, ARGV[6] failed, ARGV[7] suppressed, ARGV[8] chunks,
+-- ARGV[9] digest of the idempotency key or "", ARGV[10] digest of the content,
+-- ARGV[11] the only chunk where there is one (so that a small job is one round trip), else "",
+-- ARGV[12] the format that the producer writes, ARGV[13] the oldest that its version reads
 -- Returns {"ok", job} | {"same", the job that the key names} | {"conflict", that job} | {"lost"} where a chunk is gone
 -- | {"format", what the ledger says of its own} where workers would misread the job
 -- | {"full", bytes used, maxmemory} where the server has no room for new jobs.
 -- pressure string: whether the server had room for new jobs, see pressure.lua
 
 local prefix = string.sub(KEYS[1], 1, -4)
-local job, chunks = ARGV[1], tonumber(ARGV[9])
+local job, chunks = ARGV[1], tonumber(ARGV[8])
 
 local function chunk(n) return prefix .. 'chunk:' .. job .. ':' .. n end
 
@@ -26,34 +26,34 @@ local format = redis.call('GET', prefix .. 'format')
 if not format then
   format = '1' -- what was written before there was a number
   if redis.call('EXISTS', prefix .. 'all') == 0 then
-    format = ARGV[13] .. ' ' .. ARGV[14]
+    format = ARGV[12] .. ' ' .. ARGV[13]
     redis.call('SET', prefix .. 'format', format)
   end
 end
-local mine = tonumber(ARGV[13])
+local mine = tonumber(ARGV[12])
 if mine > tonumber(string.match(format, '^%d+')) or mine < tonumber(string.match(format, '%d+$')) then
   forget_upload()
   return { 'format', format }
 end
 
-if ARGV[10] ~= '' then
-  local known = redis.call('GET', prefix .. 'key:' .. ARGV[10])
+if ARGV[9] ~= '' then
+  local known = redis.call('GET', prefix .. 'key:' .. ARGV[9])
   if known then
     local known_job, known_digest = string.match(known, '^(%S+) (%S+)$')
     if known_job == job then return { 'ok', job } end
     forget_upload()
-    return { known_digest == ARGV[11] and 'same' or 'conflict', known_job }
+    return { known_digest == ARGV[10] and 'same' or 'conflict', known_job }
   end
 end
 if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job } end
 local full
-if #ARGV[12] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(prefix .. 'pressure') end
+if #ARGV[11] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(prefix .. 'pressure') end
 if full then
   forget_upload()
   return full
 end
-if ARGV[12] ~= '' then
-  redis.call('SET', chunk(0), ARGV[12])
+if ARGV[11] ~= '' then
+  redis.call('SET', chunk(0), ARGV[11])
 else
   for n = 0, chunks - 1 do
     -- PERSIST answers 0 both for a key that is gone and for one without an end; only the first loses rows.
@@ -65,10 +65,22 @@ else
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-redis.call('HSET', prefix .. 'job:' .. job, 'meta', ARGV[2], 'total', ARGV[5], 'accepted', ARGV[6], 'failed', ARGV[7],
-  'suppressed', ARGV[8], 'chunks', chunks, 'planned', 0, 'created', now, 'ahead_ms', now - ARGV[4], 'key', ARGV[10])
+-- Most jobs are of one message, and all of these but the first one or two are what they are without being written.
+local fields = { 'meta', ARGV[2] }
+local function field(name, value, usual)
+  if value ~= usual then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+end
+field('accepted', ARGV[5], '0')
+field('failed', ARGV[6], '0')
+field('suppressed', ARGV[7], '0')
+field('chunks', ARGV[8], '1')
+field('ahead_ms', now - ARGV[4], 0)
+field('key', ARGV[9], '')
+redis.call('HSET', prefix .. 'job:' .. job, unpack(fields))
 redis.call('ZADD', prefix .. 'due', ARGV[3] == '0' and now or ARGV[3], job)
 redis.call('ZADD', prefix .. 'all', now, job)
-redis.call('ZADD', prefix .. 'kept', now, job)
-if ARGV[10] ~= '' then redis.call('SET', prefix .. 'key:' .. ARGV[10], job .. ' ' .. ARGV[11]) end
+if ARGV[9] ~= '' then redis.call('SET', prefix .. 'key:' .. ARGV[9], job .. ' ' .. ARGV[10]) end
 return { 'ok', job }

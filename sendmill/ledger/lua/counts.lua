@@ -6,7 +6,7 @@
 -- empty where a newer version wrote one of the slices; gone: the places in ARGV, from 0, of slices that are not there.
 
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
-local FORMAT, HEADER_BYTES, COUNTERS_AT = 'S1', 128, 41
+local FORMAT, HEADER_BYTES, COUNTERS_AT = 'S2', 108, 41 -- as in rows.lua
 local STATES, SUBMITTED = 14, 6
 local COUNTERS = '<' .. string.rep('I4', STATES + 1) -- the last one: submitted where nothing is reported
 

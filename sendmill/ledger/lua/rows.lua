@@ -4,7 +4,7 @@
 -- name is made from its prefix. Types and lifetimes: sendmill/ledger/keys.py; layout of a slice: ledger/slices.py.
 
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
-local HEADER_BYTES = 128
+local HEADER_BYTES = 108
 local ARRAYS = { 'states', 'calls', 'passed' }
 local SIZE = { states = 1, calls = 4, passed = 4 } -- bytes of each row
 local BEFORE = { states = 0, calls = 1, passed = 5 } -- bytes of each row in the arrays before
@@ -18,7 +18,7 @@ local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
 local NUMBERS_AT = 104 -- where the header says where the body's numbers begin, once one of them was forgotten
 local FORGOTTEN = string.rep('\0', 8)
-local FORMAT = 'S1' -- of the slices that these scripts understand
+local FORMAT = 'S2' -- of the slices that these scripts understand
 
 local function key(name) return PREFIX .. name end
 

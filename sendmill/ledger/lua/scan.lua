@@ -6,7 +6,7 @@
 
 -- Roughly what it takes, in ns: a slice, each byte of its body, each byte of it for each recipient.
 local ENOUGH_NS, SLICE_NS, BYTE_NS, COMPARED_NS = 2000000, 2500, 1.2, 0.1
-local HEADER_BYTES, ARRAYS_BYTES = 128, 9
+local HEADER_BYTES, ARRAYS_BYTES = 108, 9
 
 local prefix = string.sub(KEYS[1], 1, -6) .. 's:'
 local recipients = tonumber(ARGV[1])

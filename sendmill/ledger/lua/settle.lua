@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
+-- include past.lua
 -- A person says what became of rows of a slice whose answer was never read. Only rows that are unconfirmed change, so a
 -- report or a late answer that comes at the same time wins or loses as a whole.
 -- KEYS[1] the account's state hash
@@ -52,7 +53,7 @@ end
 
 -- Whether rows of a call are unconfirmed still, in whatever slice.
 local function is_open(past)
-  for _, of_slice in ipairs(past and past[6] or {}) do
+  for _, of_slice in ipairs(past and past.rows or {}) do
     local other = slice_of(of_slice[1])
     for i = 2, other and #of_slice or 0, 2 do
       if string.find(states_of(other, of_slice[i], of_slice[i + 1]), 'u', 1, true) then return true end
@@ -63,14 +64,12 @@ end
 
 for _, call in ipairs(order) do
   redis.call('RPUSH', key('h:' .. s.id), cmsgpack.pack({ math.floor(now), call, new, code, detail, '', by_call[call] }))
-  local bucket = key('past:' .. math.floor(call / 64))
-  local raw = redis.call('HGET', bucket, call)
-  local past = raw and cmsgpack.unpack(raw)
-  if verdict == 'resend' and past then redis.call('ZADD', key('resent'), past[2], call) end
+  local past = past_of(call)
+  if verdict == 'resend' and past then redis.call('ZADD', key('resent'), past.began, call) end
   if verdict == 'sent' and ARGV[7] == '1' and past then
     -- Nothing more is to come of them.
-    past[7] = true
-    redis.call('HSET', bucket, call, cmsgpack.pack(past))
+    past.unreported = true
+    write_past(call, past)
   end
   if not is_open(past) then redis.call('ZREM', key('unconfirmed'), call) end
 end
