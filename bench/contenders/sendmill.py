@@ -101,7 +101,7 @@ class Sendmill:
     def __init__(self, system: System, vendor: Vendor, provider: str, *, appendfsync: str = USUAL_FSYNC) -> None:
         self.name = f"sendmill, {provider}" + ("" if appendfsync == USUAL_FSYNC else f", appendfsync {appendfsync}")
         self._rows_a_call = ROWS_TOGETHER if provider == TOGETHER else 1
-        self.full_messages = 200_000 if provider == TOGETHER else 20_000
+        self.full_messages = 200_000 if provider == TOGETHER else 30_000
         self._system = system
         self._vendor = vendor
         self._provider = provider
