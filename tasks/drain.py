@@ -66,7 +66,7 @@ class Drain:
         most_open: the most calls that the process may have open at once.
         opened: those that it has, where an earlier drain of the account left some.
         stopping: True once the process is to end; nothing new is started then.
-        more_waits: told once, when the outbox holds more than this drain has room for.
+        more_waits: told once, when a first call has gone and the outbox holds more than this drain has room for.
         clock: what quiet hours go by (aware).
     """
 
@@ -88,6 +88,7 @@ class Drain:
         self._stopping = stopping
         self._more_waits = more_waits
         self._telling: asyncio.Task[None] | None = None
+        self._more = False
         self._stock = Stock(account, most_open, clock)
         self._admission = Admission(account, self._stock)
         self._open = OpenCalls() if opened is None else opened
@@ -121,9 +122,7 @@ class Drain:
             while not self._must_stop():
                 self._woken.clear()
                 try:
-                    more = await self._stock.claim(otp=len(self._open) < self._most_open, limited=self._limited)
-                    if more and self._telling is None and self._more_waits is not None:
-                        self._telling = self._loop.create_task(self._more_waits())
+                    self._more = await self._stock.claim(otp=len(self._open) < self._most_open, limited=self._limited)
                     wait_s = await self._start()
                     if not self._mine and self._stock.empty:
                         left, waiting = await self._outbox.leave(whatever_waits=False)
@@ -245,6 +244,9 @@ class Drain:
     async def _send_all(self, calls: list[ReadyCall]) -> None:
         for call in calls:
             self._send(call)
+        if calls and self._more and self._telling is None and self._more_waits is not None:
+            # Not before something went: where nothing may go, whoever came would find as much and call the next one.
+            self._telling = self._loop.create_task(self._more_waits())
         if calls:
             await asyncio.sleep(0)  # they are written now, before the next ones are built
 

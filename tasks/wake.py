@@ -53,7 +53,7 @@ async def call_another(runtime: Runtime, account: Account) -> None:
     Who comes calls the next one. A wake-up that this process took itself, though it drains already, is passed on so:
     Celery gives it to whoever asks first.
     """
-    if not await account.outbox.anything_waits():
+    if not await account.outbox.anything_waits() or not await may_send(runtime, account):
         return
     sending = await _sending_processes(runtime, await redis_now_ms(runtime.server))
     if await _free_seats(runtime, account, sending) > 0:

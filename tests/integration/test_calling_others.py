@@ -84,3 +84,18 @@ async def test_a_wake_up_that_a_busy_process_takes_is_given_back(
         await draining
         assert {State.SUBMITTED: ROWS} == await one.states(job)
     assert {(names.DRAIN, "world")} == set(woken.seen)
+
+
+async def test_nobody_is_called_to_an_account_that_stands_still(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Whoever came would find as much, and call the next one."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
+        await _alive(one, one.runtime.process, "other:1:a")
+        job = await one.send(Sms("Hello", mainland(ROWS)), account="world")
+        one.client.pause("world")
+        woken = WakeUps(one)
+        await one.drain("world")
+        await asyncio.gather(*(each for each in asyncio.all_tasks() if each is not asyncio.current_task()))
+        assert {State.QUEUED: ROWS} == await one.states(job)
+    assert not woken.seen
