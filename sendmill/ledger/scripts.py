@@ -1,7 +1,7 @@
 """Lua scripts: read from the package, loaded into Redis when it does not know them yet.
 
 A script's file may open with lines `-- include <file>`: that file's text (from the script's own folder, else from the
-ledger's) stands there instead, so that all scripts share one way to read and change rows.
+ledger's, with what it includes) stands there instead, so that all scripts share one way to read and change rows.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _text(path: Path) -> str:
         if line.startswith("-- include "):
             name = line.removeprefix("-- include ").strip()
             beside = path.parent / name
-            lines.append((beside if beside.exists() else _LEDGER / name).read_text(encoding="utf-8"))
+            lines.append(_text(beside if beside.exists() else _LEDGER / name))
         else:
             lines.append(line)
     return "\n".join(lines)

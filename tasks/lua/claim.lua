@@ -30,8 +30,6 @@ local function next_lane()
   return normal and 'normal' or bulk and 'bulk' or nil
 end
 
-local function job_of(id) return string.match(id, '^[^.]+') end
-
 -- Take the slice out of the outbox that is next. Where the caller says what it holds, a slice of a job of which it holds
 -- less goes before, if it starts before the first one would end: so that each of several processes has calls of all
 -- jobs, and can give each of them its turns. Returns id and start, or nil where no slice will do.

@@ -1,14 +1,14 @@
 #!lua flags=no-writes
+-- include layout.lua
 -- Add up what stands in the headers of slices of one account.
 -- KEYS[1] the account's state hash
 -- ARGV slice ids
--- Returns {sums, gone}: sums {rows, rows in each state as rows.lua orders them, submitted rows that no report can follow},
+-- Returns {sums, gone}: sums {rows, rows in each state as layout.lua orders them, submitted rows that no report can follow},
 -- empty where a newer version wrote one of the slices; gone: the places in ARGV, from 0, of slices that are not there.
 
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
-local FORMAT, HEADER_BYTES, COUNTERS_AT = 'S2', 108, 41 -- as in rows.lua
-local STATES, SUBMITTED = 14, 6
-local COUNTERS = '<' .. string.rep('I4', STATES + 1) -- the last one: submitted where nothing is reported
+local STATES, SUBMITTED = #ORDER, string.find(ORDER, 's', 1, true)
+local COUNTERS = '<' .. string.rep('I4', STATES + 1)
 
 local rows, sums, gone = 0, {}, {}
 for n = 1, STATES + 1 do sums[n] = 0 end

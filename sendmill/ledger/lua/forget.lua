@@ -9,7 +9,7 @@
 local now = clock_ms()
 local s = slice_of(ARGV[1])
 if not s then return {} end
-local body_at = HEADER_BYTES + 9 * s.n
+local body_at = HEADER_BYTES + ARRAYS_BYTES * s.n
 if redis.sha1hex(redis.call('GETRANGE', s.key, body_at, -1)) ~= ARGV[2] then return {} end
 
 local offsets = cmsgpack.unpack(ARGV[5])

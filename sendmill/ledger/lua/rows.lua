@@ -3,14 +3,13 @@
 -- All keys of an account share its hash tag, so KEYS[1] (the account's `state` hash) places a script and every other
 -- name is made from its prefix. Types and lifetimes: sendmill/ledger/keys.py; layout of a slice: ledger/slices.py.
 
+-- include layout.lua
+
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
-local HEADER_BYTES = 108
 local ARRAYS = { 'states', 'calls', 'passed' }
 local SIZE = { states = 1, calls = 4, passed = 4 } -- bytes of each row
 local BEFORE = { states = 0, calls = 1, passed = 5 } -- bytes of each row in the arrays before
-local ARRAYS_BYTES = 9
 local SMALL_ROWS = 128 -- a slice of no more is read once in a script and written once, whatever happens in between
-local ORDER = 'awqgusdnerfpck'
 local UNREPORTED = '!'
 local COUNTERS = ORDER .. UNREPORTED
 local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
@@ -18,9 +17,10 @@ local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
 local NUMBERS_AT = 104 -- where the header says where the body's numbers begin, once one of them was forgotten
 local FORGOTTEN = string.rep('\0', 8)
-local FORMAT = 'S2' -- of the slices that these scripts understand
 
 local function key(name) return PREFIX .. name end
+
+local function job_of(id) return string.match(id, '^[^.]+') end
 
 -- Milliseconds since the epoch with their fraction; never runs backwards, whatever the server's clock does.
 local function clock_ms()
@@ -99,7 +99,7 @@ local function slice_of(id)
     duplicates_ok = string.byte(raw, 101) == 1,
     change = {},
     told = {},
-    job = string.match(id, '^[^.]+'),
+    job = job_of(id),
   }
   if n <= SMALL_ROWS then
     for _, array in ipairs(ARRAYS) do s[array] = { raw = raw, base = HEADER_BYTES + BEFORE[array] * n + 1 } end
@@ -111,7 +111,7 @@ end
 -- Rows in a state, or (UNREPORTED) submitted through an endpoint that reports nothing.
 local function count_of(s, byte)
   local at = string.find(COUNTERS, byte, 1, true)
-  return struct.unpack('<I4', s.raw, 41 + (at - 1) * 4) + (s.change[byte] or 0)
+  return struct.unpack('<I4', s.raw, COUNTERS_AT + (at - 1) * 4) + (s.change[byte] or 0)
 end
 
 local function set_u32(s, at, value) redis.call('SETRANGE', s.key, at, struct.pack('<I4', value)) end
@@ -250,7 +250,7 @@ local function flush()
         for at = from, to do
           counters[#counters + 1] = struct.pack('<I4', count_of(s, string.sub(COUNTERS, at, at)))
         end
-        redis.call('SETRANGE', s.key, 40 + (from - 1) * 4, table.concat(counters))
+        redis.call('SETRANGE', s.key, COUNTERS_AT - 1 + (from - 1) * 4, table.concat(counters))
       end
       if #s.told > 0 then
         redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'report', 'slice', s.id, 'rows',

@@ -1,3 +1,4 @@
+-- include layout.lua
 -- Which slices may hold one of some recipients: their bytes are looked for in the bodies. A hit may be chance; the
 -- reader makes sure.
 -- KEYS[1] the account's state hash, from which the slices' names are made
@@ -6,7 +7,6 @@
 
 -- Roughly what it takes, in ns: a slice, each byte of its body, each byte of it for each recipient.
 local ENOUGH_NS, SLICE_NS, BYTE_NS, COMPARED_NS = 2000000, 2500, 1.2, 0.1
-local HEADER_BYTES, ARRAYS_BYTES = 108, 9
 
 local prefix = string.sub(KEYS[1], 1, -6) .. 's:'
 local recipients = tonumber(ARGV[1])
