@@ -37,8 +37,7 @@ class Drains:
         running = self._running.get(name)
         if running is not None:
             running.poke()
-            await asyncio.sleep(PASS_ON_AFTER_S)
-            await self._call_another(name)
+            await self._call_another(name, after_s=PASS_ON_AFTER_S)
             return
         account = self._runtime.accounts.get(name)
         if account is None or self._runtime.stopping():
@@ -60,14 +59,19 @@ class Drains:
         # The next drain begins meanwhile: an otp does not wait until a call of this one has ended.
         await drain.ended()
 
-    async def _call_another(self, name: str) -> None:
-        """Let another process take part where there is more than this one holds; a lost call costs a tick."""
-        if name not in self._running or name in self._calling or self._runtime.stopping():
+    async def _call_another(self, name: str, after_s: float = 0.0) -> None:
+        """Let another process take part where there is more than this one holds; a lost call costs a tick.
+
+        One at a time waits for an account: each holds a thread of the pool, and an otp that comes often wakes often.
+        """
+        if name in self._calling:
             return
         self._calling.add(name)
         try:
-            with contextlib.suppress(RedisError, OSError):
-                await call_another(self._runtime, self._runtime.accounts[name])
+            await asyncio.sleep(after_s)
+            if name in self._running and not self._runtime.stopping():
+                with contextlib.suppress(RedisError, OSError):
+                    await call_another(self._runtime, self._runtime.accounts[name])
         finally:
             self._calling.discard(name)
 

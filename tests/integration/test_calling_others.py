@@ -39,12 +39,14 @@ async def _alive(one: Flow, *processes: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "others", "seated", "called"),
+    ("rows", "others", "seated", "paused", "called"),
     [
-        pytest.param(ROWS, ["other:1:a"], [], True, id="another process is free"),
-        pytest.param(ROWS, [], [], False, id="there is no other"),
-        pytest.param(ROWS, ["other:1:a"], ["other:1:a"], False, id="the other drains already"),
-        pytest.param(50, ["other:1:a"], [], False, id="this process holds everything"),
+        pytest.param(ROWS, ["other:1:a"], [], False, True, id="another process is free"),
+        pytest.param(ROWS, [], [], False, False, id="there is no other"),
+        pytest.param(ROWS, ["other:1:a"], ["other:1:a"], False, False, id="the other drains already"),
+        pytest.param(50, ["other:1:a"], [], False, False, id="this process holds everything"),
+        # Whoever came would find as much, and call the next one.
+        pytest.param(ROWS, ["other:1:a"], [], True, False, id="the account stands still"),
     ],
 )
 async def test_another_process_is_called_where_more_waits_and_one_is_free(
@@ -54,7 +56,8 @@ async def test_another_process_is_called_where_more_waits_and_one_is_free(
     rows: int,
     others: list[str],
     seated: list[str],
-    called: bool,  # noqa: FBT001 - a column of the table
+    paused: bool,  # noqa: FBT001 - a column of the table
+    called: bool,  # noqa: FBT001 - the same
 ) -> None:
     """No tick is waited for, and nobody is called for nothing."""
     async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
@@ -63,9 +66,12 @@ async def test_another_process_is_called_where_more_waits_and_one_is_free(
         until_ms = await redis_now_ms(one.runtime.server) + 60_000
         for process in seated:
             await one.runtime.server.zadd(one.runtime.keys_of("world").seats, {process: until_ms})
+        if paused:
+            one.client.pause("world")
         woken = WakeUps(one)
         await one.drain("world")
-        assert {State.SUBMITTED: rows} == await one.states(job)
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        assert {State.QUEUED if paused else State.SUBMITTED: rows} == await one.states(job)
     assert [(names.DRAIN, "world")] * called == woken.seen
 
 
@@ -86,16 +92,16 @@ async def test_a_wake_up_that_a_busy_process_takes_is_given_back(
     assert {(names.DRAIN, "world")} == set(woken.seen)
 
 
-async def test_nobody_is_called_to_an_account_that_stands_still(
+async def test_of_many_wake_ups_that_a_busy_process_takes_one_waits(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
-    """Whoever came would find as much, and call the next one."""
+    """Each holds a thread of Celery's pool, which planning an otp needs too."""
     async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
-        await _alive(one, one.runtime.process, "other:1:a")
-        job = await one.send(Sms("Hello", mainland(ROWS)), account="world")
-        one.client.pause("world")
-        woken = WakeUps(one)
-        await one.drain("world")
-        await asyncio.gather(*(each for each in asyncio.all_tasks() if each is not asyncio.current_task()))
-        assert {State.QUEUED: ROWS} == await one.states(job)
-    assert not woken.seen
+        await one.send(Sms("Hello", mainland(ROWS)), account="world")
+        draining = asyncio.create_task(one.drain("world"))
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(one.drain("world")) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert not draining.done()
+        assert 1 == sum(not each.done() for each in others)
+        await asyncio.gather(draining, *others)
