@@ -19,7 +19,6 @@ FORM_HEADERS: Mapping[str, str] = {"Content-Type": "application/x-www-form-urlen
 """The header of every form that is posted. It names no charset: the vendors' own samples name none either."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)
-_is_plain = _PLAIN.fullmatch
 _ESCAPED = [chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byte in range(256)]
 """Each byte as it stands in a form: half the time of the standard library's `quote`."""
 
@@ -51,7 +50,7 @@ def percent_encode(text: str, charset: str = "utf-8") -> str:
     Raises:
         NotEncodable: as `encode_text`.
     """
-    if _is_plain(text):
+    if _PLAIN.fullmatch(text):
         return text  # names, numbers and most passwords: a tenth of the time
     return "".join([_ESCAPED[byte] for byte in encode_text(text, charset)])
 

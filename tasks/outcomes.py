@@ -51,7 +51,6 @@ class OutcomeWriter:
         self._writing: asyncio.Task[None] | None = None
         self._came_at = deque([0.0] * _TOGETHER, maxlen=_TOGETHER)
         self._unwritten = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def unwritten(self) -> int:
@@ -64,13 +63,12 @@ class OutcomeWriter:
         Raises:
             redis.RedisError: Redis answers, and refuses this outcome alone. Its rows are found by the sweep.
         """
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        written = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
         self._waiting.append((outcome, written))
         self._came_at.append(time.monotonic())
         if self._writing is None:
-            self._writing = self._loop.create_task(self._write_all())
+            self._writing = loop.create_task(self._write_all())
         self._unwritten += 1
         try:
             await written

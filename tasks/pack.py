@@ -64,6 +64,7 @@ template that each row fills with values of its own."""
 class ReadyCall(msgspec.Struct, eq=False):
     """A call that can be made as soon as the gate lets it through.
 
+    `recipients` counts the rows of `runs`.
     `typed` and `request` are the call as the provider sees it and what it made of it.
     `admitted_until` (`time.monotonic`) and `admitted_ms` (Redis' clock) are until when nothing stands against its rows
     but the gate, and when that was found; `told` are codes of rows that go all the same.
@@ -76,6 +77,7 @@ class ReadyCall(msgspec.Struct, eq=False):
     service: Service
     message: Message
     runs: list[Run]
+    recipients: int
     duplicates_ok: bool
     number: int = 0
     typed: Call | None = None
@@ -89,12 +91,6 @@ class ReadyCall(msgspec.Struct, eq=False):
     limited: bool = False
     turn: int = 0
     late: asyncio.Task[None] | None = None
-    recipients: int = 0
-    """Rows in the call; counted where it is made."""
-
-    def __post_init__(self) -> None:
-        for _, first, last in self.runs:
-            self.recipients += last - first + 1
 
     @property
     def personal(self) -> bool:
@@ -108,9 +104,6 @@ class ReadyCall(msgspec.Struct, eq=False):
 
     def numbers(self) -> list[str]:
         """The recipients in row order, E.164."""
-        if self.recipients == 1:
-            [(lease, offset, _)] = self.runs
-            return [lease.body.number(offset)]
         return [lease.body.number(offset) for lease, first, last in self.runs for offset in range(first, last + 1)]
 
     def values(self) -> list[tuple[str, ...]]:
@@ -366,7 +359,8 @@ def _ready(provider: Provider, lane: str, message: Message, runs: list[Run], dup
             service = provider.personal_service(message)
         if service is None:
             message = message_of(lease.body, Template(message.text).fill((lease.body.values or ())[offset]))
-    return ReadyCall(lane, service or provider.service_for(message, recipients), message, runs, duplicates_ok)
+    service = service or provider.service_for(message, recipients)
+    return ReadyCall(lane, service, message, runs, recipients, duplicates_ok)
 
 
 def _runs_of_new_numbers(lease: Lease, first: int, last: int, seen: set[bytes], twice: list[Run]) -> Iterator[Run]:

@@ -32,11 +32,11 @@ LOOK_AGAIN_S = 0.05
 _RENEW_S = LEASE_MS / 3000
 _LONGEST_PUT_ASIDE_MS = 300_000
 _FIRST_PUT_ASIDE_MS = 2_000
-_JOBS_HELD = 4
-"""Where calls are limited a slice of each of so many jobs is held, if so many wait: they take turns here."""
-
 _LEAST_POSTPONED_MS = 1_000
 """Rows of one slice may become free one after another: it does not come out for each of them."""
+
+_JOBS_HELD = 4
+"""Where calls are limited a slice of each of so many jobs is held, if so many wait: they take turns here."""
 
 
 class Stock:
@@ -108,8 +108,7 @@ class Stock:
             # Enough of the rest waits here, but otp is let in whenever it comes, and so is a job that has no turn yet.
             self._look_for_others_at = now + LOOK_AGAIN_S
             await self._claim_from(tuple(lane for lane in lanes if lane == "otp"))
-            held = self._held_by_job() if limited else {}
-            if limited and len(held) < _JOBS_HELD:
+            if limited and len(held := self._held_by_job()) < _JOBS_HELD:
                 await self._claim_from(lanes, held, others_only=True)
         # A call that is not full waits for its like while more is about to be claimed.
         self._pack(full_only=not emptied and not self._holds_enough_calls())

@@ -89,6 +89,7 @@ async def test_two_equal_bulk_jobs_of_an_account_take_turns(
     calls = sorted(simulator.journal(), key=itemgetter("arrival_ns"))
     order = [call["numbers"][0].removeprefix("+") in first for call in calls]
     assert 2 * EACH == len(order)
+    assert all(40 <= sum(order[at : at + 100]) <= 60 for at in range(len(order) - 99))
     ends = min(max(place for place, mine in enumerate(order) if mine is job) for job in (True, False))
     assert all(20 <= sum(order[at : at + 50]) <= 30 for at in range(ends - 49))
 
