@@ -35,7 +35,7 @@ VOID_MS = 120_000
 
 CALL_NUMBERS_AT_ONCE = 512
 _REST_AT_ONCE = 1000
-_FORGOTTEN_AT_ONCE = 100
+_ENDED_AT_ONCE = 100
 
 EXPIRED_BY_US = "expired_by_us"
 EXPIRED_DETAIL = "expired before it could be sent"
@@ -320,8 +320,8 @@ class Outbox:
 
     async def forget_calls(self, numbers: Sequence[int]) -> None:
         """Remove what is kept of ended calls, except where slices that they carried rows of are there."""
-        for start in range(0, len(numbers), _FORGOTTEN_AT_ONCE):
-            part = numbers[start : start + _FORGOTTEN_AT_ONCE]
+        for start in range(0, len(numbers), _ENDED_AT_ONCE):
+            part = numbers[start : start + _ENDED_AT_ONCE]
             past = await self.past_calls(part)
             args: list[str | bytes | int] = []
             for number in part:
@@ -329,15 +329,18 @@ class Outbox:
                 args += ref_triples([(vmid, number)]) if vmid else ("", "", number)
             await _DROP_CALLS.arun(self.server, self.keys.state, *args)
 
-    async def note_ids(self, ids: Iterable[tuple[str, int]]) -> None:
+    async def note_ids(self, ids: Sequence[tuple[str, int]]) -> None:
         """Note that vendors' ids are those of calls: (id, call) each."""
-        await _REFS.arun(self.server, self.keys.state, "note", *ref_triples(ids))
+        await self._tell_ids("note", ids)
 
     async def forget_ids(self, ids: Sequence[tuple[str, int]]) -> None:
         """Forget that again."""
-        for start in range(0, len(ids), _FORGOTTEN_AT_ONCE):
-            part = ids[start : start + _FORGOTTEN_AT_ONCE]
-            await _REFS.arun(self.server, self.keys.state, "drop", *ref_triples(part))
+        await self._tell_ids("drop", ids)
+
+    async def _tell_ids(self, order: str, ids: Sequence[tuple[str, int]]) -> None:
+        for start in range(0, len(ids), _ENDED_AT_ONCE):
+            part = ids[start : start + _ENDED_AT_ONCE]
+            await _REFS.arun(self.server, self.keys.state, order, *ref_triples(part))
 
     async def release(self, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0, put_aside: bool = False) -> None:
         """Give slices back (id, epoch); with `wait_ms` they come out again only then.

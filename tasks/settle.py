@@ -170,27 +170,27 @@ async def _read(runtime: Runtime, keys: AccountKeys, slice_id: str) -> Slice | N
 
 
 async def _forget_slices(runtime: Runtime, keys: AccountKeys, job: str, ids: list[str]) -> None:
-    server = runtime.server
+    server, outbox = runtime.server, Outbox(runtime.server, keys, runtime.process)
     for slice_id in ids:
         each = await _read(runtime, keys, slice_id)
         calls = {each.call(offset) for offset in range(each.header.rows)} - {0} if each is not None else set()
         # Of calls that were not taken the rows name later ones.
         calls |= {msgspec.msgpack.decode(raw)[1] for raw in await server.lrange(keys.history(slice_id), 0, -1)}
         if each is not None:
-            await _forget_own_ids(runtime, keys, slice_id, each)
+            await _forget_own_ids(outbox, slice_id, each)
         await server.unlink(keys.slice(slice_id), keys.details(slice_id), keys.history(slice_id), keys.moved(slice_id))
         await server.zrem(keys.horizon, slice_id)
-        await Outbox(server, keys, runtime.process).forget_calls(sorted(calls))
+        await outbox.forget_calls(sorted(calls))
     await server.srem(keys.cancelled, job)
     await server.hdel(keys.turn, *(f"job:{lane.value}:{job}" for lane in Lane))
 
 
-async def _forget_own_ids(runtime: Runtime, keys: AccountKeys, slice_id: str, each: Slice) -> None:
+async def _forget_own_ids(outbox: Outbox, slice_id: str, each: Slice) -> None:
     """Vendors' ids of single rows, which no call has."""
-    details = await runtime.server.hgetall(keys.details(slice_id))
+    details = await outbox.server.hgetall(outbox.keys.details(slice_id))
     own_ids = [
-        (msgspec.msgpack.decode(raw).get("vmid"), each.call(int(offset)))
+        (vmid, each.call(int(offset)))
         for offset, raw in details.items()
-        if offset.isdigit()
+        if offset.isdigit() and (vmid := msgspec.msgpack.decode(raw).get("vmid"))
     ]
-    await Outbox(runtime.server, keys, runtime.process).forget_ids([(vmid, call) for vmid, call in own_ids if vmid])
+    await outbox.forget_ids(own_ids)
