@@ -58,7 +58,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     """With one process, then more; each time a job at the limited account, at ten limited ones, at ten free ones."""
     limited, paced, free = bench.size((1_500, 200, 2_000), (1_000, 40, 50))
     routes = [{"prefix": "+86", "accounts": [_LIMITED]}]
-    password = five_accounts("")[_LIMITED]["pwd"]
+    vendors_side = five_accounts("")[_LIMITED]
     runs, joined_s = [], []
     with (
         Vendor.start() as vendor,
@@ -67,7 +67,7 @@ def measure(bench: Bench) -> dict[str, Any]:
             routes=routes,
             counts={"worker_send": 1},
             simulator_config={"fates": [{"state": ""}]},
-            simulator_accounts={name: {"password": password} for name in _paced()},
+            simulator_accounts={name: {"password": vendors_side["pwd"]} for name in _paced()},
         ) as system,
         system.client(timeout_s=10.0) as client,
     ):
@@ -77,7 +77,7 @@ def measure(bench: Bench) -> dict[str, Any]:
             if missing:
                 joined_s.append(_joined_s(system, missing, processes))
             wait_for_state(client, job, {State.SUBMITTED: limited}, timeout_s=_DONE_S)
-            arrivals = _arrivals(system, "demo")[place * limited :]
+            arrivals = _arrivals(system, vendors_side["uid"])[place * limited :]
             _send_all(client, _paced(), paced, first=place * paced)
             of_ten = [_arrivals(system, name)[place * paced :] for name in _paced()]
             runs.append(
@@ -145,8 +145,7 @@ def _joined_s(system: System, missing: int, processes: int) -> float:
 
 
 def _arrivals(system: System, uid: str) -> list[int]:
-    calls = (call for call in system.simulator.journal() if call["numbers"] and call["account"] == uid)
-    return sorted(call["arrival_ns"] for call in calls)
+    return sorted(call["arrival_ns"] for call in system.simulator.journal(uid) if call["numbers"])
 
 
 def chapter(found: Raw) -> list[str]:

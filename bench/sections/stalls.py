@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from bench.contenders.base import ContenderFailed
 from bench.context import Bench
 from bench.figures import NS_PER_S, average_per_s, most_in_window, quantile, windows_above
@@ -24,7 +22,6 @@ from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
 from bench.section import Aim, Raw, Section
 from sendmill.ledger.calls import read_calls
 from sendmill.ledger.connection import connect
-from sendmill.ledger.keys import AccountKeys
 from sendmill.messages import TemplateSms
 from simulator.system import System
 from simulator.vendor_accounts import Accounts, five_accounts
@@ -129,12 +126,12 @@ def _stop_and_go(system: System, duration_s: float) -> list[Stop]:
 
 def _grants(system: System, references: Sequence[str]) -> dict[str, float]:
     """When each call was granted, by its reference (ms since 1970, whole)."""
-    keys = AccountKeys(system.namespace, _ACCOUNT)
-    with redis.Redis.from_url(system.redis_url) as server:
+    ledger = connect(system.redis_url, system.namespace, timeout_s=30.0)
+    keys = ledger.account(_ACCOUNT)
+    with ledger.server as server:
         tag = (server.hget(keys.state, "tag") or b"").decode()
         numbers = {reference: int(reference.lower().removeprefix(tag), 16) for reference in references}
-    ledger = connect(system.redis_url, system.namespace, timeout_s=30.0)
-    calls = read_calls(ledger, keys, numbers.values())
+        calls = read_calls(ledger, keys, numbers.values())
     return {reference: calls[number].at_ms for reference, number in numbers.items() if number in calls}
 
 
