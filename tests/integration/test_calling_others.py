@@ -98,9 +98,9 @@ async def test_of_many_wake_ups_that_a_busy_process_takes_one_waits(
     """Each holds a thread of Celery's pool, which planning an otp needs too."""
     async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
         await one.send(Sms("Hello", mainland(ROWS)), account="world")
-        draining = asyncio.create_task(one.drain("world"))
+        draining = asyncio.create_task(one.drains.drain("world"))
         await asyncio.sleep(0)
-        others = [asyncio.create_task(one.drain("world")) for _ in range(20)]
+        others = [asyncio.create_task(one.drains.drain("world")) for _ in range(20)]
         await asyncio.sleep(0)
         assert not draining.done()
         assert 1 == sum(not each.done() for each in others)
