@@ -1,13 +1,16 @@
-"""The simulator of the integration tests: one process, emptied for each test."""
+"""The simulator of the integration tests: one process, emptied for each test; and accounts that need none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from simulator.client import Simulator
+from tasks.account import Account
+from tasks.runtime import Runtime
+from tests.support.rows import opened, settings_of
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +34,22 @@ def simulator(simulator_process: Simulator) -> Simulator:
     simulator_process.clear_fates()
     simulator_process.reset()
     return simulator_process
+
+
+@pytest.fixture
+async def runtime(redis_url: str, namespace: str) -> AsyncIterator[Runtime]:
+    """Accounts whose vendors nobody asks."""
+    async with opened(settings_of(redis_url, namespace, "bulk", "mainland", "xi", "world")) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def bulk(runtime: Runtime) -> Account:
+    """sms467890: one id for a call of many numbers, reports pushed."""
+    return runtime.accounts["bulk"]
+
+
+@pytest.fixture
+def mainland(runtime: Runtime) -> Account:
+    """smsadmin: our reference comes back with each report."""
+    return runtime.accounts["mainland"]

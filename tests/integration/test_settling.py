@@ -21,9 +21,9 @@ from sendmill import (
 )
 from tasks import early, reports
 from tasks.outbox import Folding
-from tests.integration.test_reports import age_early, push_bulk
 from tests.support.driving import Driven, driven
 from tests.support.flow import mainland
+from tests.support.reporting import age_early, push_bulk
 
 ACCOUNT = "bulk"
 ONE, TWO, THREE = mainland(3)
