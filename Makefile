@@ -5,7 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
-VENV := .venv
+# PYTHON=python3.13 has an environment of its own beside the usual one.
+VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 AUDIT_VENV := .venv-audit
@@ -16,17 +17,17 @@ export PYTHONPATH := .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test bench soak mutations lint audit format lock clean
+.PHONY: help setup demo up test bench soak image mutations lint audit format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything in it (the other targets do it first)
 
-# The first of these that is Python 3.11 or later. PYTHON=… chooses another.
+# PYTHON, or the first of these that is Python 3.11 or later.
 $(STAMP): requirements-dev.lock pyproject.toml
 	@python=""; \
-	for candidate in $${PYTHON:-} python3.11 python3.12 python3.13 python3; do \
+	for candidate in $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.14 python3); do \
 	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    python=$$candidate; break; \
 	  fi; \
@@ -59,6 +60,9 @@ bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minut
 SOAK := --write
 soak: $(STAMP) ## everything killed, frozen and cut off for 30 minutes; nothing lost, nothing twice (SOAK="--minutes 5 --messages 30000")
 	@exec $(BIN)/python -m soak $(SOAK)
+
+image: $(STAMP) ## build the image, run its processes and look at them, with docker, podman or buildah (BASE=… for another base)
+	@exec $(BIN)/python -m simulator.image
 
 mutations: $(STAMP) ## take out the line that keeps each promise: its test must fail (5 minutes)
 	@exec $(BIN)/python -m soak.mutations --write

@@ -52,9 +52,9 @@ def argv(name: str) -> list[str]:
     return ["/bin/sh", "-c", f"exec {known[name]}"]
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment that a Procfile line expects: `celery` and `python` are those of the running interpreter."""
-    here = str(Path(sys.executable).parent)
+def environment(environ: Mapping[str, str], python: Path = Path(sys.executable)) -> dict[str, str]:
+    """The environment that a Procfile line expects: `celery` and `python` are those beside an interpreter."""
+    here = str(python.parent)
     return {**environ, "PATH": os.pathsep.join([here, environ.get("PATH", os.defpath)])}
 
 

@@ -15,6 +15,7 @@ first.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -24,8 +25,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import redis
 
@@ -56,6 +58,26 @@ _POLL_S = 0.05
 _TAIL_CHARS = 2_000
 
 
+class Runs(Protocol):
+    """Something else than this checkout that runs the processes of the Procfile."""
+
+    def command(self, kind: str, env: Mapping[str, str]) -> tuple[Sequence[str], Path, Mapping[str, str]]:
+        """What to execute, where, and in which environment; `env` is what a process of this checkout would get."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An interpreter, and a folder with the Procfile and its packages: started as the image's ENTRYPOINT does."""
+
+    python: Path
+    folder: Path
+
+    def command(self, kind: str, env: Mapping[str, str]) -> tuple[Sequence[str], Path, Mapping[str, str]]:
+        """The interpreter, in the folder, with nothing of this checkout on its path."""
+        kept = {name: value for name, value in env.items() if name != "PYTHONPATH"}
+        return [str(self.python), "-m", "config.procfile", kind], self.folder, procfile.environment(kept, self.python)
+
+
 class SystemFailed(Exception):
     """The system did not come up, lost a process, or did not reach what was waited for."""
 
@@ -69,6 +91,9 @@ class System:
         self.accounts: Accounts = {}
         self.redis_url = ""
         self.log_level = ""
+        self._runs: Runs | None = None
+        self._alive_files: dict[int, Path] = {}
+        self._numbers = itertools.count(1)
         self._children = children
         self._guard = guard
         self._valkey: EmbeddedValkey | None = None
@@ -92,6 +117,7 @@ class System:
         namespace: str | None = None,
         stop_timeout_s: float = _STOP_TIMEOUT_S,
         log_level: str = "INFO",
+        runs: Runs | None = None,
     ) -> Iterator[Self]:
         """Bring everything up, wait until it can send and receive, and take it down when the block ends.
 
@@ -110,6 +136,7 @@ class System:
                 nobody uses, whose keys are removed in the end.
             stop_timeout_s: what processes get after SIGTERM, before SIGKILL.
             log_level: the lowest level that the processes write.
+            runs: what starts the processes; else this checkout does.
 
         Raises:
             SystemFailed: it did not come up; the message holds the end of what the culprit wrote.
@@ -125,6 +152,7 @@ class System:
             borrowed = redis_url is not None and namespace is None
             system = cls(folder, children, guard, namespace or (_fresh_namespace() if borrowed else NAMESPACE))
             system.log_level = log_level
+            system._runs = runs
             # Redis goes last and the simulator before it: a worker that stops writes the last outcomes.
             with interrupts_put_off():
                 system.redis_url = redis_url or system._start_valkey(stack, over_tcp=redis_over_tcp, fsync=appendfsync)
@@ -216,6 +244,10 @@ class System:
         token = self.accounts[account]["push_token"]
         return f"http://127.0.0.1:{self._first_port}/push/{account}/{token if isinstance(token, str) else token[0]}"
 
+    def alive_file(self, pid: int) -> Path:
+        """The file that the loop of a process touches every second."""
+        return self._alive_files[pid]
+
     # --- processes -----------------------------------------------------------------------------------------------
 
     def start_more(self, kind: str, count: int = 1) -> list[int]:
@@ -223,8 +255,15 @@ class System:
         started = []
         for _ in range(count):
             port = self._port_for(kind)
-            env = {**self.environment(), "PORT": str(port)}
-            started.append(self._children.start(kind, procfile.argv(kind), cwd=ROOT, env=env, port=port).pid)
+            alive = self.folder / f"alive-{kind}-{next(self._numbers)}"
+            env: Mapping[str, str] = {**self.environment(), "PORT": str(port), "SENDMILL_ALIVE_FILE": str(alive)}
+            argv: Sequence[str] = procfile.argv(kind)
+            cwd = ROOT
+            if self._runs is not None:
+                argv, cwd, env = self._runs.command(kind, env)
+            pid = self._children.start(kind, argv, cwd=cwd, env=env, port=port).pid
+            self._alive_files[pid] = alive
+            started.append(pid)
         return started
 
     def _port_for(self, kind: str) -> int:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from simulator.embedded import EmbeddedValkey
+from tests.support.installing import OTHER_PYTHONS, interpreter
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on which Pythons the unit and provider tests have run besides, where a whole run was asked for."""
+    if [Path(each).name for each in terminalreporter.config.args] == ["tests"]:
+        found = [version for version in OTHER_PYTHONS if interpreter(version) is not None]
+        missing = [version for version in OTHER_PYTHONS if version not in found]
+        here = f"unit and provider tests ran on Python {', '.join(found) or 'no other'} too"
+        terminalreporter.write_line(f"{here}; not on this machine: {', '.join(missing) or 'none'}")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,19 @@ from config.schedule import INTERVALS_S
 from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bench", "config", "docs", "providers", "sendmill", "simulator", "soak", "tasks", "tests", "workers")
+PACKAGES = (
+    "bench",
+    "config",
+    "deploy",
+    "docs",
+    "providers",
+    "sendmill",
+    "simulator",
+    "soak",
+    "tasks",
+    "tests",
+    "workers",
+)
 
 
 def compose() -> dict[str, Any]:
@@ -84,7 +96,14 @@ def test_compose_waits_for_calls_on_the_wire() -> None:
     needed_s = soft_shutdown_s(Settings())
     for service in compose()["services"].values():
         assert int(service["stop_grace_period"].removesuffix("s")) > needed_s > 30
-        assert "healthcheck" in service
+
+
+def test_the_image_brings_its_own_health_check() -> None:
+    """One probe for all processes, without Python; compose adds none, and nothing pings through Celery."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r'^HEALTHCHECK .* CMD \["alive"\]$', dockerfile, re.MULTILINE)
+    assert "COPY deploy/alive /usr/local/bin/alive\n" in dockerfile
+    assert {"redis"} == {name for name, service in compose()["services"].items() if "healthcheck" in service}
 
 
 def test_compose_runs_two_beats() -> None:

@@ -23,6 +23,7 @@ from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.living import said_now
 from sendmill.ledger.overlimit import OverLimit
 from tasks.runtime import process_name
+from workers.alive import AliveFile
 
 RETRY_EVERY_S: Final = 1.0
 SAY_ALIVE_S: Final = 1.0
@@ -54,6 +55,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
         self._said = ""
         self._name = process_name()
         self._say_alive_at = 0.0
+        self._alive = AliveFile()
         super().__init__(*args, **kwargs)
         self._jobs = JobKeys(self.app.conf.redbeat_key_prefix.removesuffix(REDBEAT))
 
@@ -66,6 +68,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
         Returns:
             Seconds until the next tick.
         """
+        self._alive.touch()
         wait_s = self._tick(*args, **kwargs)
         with contextlib.suppress(redis.exceptions.RedisError):
             self._say_alive()

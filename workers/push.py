@@ -26,6 +26,7 @@ from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.living import Pulse
 from tasks.runtime import connect, process_name
+from workers.alive import AliveFile
 from workers.receiver import Receiver
 from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
 
@@ -91,12 +92,12 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     runner = runner_of(receiver)
     await runner.setup()
     pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", spools=receiver.spools)
-    watching: list[asyncio.Task[None]] = []
+    watching = [asyncio.create_task(AliveFile().keep_touching())]
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
         receiver.warn()
-        watching = [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
+        watching += [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
         await stop.wait()
     finally:
         for task in watching:
