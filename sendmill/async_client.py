@@ -1,8 +1,8 @@
 """`AsyncClient`: the same as `Client` for applications with an asyncio loop.
 
-It runs a `Client` in a few threads of its own. Reading a million recipients, encoding them and publishing through
-Celery would block a loop whatever spoke to Redis, and one way into the ledger is one way to get right. A call costs
-about 0.1 ms more than that of `Client`. What waits for long (events, a worker's answer) has a thread of its own.
+A `send` to up to 100 recipients runs on the loop, and those that run at the same time share their round trips. All
+else runs a `Client` in a few threads: reading a million recipients would block a loop whatever spoke to Redis. What
+waits for long (events, a worker's answer) has a thread of its own.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from sendmill.broker import SMALL_ROWS
 from sendmill.client import Client
 from sendmill.doctor import Finding
 from sendmill.environment import environment
+from sendmill.ledger.connection import aconnect, store_errors
+from sendmill.ledger.jobs import COMMIT
+from sendmill.ledger.pipelining import Pipelined
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
@@ -36,12 +40,18 @@ from sendmill.messages import (
     JobSummary,
     Kind,
     MessageInfo,
+    Mms,
     ReplyEvent,
     Settled,
+    Sms,
     Sweep,
+    TemplateSms,
     Unconfirmed,
+    VendorTemplateSms,
     Verdict,
+    Voice,
 )
+from sendmill.options import SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 from sendmill.tariff import Tariff
@@ -73,6 +83,10 @@ class AsyncClient:
         self, url: str, *, namespace: str = "sendmill", broker_url: str | None = None, timeout_s: float = 2.0
     ) -> None:
         self._client = Client(url, namespace=namespace, broker_url=broker_url, timeout_s=timeout_s)
+        self._sending = self._client._sending  # noqa: SLF001 - a part of it
+        self._url = url
+        self._timeout_s = timeout_s
+        self._commits: tuple[asyncio.AbstractEventLoop, Any, Pipelined] | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sendmill")
 
     @classmethod
@@ -81,8 +95,31 @@ class AsyncClient:
         return cls(**environment())
 
     async def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
-        """Hand a job over: `Client.send`. Iterables and `on_progress` are called from another thread."""
+        """Hand a job over: `Client.send`. Long ones are read, and `on_progress` is called, from another thread."""
+        if on_progress is None and _short(content):
+            chosen = SendOptions.validated(**options)
+            if self._sending.knows(chosen) or await self._run(partial(self._sending.learn, chosen)):
+                return await self._send_short(content, chosen)
         return await self._run(partial(self._client.send, content, on_progress=on_progress, **options))
+
+    async def _send_short(self, content: Content, chosen: SendOptions) -> Job:
+        writer, batches, plan_at_ms = self._sending.begun(content, chosen)
+        for batch in batches:
+            writer.add(batch)
+        with store_errors():
+            answer = await self._committing().run(self._sending.commit_args(writer, chosen, plan_at_ms))
+        uploaded = writer.committed(answer)
+        if uploaded.wake:
+            return await self._run(partial(self._sending.stored, uploaded))
+        return self._sending.stored(uploaded)
+
+    def _committing(self) -> Pipelined:
+        """What runs commit.lua for this loop; a client may be used by one loop after another."""
+        loop = asyncio.get_running_loop()
+        if self._commits is None or self._commits[0] is not loop:
+            server = aconnect(self._url, timeout_s=self._timeout_s)
+            self._commits = (loop, server, Pipelined(server, COMMIT, self._sending.due_key))
+        return self._commits[2]
 
     async def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state: `Client.status`."""
@@ -215,6 +252,9 @@ class AsyncClient:
         """Wait for the calls under way and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._client.close)
+        if self._commits is not None and self._commits[0] is asyncio.get_running_loop():
+            await self._commits[1].aclose()
+        self._commits = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -232,6 +272,18 @@ class AsyncClient:
         while part := await self._run(partial(_take, items)):
             for item in part:
                 yield item
+
+
+def _short(content: object) -> bool:
+    """Whether reading a content takes so little time that a loop may do it."""
+    match content:
+        case Sms() | Mms() | Voice():
+            rows: object = content.to
+        case TemplateSms() | VendorTemplateSms():
+            rows = content.rows
+        case _:
+            return False
+    return isinstance(rows, str) or (isinstance(rows, list | tuple) and len(rows) <= SMALL_ROWS)
 
 
 def _take(items: Iterator[_Item]) -> list[_Item]:

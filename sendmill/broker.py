@@ -5,6 +5,9 @@ A Celery message only says where to look; a broker that is away costs a tick of 
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,16 +19,16 @@ PLAN_QUEUE = "plan"
 
 
 PLAN_NOW_TASK = "sendmill.plan_now"
-"""The same for a small otp job, which must not wait behind the planning of long ones."""
+"""Plans all small jobs that wait; it has no argument. One wake-up serves all that come before somebody looks."""
 
 SEND_QUEUE = "send"
-"""Where that waits: the processes that send plan it themselves, because it takes them a millisecond."""
+"""Where that waits: the processes that send plan small jobs themselves, hundreds together, and drain them at once."""
 
 REPORTS_QUEUE = "reports"
 """Where it waits that vendors are asked for reports and that what came is folded."""
 
-PLANNED_NOW_ROWS = 100
-"""The most rows of an otp job that is planned there."""
+SMALL_ROWS = 100
+"""The most rows of a job that is planned there."""
 
 
 def key_prefix(namespace: str) -> str:
@@ -73,3 +76,53 @@ def transport_options(namespace: str, *, timeout_s: float) -> dict[str, Any]:
         "socket_connect_timeout": min(timeout_s, 5.0),
         "socket_keepalive": True,
     }
+
+
+def wake_up(task: str, queue: str, args: Sequence[str], name: str) -> bytes:
+    """A Celery message (protocol 2) as kombu's Redis transport has it on a queue's list.
+
+    So it can be put there by whatever speaks to Redis already, in the same script that stores a job. A test compares it
+    with what Celery writes. Source: docs.celeryq.dev, "Message Protocol", Version 2; kombu/transport/virtual/base.py.
+
+    Args:
+        task: which task.
+        queue: where it waits.
+        args: the task's arguments.
+        name: tells it from others that are under way: `[0-9a-z]`.
+    """
+    body = json.dumps([list(args), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    message = {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            "lang": "py",
+            "task": task,
+            "id": name,
+            "shadow": None,
+            "eta": None,
+            "expires": None,
+            "group": None,
+            "group_index": None,
+            "retries": 0,
+            "timelimit": [None, None],
+            "root_id": name,
+            "parent_id": None,
+            "argsrepr": repr(list(args)),
+            "kwargsrepr": "{}",
+            "origin": "sendmill",
+            "ignore_result": True,
+            "replaced_task_nesting": 0,
+            "stamped_headers": None,
+            "stamps": {},
+        },
+        "properties": {
+            "correlation_id": name,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": name,
+        },
+    }
+    return json.dumps(message).encode()

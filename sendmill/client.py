@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any, Self
 
 from sendmill.admin import read_accounts, set_active, set_limit
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
-from sendmill.broker import PLANNED_NOW_ROWS
-from sendmill.contents import features_of, meta_of
 from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.environment import environment
 from sendmill.errors import InvalidOption
@@ -23,9 +20,9 @@ from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
 from sendmill.ledger.finding import read_message
 from sendmill.ledger.forgetting import forget_number
-from sendmill.ledger.jobs import Uploaded, upload
+from sendmill.ledger.jobs import COMMIT
 from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
-from sendmill.ledger.published import KnownNames, published_routes
+from sendmill.ledger.published import published_routes
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.ledger.settling import read_unconfirmed, settle
@@ -43,17 +40,16 @@ from sendmill.messages import (
     JobSummary,
     Kind,
     MessageInfo,
-    Refusal,
     ReplyEvent,
     Settled,
     Sweep,
     Unconfirmed,
     Verdict,
 )
-from sendmill.options import Durability, Lane, SendOptions
+from sendmill.options import SendOptions
 from sendmill.optouts import OptOut, OptOutImport
-from sendmill.prepare import prepare_batches
 from sendmill.publisher import Publisher
+from sendmill.sending import Sending
 from sendmill.states import State
 from sendmill.tariff import Tariff
 
@@ -77,8 +73,8 @@ class Client:
         self, url: str, *, namespace: str = "sendmill", broker_url: str | None = None, timeout_s: float = 2.0
     ) -> None:
         self._ledger = connect(url, namespace, timeout_s=timeout_s)
-        self._names = KnownNames(self._ledger)
-        self._publisher = Publisher(broker_url or url, namespace)
+        self._publisher = Publisher(self._ledger, url, broker_url)
+        self._sending = Sending(self._ledger, self._publisher)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -107,31 +103,18 @@ class Client:
             StoreError: Redis is away or full. With a key, repeat it: there is one job in the end. Without one, the
                 job may exist.
         """
-        now_ms = int(time.time() * 1000)
         chosen = SendOptions.validated(**options)
-        prepared = prepare_batches(content, chosen)
-        self._names.check(account=chosen.account, route=chosen.route)
-        if chosen.account is not None:
-            self._names.check_features(chosen.account, features_of(content, chosen), chosen.vendor)
-        if chosen.durability is Durability.FSYNC:
-            self._check_fsync()
-        meta = meta_of(content, chosen, prepared.fields, now_ms)
-        plan_at_ms = meta.at_ms or 0
-        if plan_at_ms and self._names.vendor_keeps_time(account=chosen.account, route=chosen.route):
-            plan_at_ms = 0
-        uploaded = upload(
-            self._ledger.server,
-            self._ledger.jobs,
-            meta,
-            prepared.batches,
-            key=chosen.key,
-            plan_at_ms=plan_at_ms,
-            on_progress=on_progress,
-        )
-        if uploaded.known is None and plan_at_ms <= time.time() * 1000:
-            small = uploaded.accepted <= PLANNED_NOW_ROWS
-            self._publisher.plan(uploaded.job, before_others=small and chosen.lane is Lane.OTP)
-        return _job(uploaded)
+        writer, batches, plan_at_ms = self._sending.begun(content, chosen)
+        read = 0
+        for batch in batches:
+            writer.add(batch)
+            read += batch.rows_read
+            if on_progress is not None:
+                on_progress(read)
+        args = self._sending.commit_args(writer, chosen, plan_at_ms)
+        with store_errors():
+            answer = COMMIT.run(self._ledger.server, self._sending.due_key, *args)
+        return self._sending.stored(writer.committed(answer))
 
     def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state.
@@ -466,15 +449,6 @@ class Client:
     ) -> None:
         self.close()
 
-    def _check_fsync(self) -> None:
-        with store_errors():
-            found = self._ledger.server.config_get("appendfsync")
-        if found.get("appendfsync") != "always":
-            raise InvalidOption(
-                f"durability fsync needs a Redis with appendfsync always, and this one has "
-                f"{found.get('appendfsync') or 'none'}: change it there, or send with durability process"
-            )
-
 
 def _state(state: State | str | None) -> State | None:
     if state is None:
@@ -483,8 +457,3 @@ def _state(state: State | str | None) -> State | None:
         return State(state)
     except ValueError:
         raise InvalidOption(f"there is no state {str(state)[:40]!r}: there are {', '.join(State)}") from None
-
-
-def _job(uploaded: Uploaded) -> Job:
-    refused = tuple(Refusal(row.row, row.to, row.code, row.reason) for row in uploaded.refused)
-    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused)

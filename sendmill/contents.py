@@ -69,7 +69,8 @@ def meta_of(content: Content, options: SendOptions, fields: tuple[str, ...] | No
         InvalidOption: a parameter for the vendor that cannot be stored.
     """
     try:
-        msgspec.msgpack.encode(options.vendor)
+        if options.vendor:
+            msgspec.msgpack.encode(options.vendor)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidOption(f"vendor has a value that cannot be stored: {error}") from None
     at_ms = int(options.at.timestamp() * 1000) if options.at is not None else None

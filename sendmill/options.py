@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sendmill.errors import InvalidOption
@@ -88,6 +89,15 @@ class SendOptions:
         Raises:
             InvalidOption: one sentence that names the option and what it takes.
         """
+        if now is None and "at" not in given:
+            try:
+                return _validated(**given)
+            except TypeError:  # a value that cannot be looked up, such as `vendor`
+                pass
+        return cls._checked(now or datetime.now(UTC), given)
+
+    @classmethod
+    def _checked(cls, now: datetime, given: Mapping[str, Any]) -> SendOptions:
         given = {name: value for name, value in given.items() if value is not None}
         _refuse_unknown(given)
         lane = _one_of(Lane, "lane", given.get("lane", Lane.NORMAL))
@@ -99,7 +109,7 @@ class SendOptions:
             route=_text(given, "route", NAME_CHARS),
             sender=_text(given, "sender", NAME_CHARS),
             signature=_text(given, "signature", NAME_CHARS),
-            at=_due(given, now or datetime.now(UTC)),
+            at=_due(given, now),
             expires_in_s=_expiry(given, lane),
             key=_text(given, "key", KEY_CHARS),
             ref=_text(given, "ref", REF_CHARS),
@@ -112,6 +122,12 @@ class SendOptions:
             if "report_events" in given
             else None,
         )
+
+
+@lru_cache(maxsize=256, typed=True)
+def _validated(**given: Any) -> SendOptions:
+    """An application sends most of its messages with the same options."""
+    return SendOptions._checked(datetime.now(UTC), given)  # noqa: SLF001 - a part of it
 
 
 OPTION_NAMES = tuple("expires_in" if option.name == "expires_in_s" else option.name for option in fields(SendOptions))

@@ -1,4 +1,8 @@
-"""Wakes the planner: one Celery message that names a job. Nothing is lost where it does not arrive, only a tick."""
+"""Wakes planners by Celery messages. Nothing is lost where one does not arrive, only a tick of the clock.
+
+Where Celery's broker is the ledger's own server, as it usually is, the script that stores a job puts the message on
+the queue's list itself: no second round trip, and no Celery in the application. Only another server is told by Celery.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,11 @@ from sendmill.broker import (
     PLAN_TASK,
     SEND_QUEUE,
     broker_url_from,
+    key_prefix,
     transport_options,
+    wake_up,
 )
+from sendmill.ledger.connection import Ledger
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -27,6 +34,7 @@ _PAUSE_S = 5.0
 
 _TIMEOUT_S = 1.0
 _CONNECTIONS = 16
+_NAME = "@name@"
 
 _log = logging.getLogger("sendmill")
 
@@ -36,9 +44,13 @@ _publishers: WeakSet[Publisher] = WeakSet()
 class Publisher:
     """Celery as a producer sees it: an application of its own, made when first needed and again after a fork."""
 
-    def __init__(self, broker_url: str, namespace: str) -> None:
-        self._url = broker_url_from(broker_url)
-        self._namespace = namespace
+    def __init__(self, ledger: Ledger, url: str, broker_url: str | None) -> None:
+        self._ledger = ledger
+        self._url = broker_url_from(broker_url or url)
+        self._namespace = ledger.namespace
+        self._beside_ledger = self._url == broker_url_from(url)
+        self._prefix = key_prefix(ledger.namespace)
+        self._small = wake_up(PLAN_NOW_TASK, SEND_QUEUE, (), _NAME).split(_NAME.encode())
         self._forget()
         self._silent_until = 0.0
         _publishers.add(self)
@@ -49,18 +61,29 @@ class Publisher:
         self._app: Celery | None = None
         self._producers: ProducerPool | None = None
 
-    def plan(self, job: str, *, before_others: bool = False) -> bool:
+    def wake_up(self, job: str, *, small: bool) -> tuple[str, bytes]:
+        """The list of the ledger's server and the message to put on it; "" where the broker is another server."""
+        if not self._beside_ledger:
+            return "", b""
+        if small:
+            return self._prefix + SEND_QUEUE, job.encode().join(self._small)
+        return self._prefix + PLAN_QUEUE, wake_up(PLAN_TASK, PLAN_QUEUE, (job,), job)
+
+    def plan(self, job: str, *, small: bool = False) -> bool:
         """Ask for a job to be planned now. Returns False where the broker did not take it, which is not an error.
 
-        With `before_others` it does not wait behind jobs that take long to plan.
+        A `small` one is planned with all others that wait.
         """
-        task, queue = (PLAN_NOW_TASK, SEND_QUEUE) if before_others else (PLAN_TASK, PLAN_QUEUE)
+        task, queue, args = (PLAN_NOW_TASK, SEND_QUEUE, []) if small else (PLAN_TASK, PLAN_QUEUE, [job])
         if time.monotonic() < self._silent_until:
             return False
         try:
+            if self._beside_ledger:
+                self._ledger.server.lpush(*self.wake_up(job, small=small))
+                return True
             app, producers = self._opened()
             with producers.acquire(block=True, timeout=_TIMEOUT_S) as producer:
-                app.send_task(task, args=[job], queue=queue, producer=producer, retry=False, ignore_result=True)
+                app.send_task(task, args=args, queue=queue, producer=producer, retry=False, ignore_result=True)
         except Exception as error:  # noqa: BLE001  # kombu raises many kinds; none of them concerns the job
             self._silent_until = time.monotonic() + _PAUSE_S
             _log.warning("Celery's broker took no wake-up (%s): jobs start with the next tick", type(error).__name__)

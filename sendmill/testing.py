@@ -460,12 +460,14 @@ _NOWHERE = "redis://sendmill-outbox.invalid:6379/0"
 def sendmill_outbox(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     """A `FakeClient` behind every `Client` of the code under test, `Client.from_env()` included."""
     # Only tests that ask for the fixture wait for redis-py to be imported.
+    from sendmill.async_client import AsyncClient  # noqa: PLC0415
     from sendmill.client import Client  # noqa: PLC0415
     from sendmill.environment import REDIS_URL  # noqa: PLC0415
 
     fake = FakeClient()
     for name in _REDIRECTED:
         monkeypatch.setattr(Client, name, _as_method(getattr(fake, name)))
+    monkeypatch.setattr(AsyncClient, "send", _as_coroutine(fake.send))  # all else of it goes through a Client
     if not os.environ.get(REDIS_URL):
         monkeypatch.setenv(REDIS_URL, _NOWHERE)
     return fake
@@ -473,6 +475,13 @@ def sendmill_outbox(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 
 def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
     def method(_client: object, /, *arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    return method
+
+
+def _as_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def method(_client: object, /, *arguments: Any, **options: Any) -> Any:
         return function(*arguments, **options)
 
     return method

@@ -39,7 +39,7 @@ class Mutation:
 MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         1,
-        "sendmill/client.py",
+        "sendmill/sending.py",
         "            self._check_fsync()\n",
         "            pass\n",
         "asks whether the server runs `appendfsync always`",

@@ -9,6 +9,7 @@ from providers.base import Message
 from sendmill.ledger.jobs import JobMeta
 from sendmill.ledger.slices import SliceBody
 from sendmill.messages import Kind
+from sendmill.template import Template
 
 Held = JobMeta | SliceBody
 """What has a content: a job's record, or a slice's body."""
@@ -47,6 +48,11 @@ def message_of(
         values=dict(zip(held.fields or (), values, strict=True)) if kind is Kind.VENDOR_TEMPLATE else {},
         send_at=datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
     )
+
+
+def shared_text(held: Held) -> str:
+    """The text of all rows of what has no values: a template without places says one thing to everybody."""
+    return Template(held.text).fill(()) if held.kind == Kind.TEMPLATE else held.text
 
 
 def personal_message(held: Held) -> Message | None:

@@ -23,7 +23,7 @@ from sendmill.messages import Kind
 from sendmill.numbers import unpack
 from sendmill.template import Template
 from tasks.account import Account, features_told
-from tasks.contents import message_of, personal_message
+from tasks.contents import message_of, personal_message, shared_text
 from tasks.routes import Routes
 
 SINGLES_ROWS = 100
@@ -143,11 +143,12 @@ def _price(settings: AccountSettings, number: str) -> int:
 
 
 def _slice_rows(account: Account, meta: JobMeta) -> int:
-    if meta.fields is not None:
+    if meta.fields:
         whole = personal_message(meta)
         service = account.provider.personal_service(whole) if whole is not None else None
         return service.max_numbers if service is not None else SINGLES_ROWS
-    largest = account.provider.largest_call(message_of(meta, meta.text, signature=account.settings.signature))
+    text = shared_text(meta)
+    largest = account.provider.largest_call(message_of(meta, text, signature=account.settings.signature))
     return largest * max(1, SINGLES_ROWS // largest)
 
 
@@ -201,7 +202,7 @@ class _Chooser:
 
     def _segments(self, account: Account, text: str, values: tuple[str, ...]) -> int:
         # One content for all rows is looked up; those of a template are checked one by one and not kept.
-        same = self._meta.fields is None
+        same = not self._meta.fields
         known = self._checked.get((account.name, text)) if same else None
         if known is None:
             message = message_of(self._meta, text, values, signature=account.settings.signature)

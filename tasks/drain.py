@@ -116,7 +116,6 @@ class Drain:
             True where slices still wait, so that somebody should go on.
         """
         self._ends_at = time.monotonic() + DRAIN_S
-        await self._outbox.sit()
         renewing = asyncio.create_task(self._stock.renew())
         try:
             while not self._must_stop():

@@ -59,6 +59,15 @@ class Drains:
         # The next drain begins meanwhile: an otp does not wait until a call of this one has ended.
         await drain.ended()
 
+    def begin(self, name: str) -> asyncio.Task[None] | None:
+        """Let an account be drained that just got rows here; None where there is nothing to wait for."""
+        running = self._running.get(name)
+        if running is not None:
+            running.poke()
+            if name in self._calling:
+                return None
+        return asyncio.create_task(self.drain(name))
+
     async def _call_another(self, name: str, after_s: float = 0.0) -> None:
         """Let another process take part where there is more than this one holds; a lost call costs a tick.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
@@ -59,3 +60,27 @@ async def taken(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIte
     finally:
         with contextlib.suppress(RedisError, OSError):
             await held.give_back()
+
+
+@asynccontextmanager
+async def kept(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Held | None]:
+    """The same, renewed for as long as the block takes: who holds it and dies holds up nobody for longer than its time.
+
+    It does not guard what must not happen twice: a process that stood still may find that another one has it.
+
+    Raises: as `taken`.
+    """
+    async with taken(server, key, time_ms) as held:
+        renewing = None if held is None else asyncio.create_task(_renewed(held, time_ms))
+        try:
+            yield held
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+
+
+async def _renewed(held: Held, time_ms: int) -> None:
+    while True:
+        await asyncio.sleep(time_ms / 3000)
+        with contextlib.suppress(RedisError, OSError):
+            await held.renew()

@@ -169,20 +169,15 @@ class Outbox:
         return self._process.partition(":")[0]
 
     async def add(
-        self,
-        job: str,
-        slices: Iterable[tuple[str, bytes, Mapping[int, Mapping[str, str]]]],
-        *,
-        due_ms: int,
-        horizon_ms: int,
+        self, slices: Iterable[tuple[str, bytes, Mapping[int, Mapping[str, str]], int]], *, due_ms: int
     ) -> int:
-        """Take slices in: (id, blob, details by row offset). Those that are there already stay as they are.
+        """Take slices in: (id, blob, details by row offset, ms of the horizon). Those that are there stay as they are.
 
         With `due_ms` HELD nobody may claim them before they are told to `arrive`.
         """
-        args: list[bytes | str | float] = [job, due_ms, horizon_ms]
-        for slice_id, blob, details in slices:
-            args += (slice_id, blob, msgspec.msgpack.encode(details) if details else b"")
+        args: list[bytes | str | float] = [due_ms]
+        for slice_id, blob, details, horizon_ms in slices:
+            args += (slice_id, blob, msgspec.msgpack.encode(details) if details else b"", horizon_ms)
         return int(await _ADD.arun(self.server, self.keys.state, *args))
 
     async def move(self, slice_id: str, moves: Iterable[tuple[str, list[Any], bytes]], *, again: bool = False) -> bool:
@@ -208,11 +203,13 @@ class Outbox:
         """Lease slices that hold about that many queued rows.
 
         With `held` (job → rows of it that the caller has) jobs of which it has less go first, as far as turns allow;
-        with `others_only` only those of which it has none are leased.
+        with `others_only` only those of which it has none are leased. From then on the process has a seat.
         """
         packed = b"" if held is None else msgspec.msgpack.encode(held)
         other = "1" if others_only else "0"
-        answer = await _CLAIM.arun(self.server, self.keys.state, rows, LEASE_MS, packed, other, *lanes)
+        answer = await _CLAIM.arun(
+            self.server, self.keys.state, rows, LEASE_MS, packed, other, self._process, SEAT_MS, *lanes
+        )
         claimed = []
         for slice_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
             claimed.append(Claimed(slice_id.decode(), epoch, decode(blob)))
@@ -401,7 +398,7 @@ class Outbox:
         return int(await self.server.exists(*(self.keys.out(lane) for lane in LANE_BYTES))) > 0
 
     async def sit(self) -> None:
-        """Take, or keep, this process's seat at the account."""
+        """Keep this process's seat at the account."""
         seconds, micros = await self.server.time()
         until = int(seconds) * 1000 + int(micros) // 1000 + SEAT_MS
         await self.server.zadd(self.keys.seats, {self._process: until})

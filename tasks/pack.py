@@ -21,7 +21,7 @@ from sendmill.ledger.slices import Slice, SliceBody
 from sendmill.messages import Kind
 from sendmill.states import State
 from sendmill.template import Template
-from tasks.contents import message_of, personal_message
+from tasks.contents import message_of, personal_message, shared_text
 
 
 class Lease(msgspec.Struct, eq=False):
@@ -194,8 +194,8 @@ class Packer:
         for lease, first, last in runs:
             body = lease.body
             shape = _shape(body)
-            if body.fields is None or body.values is None:
-                self._append((shape, body.text, False), (), (lease, first, last))
+            if not body.fields or body.values is None:
+                self._append((shape, shared_text(body), False), (), (lease, first, last))
                 continue
             if body.kind == Kind.VENDOR_TEMPLATE:
                 for offset in range(first, last + 1):

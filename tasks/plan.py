@@ -8,9 +8,10 @@ repeated by the tick, because the job stays in `due` until its last chunk is pla
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ from sendmill.numbers import unpack
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
 from tasks.cut import Cut, cut_of, divide
+from tasks.lock import kept
 from tasks.optouts import opted_out
 from tasks.outbox import Outbox
 from tasks.preparing import AGAIN_MS, NotYetError, prepare
@@ -35,12 +37,27 @@ SLICES_AT_ONCE = 50
 Details = dict[int, dict[str, str]]
 """What there is to tell about rows, by their offset in the slice."""
 
-NewSlice = tuple[str, bytes, Details]
+NewSlice = tuple[str, bytes, Details, int]
+"""A slice to be added: id, blob, details, ms of its horizon."""
 
 _ADD_BYTES = 2_000_000
+_ALONE_MS = 5_000
+"""A planner that was killed is followed after this."""
+
 
 _CUT = Script(Path(__file__).parent / "lua" / "cut.lua")
 _PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
+
+
+async def plan_alone(runtime: Runtime, job: str) -> None:
+    """Plan a job, unless another process does: the tick asks again and again for one that takes long.
+
+    Raises:
+        redis.RedisError: Redis is away: repeat it.
+    """
+    async with kept(runtime.server, f"{runtime.jobs.job(job)}:planning", _ALONE_MS) as held:
+        if held is not None:
+            await plan(runtime, job)
 
 
 async def plan(runtime: Runtime, job: str) -> None:
@@ -68,11 +85,11 @@ async def plan(runtime: Runtime, job: str) -> None:
         if cut is None:
             continue
         woken = await _add(runtime, meta, number, chunk, cut)
-        await _planned(runtime, meta, number, cut, refused=bool(cut.refused or chunk.refused))
+        await count_planned(runtime, [planned_args(meta, number, chunk, cut)])
         for account in woken:
             await wake(runtime, account)
     await server.zrem(jobs.due, job)
-    await _stop_if_cancelled(runtime, job)
+    await stop_if_cancelled(runtime, job)
 
 
 async def _may_be_planned(runtime: Runtime, meta: JobMeta) -> bool:
@@ -124,10 +141,27 @@ async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
                 division.refuse(name, refusal.code, str(refusal))
         parts = {name: each for name, each in prepared.items() if isinstance(each, dict) and each != meta.parts}
         cut = cut_of(runtime.accounts, meta, division, parts)
-        stored = await _CUT.arun(server, jobs.due, meta.job, number, msgspec.msgpack.encode(cut), forgot)
-        if stored == 0:
+        (kept,) = await store_cuts(runtime, [(meta.job, number, cut, forgot)])
+        if kept is False:
             raise NotYetError
-    return msgspec.msgpack.decode(stored, type=Cut) if stored is not None else None
+        return kept
+    return msgspec.msgpack.decode(stored, type=Cut)
+
+
+async def store_cuts(
+    runtime: Runtime, cuts: Sequence[tuple[str, int, Cut, bytes]]
+) -> list[Cut | Literal[False] | None]:
+    """Store how chunks are cut: (job, chunk, cut, its job's `forgot` when it was read) each.
+
+    Returns:
+        For each the cut that holds, which may be an earlier one; None where the chunk is planned already; False where
+        it is to be read again.
+    """
+    args: list[str | int | bytes] = []
+    for job, number, cut, forgot in cuts:
+        args += (job, number, msgspec.msgpack.encode(cut), forgot)
+    kept = await _CUT.arun(runtime.server, runtime.jobs.due, *args)
+    return [False if each == 0 else each and msgspec.msgpack.decode(each, type=Cut) for each in kept]
 
 
 # --- adding ------------------------------------------------------------------------------------------------------
@@ -135,25 +169,32 @@ async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
 
 async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str]:
     """Add a chunk's slices to their accounts; returns the accounts that got any."""
+    by_account = slices_of(runtime, meta, number, chunk, cut)
+    await add_slices(runtime, by_account)
+    return [name for name in by_account if name != REFUSED]
+
+
+def slices_of(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> dict[str, list[NewSlice]]:
+    """The slices that a chunk is cut into, by account."""
     horizon_ms = meta.expires_ms + runtime.settings.report_horizon_h * 3_600_000
     by_account: dict[str, list[NewSlice]] = defaultdict(list)
     opted = frozenset(cut.opted_out)
     for index, (account, first, rows, places) in enumerate(cut.slices):
         where = places_of(first, rows, places)
         blob, details = new_slice(runtime, meta, chunk, account, where, opted, cut.parts.get(account, meta.parts))
-        by_account[account].append((_slice_id(meta, number, index), blob, details))
+        by_account[account].append((_slice_id(meta, number, index), blob, details, horizon_ms))
+    refused = _refused_slice(meta, chunk, cut)
+    if refused is not None:
+        by_account[REFUSED].append((_slice_id(meta, number, len(cut.slices)), *refused, horizon_ms))
+    return by_account
+
+
+async def add_slices(runtime: Runtime, by_account: Mapping[str, Sequence[NewSlice]]) -> None:
+    """Add slices to their accounts. Safe to run twice."""
     for name, slices in by_account.items():
         outbox = runtime.accounts[name].outbox if name in runtime.accounts else _outbox(runtime, name)
         for batch in batches(slices):
-            await outbox.add(meta.job, batch, due_ms=0, horizon_ms=horizon_ms)
-    refused = _refused_slice(meta, chunk, cut)
-    if refused is not None:
-        blob, details = refused
-        outbox = _outbox(runtime, REFUSED)
-        await outbox.add(
-            meta.job, [(_slice_id(meta, number, len(cut.slices)), blob, details)], due_ms=0, horizon_ms=horizon_ms
-        )
-    return list(by_account)
+            await outbox.add(batch, due_ms=0)
 
 
 def _outbox(runtime: Runtime, account: str) -> Outbox:
@@ -265,21 +306,25 @@ def _refused_slice(meta: JobMeta, chunk: Chunk, cut: Cut) -> tuple[bytes, Detail
     return blob, details
 
 
-async def _planned(runtime: Runtime, meta: JobMeta, number: int, cut: Cut, *, refused: bool) -> None:
-    """Count a chunk as planned, once: its slices become the job's, the chunk goes."""
-    jobs = runtime.jobs
+async def count_planned(runtime: Runtime, chunks: Sequence[Sequence[str | int | bytes]]) -> list[str]:
+    """Count chunks (`planned_args`) as planned, each once; returns the jobs that were cancelled meanwhile."""
+    args = chain.from_iterable(chunks)
+    return [job.decode() for job in await _PLANNED.arun(runtime.server, runtime.jobs.due, *args)]
+
+
+def planned_args(meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str | int | bytes]:
+    """What planned.lua is told of a chunk whose slices lie at their accounts."""
     entries = [
         msgspec.msgpack.encode((account, _slice_id(meta, number, index), rows))
         for index, (account, _, rows, _) in enumerate(cut.slices)
     ]
-    if refused:
+    if cut.refused or chunk.refused:
         # Of its rows only those that `send` had accepted: what is left of the job to plan is reckoned from that.
         entries.append(msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, len(cut.slices)), len(cut.refused))))
-    cost = msgspec.msgpack.encode(cut.cost)
-    await _PLANNED.arun(runtime.server, jobs.due, meta.job, number, cut.segments, cost, *entries)
+    return [meta.job, number, cut.segments, msgspec.msgpack.encode(cut.cost), len(entries), *entries]
 
 
-async def _stop_if_cancelled(runtime: Runtime, job: str) -> None:
+async def stop_if_cancelled(runtime: Runtime, job: str) -> None:
     """A cancellation that came while rows were being added may have missed the newest slices."""
     cancelled, only = await runtime.server.hmget(runtime.jobs.job(job), "cancelled", "slice")
     if cancelled is None:

@@ -135,8 +135,10 @@ class Stock:
     async def _claim_from(
         self, lanes: tuple[str, ...], held: Mapping[str, int] | None = None, *, others_only: bool = False
     ) -> bool:
+        """Returns whether the outbox may hold more."""
         rows = 1 if others_only else self._most_held
         claimed = await self._outbox.claim(rows, lanes, held=held, others_only=others_only)
+        came = sum(each.slice.header.counts[State.QUEUED] for each in claimed)
         for each in await self._account.optouts.spare(self._outbox, claimed):
             lease = Lease(each.slice_id, each.epoch, each.slice)
             lease.held = each.slice.states.count(State.QUEUED.byte)
@@ -145,7 +147,7 @@ class Stock:
                 self._leases[each.slice_id].dropped = True
             self._leases[each.slice_id] = lease
             self._packer.add(lease)
-        return bool(claimed)
+        return came >= rows
 
     def _pack(self, *, full_only: bool) -> None:
         for lane in LANES:

@@ -6,9 +6,15 @@ many processes drain an account already.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from config import names
+from sendmill.broker import SMALL_ROWS
+from sendmill.ledger.scripts import Script
 from tasks.account import Account
 from tasks.runtime import Runtime, redis_now_ms
+
+_DUE = Script(Path(__file__).parent / "lua" / "due.lua")
 
 WOKEN_MS = 2_000
 """A wake-up that was not taken by then is sent again."""
@@ -23,18 +29,23 @@ async def wake(runtime: Runtime, account: str, *, many: int = 1) -> None:
         await runtime.send(names.DRAIN, account)
 
 
-async def tick(runtime: Runtime) -> None:
-    """Sweep every account, plan jobs that are due, wake accounts that have work and free seats."""
+async def tick(runtime: Runtime) -> bool:
+    """Sweep every account, wake for jobs that are due, and for accounts that have work and free seats.
+
+    Returns:
+        True where small jobs wait and no sending process lives that could be woken to plan them.
+    """
     now_ms = await redis_now_ms(runtime.server)
     sending = await _sending_processes(runtime, now_ms)
-    due = await runtime.server.zrangebyscore(runtime.jobs.due, 0, now_ms, start=0, num=1000)
+    small, *due = await _DUE.arun(runtime.server, runtime.jobs.due, WOKEN_MS, SMALL_ROWS)
     for job in due:
-        # The plan of a job that is being planned runs twice at worst, which adds nothing.
-        if await runtime.server.set(f"{runtime.jobs.job(job.decode())}:woken", 1, nx=True, px=WOKEN_MS):
-            await runtime.send(names.PLAN, job.decode())
+        await runtime.send(names.PLAN, job.decode())
+    if small == b"1" and sending:
+        await runtime.send(names.PLAN_NOW)
     for account in runtime.accounts.values():
         await tick_account(runtime, account, sending)
     await runtime.server.set(runtime.jobs.ticked, now_ms)
+    return small == b"1" and not sending
 
 
 async def tick_account(runtime: Runtime, account: Account, sending: frozenset[bytes]) -> None:

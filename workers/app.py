@@ -6,8 +6,9 @@ message, none is retried by Celery, all may run twice: what they do is decided b
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 
@@ -16,7 +17,8 @@ from celery import signals
 
 from config import names
 from config.celery import make_app
-from tasks import alert_url, balance, failover, plan, poll, probe, query, reports, requests, settle, wake
+from tasks import alert_url, balance, failover, plan_small, poll, probe, query, reports, requests, settle, wake
+from tasks.lock import kept
 from tasks.runtime import Runtime
 from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
@@ -26,6 +28,9 @@ DRAIN_TIMEOUT_S = 150.0
 """Above the 20 s of a drain, a vendor's answer and a Redis that comes back; below the broker's visibility timeout."""
 
 STEP_TIMEOUT_S = 120.0
+
+ONCE_MS = 2_000
+"""A step of the clock whose process was killed is done again after this."""
 
 settings = settings_or_exit()
 app = make_app(settings)
@@ -50,21 +55,36 @@ def _task(name: str) -> Callable[[Callable[..., None]], None]:
 @_task(names.PLAN)
 def plan_job(job: str) -> None:
     """Plan a job. Safe to run twice: what is planned already stays as it is."""
-    _plan(job)
+
+    async def step(worker: WorkerProcess, _: Runtime) -> None:
+        assert worker.plans is not None, "opened with the runtime"
+        await worker.plans.plan(job)
+
+    process.run(step, timeout_s=STEP_TIMEOUT_S)
 
 
 @_task(names.PLAN_NOW)
-def plan_job_now(job: str) -> None:
-    """Plan a small otp job where it will be sent. Safe to run twice, as above."""
-    _plan(job)
+def plan_small_jobs() -> None:
+    """Plan all small jobs that wait, and drain the accounts that got them. Safe to run twice, as above."""
 
+    async def step(worker: WorkerProcess, runtime: Runtime) -> None:
+        drains = worker.drains
+        assert drains is not None, "opened with the runtime"
+        begun: set[asyncio.Task[None]] = set()
 
-def _plan(job: str) -> None:
-    async def step(_: WorkerProcess, runtime: Runtime) -> None:
-        with structlog.contextvars.bound_contextvars(job=job):
-            await plan.plan(runtime, job)
+        def begin(account: str) -> None:
+            task = drains.begin(account)
+            if task is not None:
+                begun.add(task)
+                task.add_done_callback(begun.discard)
 
-    process.run(step, timeout_s=STEP_TIMEOUT_S)
+        try:
+            await plan_small.plan_small(runtime, begin)
+        finally:
+            while begun:
+                await asyncio.wait(begun)
+
+    process.run(step, timeout_s=DRAIN_TIMEOUT_S)
 
 
 @_task(names.DRAIN)
@@ -79,10 +99,26 @@ def drain(account: str) -> None:
     process.run(step, timeout_s=DRAIN_TIMEOUT_S)
 
 
+def _once(name: str, step: Callable[[WorkerProcess, Runtime], Coroutine[object, object, None]]) -> None:
+    """Run a step of the clock, unless a process does: to run it twice would be safe, and cost twice as much."""
+
+    async def alone(worker: WorkerProcess, runtime: Runtime) -> None:
+        async with kept(runtime.server, runtime.jobs.clock(name), ONCE_MS) as held:
+            if held is not None:
+                await step(worker, runtime)
+
+    process.run(alone, timeout_s=STEP_TIMEOUT_S)
+
+
 @_task(names.TICK)
 def tick() -> None:
     """Sweep, plan what is due, wake. Safe to run twice: sweeps move what time has decided."""
-    process.run(lambda _, runtime: wake.tick(runtime), timeout_s=STEP_TIMEOUT_S)
+
+    async def step(_: WorkerProcess, runtime: Runtime) -> None:
+        if await wake.tick(runtime):
+            await plan_small.plan_small(runtime, lambda _: None)
+
+    _once(names.TICK, step)
 
 
 @_task(names.POLL)
@@ -106,7 +142,7 @@ def fold_inbox() -> None:
 @_task(names.SETTLE)
 def settle_rows() -> None:
     """Give up on reports that never came, remove old jobs. Safe to run twice."""
-    process.run(lambda _, runtime: settle.settle(runtime), timeout_s=STEP_TIMEOUT_S)
+    _once(names.SETTLE, lambda _, runtime: settle.settle(runtime))
 
 
 @_task(names.BALANCE)
@@ -124,7 +160,7 @@ def help_accounts() -> None:
         await probe.probe_accounts(runtime)
         await alert_url.post_alerts(runtime)
 
-    process.run(step, timeout_s=STEP_TIMEOUT_S)
+    _once(names.FAILOVER, step)
 
 
 @_task(names.REQUESTS)
@@ -141,6 +177,7 @@ def _logging(**_: Any) -> None:
 @signals.worker_init.connect
 def _starting(**_: Any) -> None:
     join_or_exit(settings)
+    process.show_life()
 
 
 @signals.worker_ready.connect

@@ -23,10 +23,12 @@ from tasks.drains import Drains
 from tasks.inbox import Inbox
 from tasks.living import Pulse
 from tasks.matching import forget_calls
+from tasks.plans import Plans
 from tasks.probe import probe_host
 from tasks.runtime import PUBLISH_S, Runtime
 from tasks.spool import Spool
 from tasks.wake import beat_heart
+from workers.alive import AliveFile
 from workers.loop import LoopThread, collect_rarely
 
 HEARTBEAT_S = 1.0
@@ -51,6 +53,7 @@ class WorkerProcess:
         self._pulse: Pulse | None = None
         self._probing: asyncio.Task[None] | None = None
         self.drains: Drains | None = None
+        self.plans: Plans | None = None
 
     def run(self, step: Step, *, timeout_s: float) -> None:
         """Run a step of the flow on the loop. Redis being away is one line: the next tick does the step again."""
@@ -77,6 +80,7 @@ class WorkerProcess:
             if self._runtime is None:
                 self._runtime = await Runtime.open(self._settings, self._send_task, stopping=self._stopping.is_set)
                 self.drains = Drains(self._runtime)
+                self.plans = Plans(self._runtime)
                 collect_rarely()
             return self._runtime
 
@@ -87,6 +91,10 @@ class WorkerProcess:
             log.warning("a wake-up was lost", task=name, error=type(error).__name__)
 
     # --- signals -------------------------------------------------------------------------------------------------
+
+    def show_life(self) -> None:
+        """Let the loop say from now on that it turns, also while Redis is away at the start."""
+        asyncio.run_coroutine_threadsafe(AliveFile().keep_touching(), self._loop.loop)
 
     def start_heart(self, queues: Collection[str]) -> None:
         """Open the runtime as soon as Redis answers; from then on the process says every second that it lives."""

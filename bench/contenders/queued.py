@@ -47,7 +47,7 @@ def run(queue: Queue, server_pid: int, vendor: Vendor, delay_ms: int, messages: 
     counted_as = f"{''.join(filter(str.isalnum, queue.name))}-{delay_ms}"
     vendor.forget()
     queue.fill(vendor.address(counted_as, delay_ms, "ihuyi") + "?method=Submit", messages)
-    with _started(queue) as workers:
+    with started(queue) as workers:
         wait_for(vendor, counted_as, 1, queue.name, START_TIMEOUT_S)
         pids = with_descendants(workers)
         clock = CpuClock(pids, server_pid, vendor.pid)
@@ -106,7 +106,8 @@ def wait_for(vendor: Vendor, counted_as: str, requests: int, who: str, timeout_s
 
 
 @contextlib.contextmanager
-def _started(queue: Queue) -> Iterator[list[int]]:
+def started(queue: Queue) -> Iterator[list[int]]:
+    """Its workers, until the block ends."""
     environ = {**os.environ, **queue.environment(), "PYTHONPATH": str(_ROOT)}
     workers = [
         subprocess.Popen(

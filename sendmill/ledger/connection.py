@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sendmill.errors import ConfigError, StoreError
 from sendmill.ledger.keys import AccountKeys, JobKeys
-from sendmill.ledger.overlimit import OverLimit
+from sendmill.ledger.overlimit import AsyncOverLimit, OverLimit
 
 _CONNECT_SHARE = 0.4
 _ANSWER_SHARE = 0.85
@@ -67,6 +68,17 @@ def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
     except (ValueError, TypeError) as error:
         raise ConfigError(f"the Redis URL cannot be used: {str(error).splitlines()[0]}") from None
     return Ledger(server, namespace, JobKeys(namespace), timeout_s * _BLOCK_SHARE)
+
+
+def aconnect(url: str, *, timeout_s: float) -> Any:
+    """The same server for the coroutines of one loop; to be closed."""
+    return AsyncOverLimit.from_url(
+        url,
+        socket_timeout=timeout_s * _ANSWER_SHARE,
+        socket_connect_timeout=timeout_s * _CONNECT_SHARE,
+        retry=AsyncRetry(NoBackoff(), 0),
+        protocol=2,
+    )
 
 
 @contextmanager

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 import redis
 
+from sendmill.broker import SMALL_ROWS
 from sendmill.errors import KeyConflict, StoreError
 from sendmill.ledger.connection import store_errors, store_full
 from sendmill.ledger.format import FORMAT, OLDEST, LedgerFormat
-from sendmill.ledger.keys import JobKeys
+from sendmill.ledger.keys import SMALL, SMALL_OTP, JobKeys
 from sendmill.ledger.scripts import ledger_script
+from sendmill.options import Lane
 from sendmill.prepare import PreparedBatch, RefusedRow
 from sendmill.states import State
 
@@ -28,14 +30,15 @@ CHUNK_BYTES = 1_000_000
 ABANDONED_UPLOAD_S = 3600
 """An upload that its producer never finished goes after this."""
 
+COMMIT = ledger_script("commit")
+
 _KEEP_EVERY_S = 600.0
 
 ALL_EVENTS_ROWS = 1000
 """Jobs up to this many rows report every final state, longer ones failures only, where the producer did not say."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_TIME_CHARS = 9
-_RANDOM_CHARS = 9
+_TWO = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 
 _SHORT = {
@@ -145,50 +148,43 @@ def own_slices(job: str, only: bytes | None, listed: Iterable[bytes]) -> list[tu
 def new_job_id(now_s: float | None = None) -> str:
     """A fresh id: 18 of `[0-9a-z]`, those of later milliseconds sort behind those of earlier ones."""
     ms = int((time.time() if now_s is None else now_s) * 1000)
-    time_part = "".join(_ALPHABET[(ms >> shift) & 31] for shift in range(5 * (_TIME_CHARS - 1), -1, -5))
-    return time_part + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARS))
+    return _nine(ms) + _nine(int.from_bytes(os.urandom(6)))
+
+
+def _nine(number: int) -> str:
+    """The lowest 45 bits of a number as nine characters, two at a time."""
+    return "".join(_TWO[number >> shift & 1023] for shift in (35, 25, 15, 5)) + _ALPHABET[number & 31]
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """How an upload ended. `known` is the earlier job that the idempotency key already names."""
+    """How an upload ended. `known` is the earlier job that the idempotency key already names.
+
+    `wake`: nobody knows of the job yet, as the broker is another server. `small`: it is planned with other small ones.
+    """
 
     job: str
     total: int
     accepted: int
     refused: list[RefusedRow]
     known: str | None = None
+    wake: bool = False
+    small: bool = False
 
 
-def upload(
-    server: redis.Redis,
-    keys: JobKeys,
-    meta: JobMeta,
-    batches: Iterable[PreparedBatch],
-    *,
-    key: str | None,
-    plan_at_ms: int = 0,
-    on_progress: Callable[[int], None] | None = None,
-) -> Uploaded:
-    """Store a job's rows and make it exist. Memory is that of one chunk, and of the refused rows.
+class Bell(Protocol):
+    """What wakes a planner from within the script that makes a job exist."""
 
-    It is planned at once, or at `plan_at_ms`.
+    def wake_up(self, job: str, *, small: bool) -> tuple[str, bytes]:
+        """The list of the ledger's own server and what is to be put on it; "" where the broker is another server."""
 
-    Raises:
-        KeyConflict: the key names a job with other content.
-        StoreError: Redis is away, full, or lost a part of the upload; nothing exists yet, or everything does: send
-            again with the same key. Or its workers are of a version that would misread the job.
+
+class Writer:
+    """Takes a job's rows and stores each chunk but the last as it is full: up to a chunk nothing is asked of Redis.
+
+    Then `commit_args` are what commit.lua is told, which makes the job exist, and `committed` reads its answer. Memory
+    is that of one chunk, and of the refused rows.
     """
-    writer = _Writer(server, keys, meta)
-    read = 0
-    for batch in batches:
-        writer.add(batch)
-        read += batch.rows_read
-        if on_progress is not None:
-            on_progress(read)
-    return writer.commit(key, plan_at_ms)
 
-
-class _Writer:
     def __init__(self, server: redis.Redis, keys: JobKeys, meta: JobMeta) -> None:
         self._server = server
         self._keys = keys
@@ -198,6 +194,7 @@ class _Writer:
         self._accepted = 0
         self._failed = 0
         self._suppressed = 0
+        self._small = False
         self._refused: list[RefusedRow] = []
         self._kept_at = time.monotonic()
         self._new_chunk()
@@ -210,6 +207,11 @@ class _Writer:
         self._bytes = 0
 
     def add(self, batch: PreparedBatch) -> None:
+        """Take the next rows.
+
+        Raises:
+            StoreError: Redis is away or full; nothing exists yet.
+        """
         self._accepted += len(batch.rows)
         self._numbers.extend(batch.numbers)
         self._rows.extend(batch.rows)
@@ -259,7 +261,8 @@ class _Writer:
         for number in range(self._chunks):
             self._server.unlink(self._keys.chunk(self._meta.job, number))
 
-    def commit(self, key: str | None, plan_at_ms: int) -> Uploaded:
+    def commit_args(self, key: str | None, plan_at_ms: int, bell: Bell) -> list[bytes | str | int]:
+        """What commit.lua is told once every row was added."""
         only = b""
         if self._numbers or self._out or not self._chunks:
             raw = self._pack()
@@ -272,29 +275,43 @@ class _Writer:
         total = self._accepted + self._failed + self._suppressed
         if not meta.report_events:
             meta = msgspec.structs.replace(meta, report_events="all" if total <= ALL_EVENTS_ROWS else "failures")
-        with store_errors():
-            answer, *rest = ledger_script("commit").run(
-                self._server,
-                self._keys.due,
-                meta.job,
-                encode_meta(meta),
-                plan_at_ms,
-                int(time.time() * 1000),
-                self._accepted,
-                self._failed,
-                self._suppressed,
-                self._chunks,
-                hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
-                self._digest.hexdigest(),
-                only,
-                FORMAT,
-                OLDEST,
-            )
+        self._small = bool(only) and total <= SMALL_ROWS and not plan_at_ms
+        small = "" if not self._small else SMALL_OTP if meta.lane == Lane.OTP else SMALL
+        woken, wake_up = bell.wake_up(meta.job, small=self._small)
+        return [
+            meta.job,
+            encode_meta(meta),
+            plan_at_ms,
+            int(time.time() * 1000),
+            self._accepted,
+            self._failed,
+            self._suppressed,
+            self._chunks,
+            hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
+            self._digest.hexdigest(),
+            only,
+            FORMAT,
+            OLDEST,
+            small,
+            woken,
+            wake_up,
+        ]
+
+    def committed(self, told: Sequence[bytes]) -> Uploaded:
+        """What commit.lua answered.
+
+        Raises:
+            KeyConflict: the key names a job with other content.
+            StoreError: Redis is full, or lost a part of the upload; nothing exists. Or its workers are of a version
+                that would misread the job.
+        """
+        answer, *rest = told
         if answer == b"format":
             LedgerFormat.read(rest[0]).check_producer()
         if answer == b"full":
             raise store_full(*rest)
         known = rest[0].decode() if rest else None
+        meta, total = self._meta, self._accepted + self._failed + self._suppressed
         match answer:
             case b"conflict":
                 raise KeyConflict(f"the key names job {known}, which has other content: use a new key for a new job")
@@ -303,7 +320,8 @@ class _Writer:
             case b"same":
                 return Uploaded(known or "", total, self._accepted, self._refused, known=known)
             case _:
-                return Uploaded(meta.job, total, self._accepted, self._refused)
+                wake = rest[-1] == b"1"
+                return Uploaded(meta.job, total, self._accepted, self._refused, wake=wake, small=self._small)
 
 
 def _storable(shown: str) -> str:

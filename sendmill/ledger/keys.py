@@ -13,12 +13,17 @@ job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed
                             (msgpack [account, rows], where one chunk became one slice), ahead_ms (Redis' clock before
                             the producer's), forgot (how often somebody was taken out of its chunks)
 job:<job>:woken     string  a plan of the job was asked for
+job:<job>:planning  string  token of the process that plans it
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
 cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
                             job's hash has `slice`
 moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
 due                 zset    job → ms since the epoch at which it is to be planned
+small, small:otp    zset    job → ms at which it is to be planned, of those of up to 100 rows, which are planned
+                            together; they stand in `due` too
+taking              string  token of the process that plans them now: see `tasks/lua/take.lua`
+woken               string  a wake-up for them is under way
 all                 zset    job → ms of its creation
 kept                zset    job → ms of the last change that is known, of jobs that changed long after they were made:
                             when they may go is reckoned from there
@@ -30,6 +35,7 @@ pressure            string  whether the server had room for new jobs, for half a
 processes           zset    sending process → ms of its last heartbeat
 living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
 ticked              string  ms of the clock's last tick
+clock:<task>        string  token of the process that does this step of the clock now
 forgets             hash    request → a number that every process is to forget now; at most a minute
 forgot:<id>         list    JSON answers to one of them: process, files that it removed
 awaited:<run id>    set     processes that have not written again yet what a Redis of another run id lost; and ""
@@ -104,6 +110,9 @@ to_post             list    JSON of alerts that opened or were resolved, until `
 
 from __future__ import annotations
 
+SMALL, SMALL_OTP = "small", "small:otp"
+"""Sets of small jobs, without the prefix: those of the lane otp have one of their own."""
+
 REFUSED = "-"
 """The account under which rows lie that never reached one: refused by `send` or by planning."""
 
@@ -116,6 +125,9 @@ class JobKeys:
     def __init__(self, namespace: str) -> None:
         self._prefix = f"{namespace}:{{jobs}}:"
         self.due = self._prefix + "due"
+        self.small = self._prefix + SMALL
+        self.small_otp = self._prefix + SMALL_OTP
+        self.taking = self._prefix + "taking"
         self.all = self._prefix + "all"
         self.kept = self._prefix + "kept"
         self.accounts = self._prefix + "accounts"
@@ -152,6 +164,10 @@ class JobKeys:
     def moved(self, job_id: str) -> str:
         """Slices to which rows of the job's other slices were moved."""
         return f"{self._prefix}moved:{job_id}"
+
+    def clock(self, task: str) -> str:
+        """Held by the one process that does a step of the clock."""
+        return f"{self._prefix}clock:{task}"
 
     def key(self, digest: str) -> str:
         """An idempotency key, by its digest."""

@@ -106,6 +106,22 @@ class KnownNames:
         candidates = {account} if account else set(chain.from_iterable(routes))
         return bool(candidates) and all(self._accounts.get(each, {}).get("schedule") == "vendor" for each in candidates)
 
+    def read_now(self) -> None:
+        """Read them, so that for some seconds nothing is asked of Redis about names that are there.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        self._read()
+
+    def know(self, *, account: str | None, route: str | None) -> bool:
+        """Whether a job that names them is checked without asking Redis."""
+        if account is None and route is None:
+            return True
+        return self._fresh() and all(
+            name is None or name in self._names(kind) for kind, name in (("account", account), ("route", route))
+        )
+
     def _names(self, kind: str) -> frozenset[str]:
         return frozenset(self._accounts if kind == "account" else (route["name"] for route in self._routes))
 

@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
 -- include rows.lua
 -- include enqueue.lua
--- Take slices of a job into the account. Running it twice adds nothing: a slice that is there stays as it is.
+-- Take slices into the account. Running it twice adds nothing: a slice that is there stays as it is.
 -- KEYS[1] the account's state hash
--- ARGV[1] job, ARGV[2] ms until which the slices wait (0: not at all; -1: until arrive.lua lets them be claimed),
--- ARGV[3] ms of the horizon, then for each slice: id, blob, msgpack map of details by row offset ("" for none)
+-- ARGV[1] ms until which the slices wait (0: not at all; -1: until arrive.lua lets them be claimed),
+-- then for each slice: id, blob, msgpack map of details by row offset ("" for none), ms of its horizon
 -- Returns the number of slices that were new.
 
 local now = clock_ms()
-local cancelled = redis.call('SISMEMBER', key('cancelled'), ARGV[1]) == 1
+local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
 local added = 0
-for i = 4, #ARGV, 3 do
+for i = 2, #ARGV, 4 do
   local id, blob, details = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if redis.call('EXISTS', key('s:' .. id)) == 0 then
     added = added + 1
@@ -35,12 +35,12 @@ for i = 4, #ARGV, 3 do
         end
       end
     end
-    if queued > 0 and cancelled then
+    if queued > 0 and any_cancelled and redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then
       move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
-    elseif queued > 0 and ARGV[2] ~= '-1' then
-      enqueue(s, queued, tonumber(ARGV[2]), now)
+    elseif queued > 0 and ARGV[1] ~= '-1' then
+      enqueue(s, queued, tonumber(ARGV[1]), now)
     end
-    redis.call('ZADD', key('horizon'), ARGV[3], id)
+    redis.call('ZADD', key('horizon'), ARGV[i + 3], id)
   end
 end
 flush()

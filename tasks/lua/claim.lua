@@ -3,25 +3,38 @@
 -- Lease slices from the outbox: otp strictly first, then normal and bulk at 4 : 1.
 -- KEYS[1] the account's state hash
 -- ARGV[1] rows wanted, ARGV[2] ms of the lease, ARGV[3] msgpack {job: rows of it that the caller holds}, or empty where
--- that does not matter, ARGV[4] "1" for slices of jobs alone of which the caller holds none, ARGV[5..] lanes that may be
--- claimed
+-- that does not matter, ARGV[4] "1" for slices of jobs alone of which the caller holds none, ARGV[5] process that takes,
+-- or keeps, its seat at the account, ARGV[6] ms of the seat, ARGV[7..] lanes that may be claimed
 -- Slices that a newer version wrote stay where they are.
 -- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than rows wanted need.
 
 local now = clock_ms()
 local wanted, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local allowed = {}
-for i = 5, #ARGV do allowed[ARGV[i]] = true end
+for i = 7, #ARGV do allowed[ARGV[i]] = true end
 local held = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3]) or nil
 local others_only = ARGV[4] == '1'
+redis.call('ZADD', key('seats'), now + ARGV[6], ARGV[5])
 local WEIGHT = { normal = 4, bulk = 1 }
 local FOREIGN_AT_ONCE = 100
 local LOOKED_AT = 16
+local PAGE = 64
+local MOST_PAIRS = 2000
 local turn = key('turn')
 
-local function waits(lane) return allowed[lane] and redis.call('ZCARD', key('out:' .. lane)) > 0 end
+-- What is looked at of a lane is read once; what is changed is written in the end.
+local size, at, turns, left = {}, {}, {}, {}
 
-local function lane_turn(lane) return tonumber(redis.call('HGET', turn, 'lane:' .. lane) or '0') end
+local function waits(lane)
+  if not allowed[lane] then return false end
+  if not size[lane] then size[lane] = redis.call('ZCARD', key('out:' .. lane)) end
+  return size[lane] > 0
+end
+
+local function lane_turn(lane)
+  if not turns[lane] then turns[lane] = tonumber(redis.call('HGET', turn, 'lane:' .. lane) or '0') end
+  return turns[lane]
+end
 
 local function next_lane()
   if waits('otp') then return 'otp' end
@@ -30,15 +43,32 @@ local function next_lane()
   return normal and 'normal' or bulk and 'bulk' or nil
 end
 
--- Take the slice out of the outbox that is next. Where the caller says what it holds, a slice of a job of which it holds
--- less goes before, if it starts before the first one would end: so that each of several processes has calls of all
--- jobs, and can give each of them its turns. Returns id and start, or nil where no slice will do.
-local function take(lane)
-  local out = key('out:' .. lane)
-  if not held then
-    local popped = redis.call('ZPOPMIN', out)
-    return popped[1], popped[2]
+-- The slice that is next in a lane, and its start. What is passed here leaves the outbox with `leave`, but for foreign
+-- slices, which stay where they are.
+local pages = {}
+local function leave(lane)
+  if left[lane] and #left[lane] > 0 then redis.call('ZREM', key('out:' .. lane), unpack(left[lane])) end
+  left[lane] = {}
+end
+
+local function next_of(lane)
+  local page = pages[lane]
+  if not page or page.at > #page.found then
+    leave(lane)
+    local from = page and page.kept or 0
+    page = { found = redis.call('ZRANGE', key('out:' .. lane), from, from + PAGE - 1, 'WITHSCORES'), at = 1, kept = from }
+    pages[lane] = page
   end
+  local id, start = page.found[page.at], page.found[page.at + 1]
+  page.at = page.at + 2
+  return id, start
+end
+
+-- Where the caller says what it holds, a slice of a job of which it holds less goes before, if it starts before the first
+-- one would end: so that each of several processes has calls of all jobs, and can give each of them its turns. nil where
+-- no slice will do.
+local function fairest_of(lane)
+  local out = key('out:' .. lane)
   local waiting = redis.call('ZRANGE', out, 0, LOOKED_AT - 1, 'WITHSCORES')
   local id, start = waiting[1], waiting[2]
   local least = held[job_of(id)] or 0
@@ -55,44 +85,70 @@ local function take(lane)
   return id, start
 end
 
-local result, rows = {}, 0
-local put_back_as_they_were = {}
-while rows < wanted and #put_back_as_they_were < FOREIGN_AT_ONCE do
+local result, leases, rows = {}, {}, 0
+local put_back_as_they_were, foreigners = {}, 0
+while rows < wanted and foreigners < FOREIGN_AT_ONCE do
   local lane = next_lane()
   if not lane then break end
-  local id, start = take(lane)
+  local id, start
+  if held then id, start = fairest_of(lane) else id, start = next_of(lane) end
   if not id then break end
-  local s = slice_of(id)
+  size[lane] = size[lane] - 1
+  local raw = redis.call('GET', key('s:' .. id)) or ''
+  local s = slice_of(id, raw)
   if foreign[id] then
-    put_back_as_they_were[#put_back_as_they_were + 1] = { lane, start, id }
-  elseif s and count_of(s, 'q') > 0 then
-    local queued = count_of(s, 'q')
-    s.epoch = s.epoch + 1
-    set_u32(s, 8, s.epoch)
-    redis.call('ZADD', key('inflight'), now + lease_ms, s.id)
-    local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. lane) or '0')
-    redis.call('HSET', turn, 'at:' .. lane, math.max(lane_now, tonumber(start)))
-    -- The job's last slice starts no later than this one: nothing of it waits, so its place need not be kept.
-    local last = 'job:' .. lane .. ':' .. s.job
-    if tonumber(redis.call('HGET', turn, last) or '0') <= tonumber(start) + queued then
-      redis.call('HDEL', turn, last)
+    foreigners = foreigners + 1
+    if held then
+      put_back_as_they_were[#put_back_as_they_were + 1] = { lane, start, id }
+    else
+      pages[lane].kept = pages[lane].kept + 1
     end
-    if WEIGHT[lane] then
-      local other = lane == 'normal' and 'bulk' or 'normal'
-      local from = lane_turn(lane)
-      -- A lane that is empty may not save up turns, neither this one before nor the other one now.
-      if not waits(other) then
-        from = math.max(from, lane_turn(other))
-        redis.call('HSET', turn, 'lane:' .. other, string.format('%.3f', from))
+  else
+    if not held then left[lane][#left[lane] + 1] = id end
+    local queued = s and count_of(s, 'q') or 0
+    if queued > 0 then
+      s.epoch = s.epoch + 1
+      set_u32(s, 8, s.epoch)
+      leases[#leases + 1] = now + lease_ms
+      leases[#leases + 1] = s.id
+      at[lane] = math.max(at[lane] or tonumber(redis.call('HGET', turn, 'at:' .. lane) or '0'), tonumber(start))
+      -- The job's last slice starts no later than this one: nothing of it waits, so its place need not be kept.
+      local last = 'job:' .. lane .. ':' .. s.job
+      local place = redis.call('HGET', turn, last)
+      if place and tonumber(place) <= tonumber(start) + queued then redis.call('HDEL', turn, last) end
+      if WEIGHT[lane] then
+        local other = lane == 'normal' and 'bulk' or 'normal'
+        local from = lane_turn(lane)
+        -- A lane that is empty may not save up turns, neither this one before nor the other one now.
+        if not waits(other) then
+          from = math.max(from, lane_turn(other))
+          turns[other] = from
+        end
+        turns[lane] = from + queued / WEIGHT[lane]
       end
-      redis.call('HSET', turn, 'lane:' .. lane, string.format('%.3f', from + queued / WEIGHT[lane]))
+      result[#result + 1] = s.id
+      result[#result + 1] = s.epoch
+      result[#result + 1] = string.sub(raw, 1, 8) .. struct.pack('<I4', s.epoch) .. string.sub(raw, 13)
+      rows = rows + queued
+      if held then held[s.job] = (held[s.job] or 0) + queued end
     end
-    result[#result + 1] = s.id
-    result[#result + 1] = s.epoch
-    result[#result + 1] = redis.call('GET', s.key)
-    rows = rows + queued
-    if held then held[s.job] = (held[s.job] or 0) + queued end
   end
 end
+for lane in pairs(left) do leave(lane) end
 for _, one in ipairs(put_back_as_they_were) do redis.call('ZADD', key('out:' .. one[1]), one[2], one[3]) end
+if #leases > 0 then
+  for i = 1, #leases, MOST_PAIRS do
+    redis.call('ZADD', key('inflight'), unpack(leases, i, math.min(i + MOST_PAIRS - 1, #leases)))
+  end
+  local fields = {}
+  for lane, place in pairs(at) do
+    fields[#fields + 1] = 'at:' .. lane
+    fields[#fields + 1] = place
+  end
+  for lane, place in pairs(turns) do
+    fields[#fields + 1] = 'lane:' .. lane
+    fields[#fields + 1] = string.format('%.3f', place)
+  end
+  redis.call('HSET', turn, unpack(fields))
+end
 return result

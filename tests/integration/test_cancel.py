@@ -57,13 +57,13 @@ async def test_what_a_cancellation_says_had_gone_is_what_the_vendor_got(
 @pytest.fixture
 async def two_steps(redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A plan that stops between adding a chunk's slices and listing them."""
-    counted, go = planning._planned, asyncio.Event()
+    counted, go = planning.count_planned, asyncio.Event()
 
-    async def wait_then_count(*args: Any, **options: Any) -> None:
+    async def wait_then_count(*args: Any, **options: Any) -> list[str]:
         await go.wait()
-        await counted(*args, **options)
+        return await counted(*args, **options)
 
-    monkeypatch.setattr(planning, "_planned", wait_then_count)
+    monkeypatch.setattr(planning, "count_planned", wait_then_count)
     async with driven(redis_url, namespace) as one:
         yield one, go
 

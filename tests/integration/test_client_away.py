@@ -19,6 +19,8 @@ TIMEOUT_S = 1.0
 """Half of the default, and of what is promised: so a busy machine does not matter."""
 
 NUMBER = "+85298882844"
+LONG = 101
+"""Rows of a job that has a wake-up of its own."""
 
 
 @pytest.fixture
@@ -205,8 +207,8 @@ def test_after_a_restart_the_first_send_succeeds_and_wakes_the_planner(
     own_valkey: EmbeddedValkey, client: Client, namespace: str
 ) -> None:
     """Connections that stood idle over a restart are found broken before they are used, or at once after."""
-    for number in numbers(3):
-        client.send(Sms("Hello", number))
+    for _ in range(3):
+        client.send(Sms("Hello", numbers(LONG)))
         own_valkey.stop()
         own_valkey.start()
     assert 3 == len(list(client.jobs()))
@@ -219,12 +221,12 @@ def test_a_broker_that_comes_back_is_used_again(own_valkey: EmbeddedValkey, name
         EmbeddedValkey() as broker,
         Client(own_valkey.redis_url, namespace=namespace, broker_url=broker.redis_url) as client,
     ):
-        client.send(Sms("Hello", NUMBER))
+        client.send(Sms("Hello", numbers(LONG)))
         broker.stop()
-        client.send(Sms("Hello", NUMBER))
+        client.send(Sms("Hello", numbers(LONG)))
         broker.start()
         client._publisher._silent_until = 0.0  # as if its pause were over
-        client.send(Sms("Hello", NUMBER))
+        client.send(Sms("Hello", numbers(LONG)))
         with redis.Redis.from_url(broker.redis_url) as server:
             assert 2 == server.llen(f"{namespace}:celery:plan")
     assert 3 == len(list(client.jobs()))

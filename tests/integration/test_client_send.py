@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import redis
-from celery import current_app
+from celery import Celery, current_app
 
 from sendmill import (
     AsyncClient,
@@ -31,6 +31,7 @@ from sendmill import (
     TemplateSms,
     UnknownAccount,
 )
+from sendmill.broker import PLAN_QUEUE, PLAN_TASK, broker_url_from, transport_options, wake_up
 from sendmill.ledger import jobs
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import JobKeys
@@ -55,12 +56,12 @@ def client(redis_url: str, namespace: str) -> Iterator[Client]:
 
 
 def _wake_ups(server: Any, namespace: str, queue: str = "plan") -> list[tuple[str, str]]:
-    """The messages that wait for a planner, oldest first: task and job."""
+    """The messages that wait for a planner, oldest first: task and job, "" where it is to plan all that wait."""
     found = []
     for raw in reversed(server.lrange(f"{namespace}:celery:{queue}", 0, -1)):
         message = json.loads(raw)
-        (job,), _, _ = json.loads(b64decode(message["body"]))
-        found.append((message["headers"]["task"], job))
+        args, _, _ = json.loads(b64decode(message["body"]))
+        found.append((message["headers"]["task"], *(args or [""])))
     return found
 
 
@@ -69,20 +70,53 @@ def _meta(server: Any, namespace: str, job: str) -> Any:
 
 
 def test_a_message_is_stored_and_the_planner_woken(client: Client, server: Any, namespace: str) -> None:
-    """What `send` returned is in Redis, due now, and one Celery message names it."""
+    """What `send` returned is in Redis, due now, and a Celery message is under way for it."""
     job = client.send(Sms("Your parcel is here", NUMBER))
     assert (1, 1, ()) == (job.total, job.accepted, job.refused)
     assert {State.ACCEPTED: 1} == client.status(job.id).states
     assert job.id.encode() in server.zrange(JobKeys(namespace).due, 0, -1)
-    assert [("sendmill.plan", job.id)] == _wake_ups(server, namespace)
+    assert [("sendmill.plan_now", "")] == _wake_ups(server, namespace, "send")
 
 
-def test_a_small_otp_job_is_planned_where_it_is_sent(client: Client, server: Any, namespace: str) -> None:
-    """It does not wait behind jobs that take long to plan; a long otp job would hold up sending, and waits."""
-    job = client.send(Sms("Your code is 1125", NUMBER), lane="otp")
+def test_small_jobs_share_a_wake_up_and_long_ones_do_not(client: Client, server: Any, namespace: str) -> None:
+    """One message wakes for all that come before somebody looks; a long job would hold up sending and has its own."""
+    client.send(Sms("Your code is 1125", NUMBER), lane="otp")
+    client.send(Sms("Your parcel is here", numbers(100)))
     many = client.send(Sms("The office is closed", numbers(101)), lane="otp")
-    assert [("sendmill.plan_now", job.id)] == _wake_ups(server, namespace, "send")
+    assert [("sendmill.plan_now", "")] == _wake_ups(server, namespace, "send")
     assert [("sendmill.plan", many.id)] == _wake_ups(server, namespace)
+
+
+def test_a_wake_up_is_what_celery_would_have_written(redis_url: str, server: Any, namespace: str) -> None:
+    """It is put on the queue's list without Celery: a worker must read it as it reads Celery's own."""
+    app = Celery("other", broker=broker_url_from(redis_url), set_as_current=False)
+    app.conf.broker_transport_options = transport_options(namespace, timeout_s=5.0)
+    app.send_task(PLAN_TASK, args=["1m8d"], queue=PLAN_QUEUE, ignore_result=True)
+    app.close()
+    celerys = json.loads(server.lpop(f"{namespace}:celery:{PLAN_QUEUE}"))
+    ours = json.loads(wake_up(PLAN_TASK, PLAN_QUEUE, ["1m8d"], "1m8d"))
+    assert b64decode(celerys["body"]) == b64decode(ours["body"])
+    for part in ("headers", "properties"):
+        own_to_each = {"id", "root_id", "origin", "correlation_id", "delivery_tag", "reply_to"}
+        read, written = (
+            {key: value for key, value in each.pop(part).items() if key not in own_to_each} for each in (celerys, ours)
+        )
+        assert read == written
+    assert celerys.pop("body") == ours.pop("body")
+    assert celerys == ours
+
+
+def test_where_the_broker_is_another_server_it_is_told(redis_url: str, server: Any, namespace: str) -> None:
+    """By Celery, and only where nobody is on the way already."""
+    with EmbeddedValkey() as broker, Client(redis_url, namespace=namespace, broker_url=broker.redis_url) as client:
+        broker.start()
+        many = client.send(Sms("The office is closed", numbers(101)))
+        for number in numbers(3):
+            client.send(Sms("Your parcel is here", number))
+        assert [] == _wake_ups(server, namespace, "send") == _wake_ups(server, namespace)
+        with redis.Redis.from_url(broker.redis_url) as other:
+            assert [("sendmill.plan_now", "")] == _wake_ups(other, namespace, "send")
+            assert [("sendmill.plan", many.id)] == _wake_ups(other, namespace)
 
 
 def test_the_applications_own_celery_is_left_alone(client: Client) -> None:
@@ -97,8 +131,8 @@ def test_the_applications_broker_in_the_environment_is_not_ours(
 ) -> None:
     """CELERY_BROKER_URL is read by every Celery application; it would lead wake-ups to the wrong server."""
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:9/0")
-    job = client.send(Sms("Hello", NUMBER))
-    assert [("sendmill.plan", job.id)] == _wake_ups(server, namespace)
+    client.send(Sms("Hello", NUMBER))
+    assert [("sendmill.plan_now", "")] == _wake_ups(server, namespace, "send")
 
 
 def test_every_key_stands_under_the_namespace(client: Client, server: Any, namespace: str) -> None:
@@ -322,7 +356,7 @@ def test_a_client_survives_a_fork(client: Client, server: Any, namespace: str) -
     assert (child, 0) == os.waitpid(child, 0)
     assert 50 == len({job.id for job in in_parent})
     assert 52 == server.zcard(JobKeys(namespace).all)
-    assert 52 == len(_wake_ups(server, namespace))
+    assert 1 == len(_wake_ups(server, namespace, "send"))
 
 
 def test_a_fork_in_the_middle_of_another_threads_send_leaves_the_child_free(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from simulator.embedded import EmbeddedValkey
-from tasks.lock import taken
+from tasks.lock import kept, taken
 from tasks.runtime import connect
 
 KEY = "lock"
@@ -68,3 +68,15 @@ async def test_redis_going_away_at_the_end_is_not_raised(own_valkey: EmbeddedVal
         assert held is not None
         own_valkey.kill()
     await server.aclose()
+
+
+async def test_a_kept_one_outlives_its_time(server: redis.asyncio.Redis) -> None:
+    """For as long as the block takes; then anybody has it."""
+    async with kept(server, KEY, 300) as first:
+        assert first is not None
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            async with kept(server, KEY, 300) as second:
+                assert second is None
+    async with taken(server, KEY, 60_000) as third:
+        assert third is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ from config.settings import Route, Settings
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import plan as planning
-from tasks.plan import plan
-from tasks.wake import tick
+from tasks.plan import plan, plan_alone
+from tasks.plan_small import plan_small
+from tasks.wake import beat_heart, tick
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
+
+# Names that it imports are replaced here, which mypy would have it export.
+planning: Any = sys.modules["tasks.plan"]
 
 
 def _settings(simulator: Simulator, redis_url: str, namespace: str, names: list[str], *routes: Route) -> Settings:
@@ -144,13 +149,19 @@ async def test_a_job_with_a_time_waits_for_it(simulator: Simulator, redis_url: s
     async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
         woken: list[tuple[Any, ...]] = []
         one.runtime.send_task = lambda name, args: woken.append((name, *args))
-        job = (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(2)), account="mainland")).id
-        await one.runtime.server.zadd(one.runtime.jobs.due, {job: 2**45})
+        await beat_heart(one.runtime)
+        at = datetime.now(UTC) + timedelta(seconds=3)
+        small, long = [
+            (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(rows)), account="mainland", at=at)).id
+            for rows in (2, 101)
+        ]
         await tick(one.runtime)
-        assert [] == woken
-        await one.runtime.server.zadd(one.runtime.jobs.due, {job: 1})
+        assert [] == woken or datetime.now(UTC) >= at
+        await asyncio.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()) + 0.1)
         await tick(one.runtime)
-        assert [("sendmill.plan", job)] == woken
+        assert {("sendmill.plan", long), ("sendmill.plan_now",)} == set(woken)
+        await plan_small(one.runtime, lambda _: None)
+        assert {State.QUEUED: 2} == await one.states(small)
 
 
 async def test_a_producer_whose_clock_is_behind_loses_no_otp(
@@ -191,3 +202,50 @@ async def test_a_plan_with_other_routes_does_not_send_what_is_planned(
         await one.drain("mainland", "bulk")
         assert {State.SUBMITTED: 10} == await one.states(job)
     assert 10 == simulator.counters()["total"]["messages_accepted"]
+
+
+@pytest.mark.parametrize(("account", "first", "calls"), [("hk", hong_kong, 1), ("bulk", mainland, 4)])
+async def test_a_template_without_places_goes_as_a_broadcast_does(
+    simulator: Simulator, redis_url: str, namespace: str, account: str, first: Any, calls: int
+) -> None:
+    """`send --file` with a fixed text: 20,000 numbers in as few calls as the vendor allows; `{{` is a brace."""
+    async with flow(settings_for(simulator, redis_url, namespace, [account])) as one:
+        rows = [{"to": number, "name": "ignored"} for number in first(20_000)]
+        text = "Open {{9}} to 5" if account == "hk" else "Open {{9}} to 5【Acme】"
+        job = await one.send(TemplateSms(text, rows), account=account)
+        await one.drain(account)
+        assert {State.SUBMITTED: 20_000} == await one.states(job)
+    journal = list(simulator.journal())
+    assert calls == len(journal)
+    assert 0 == simulator.duplicates()["total"]
+    assert "{9}" in str(journal[0]) or "%7B9%7D" in str(journal[0])
+
+
+async def test_a_job_that_takes_long_is_planned_by_one_at_a_time(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick asks every two seconds: who comes second leaves it to the first, and takes over where that one died."""
+    async with (
+        flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one,
+        flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as other,
+    ):
+        job = (await asyncio.to_thread(one.client.send, Sms("Hello", mainland(45_000)), account="mainland")).id
+        divided: list[int] = []
+        real = planning.divide
+
+        def dividing(*args: Any) -> Any:
+            divided.append(len(args[3].numbers))
+            return real(*args)
+
+        monkeypatch.setattr(planning, "divide", dividing)
+        await asyncio.gather(*(plan_alone(each.runtime, job) for each in (one, other, one, other)))
+        assert [20_000, 20_000, 5_000] == divided
+        assert {State.QUEUED: 45_000} == await one.states(job)
+        left = await asyncio.to_thread(one.client.send, Sms("Hello", mainland(101)), account="mainland")
+        lock = f"{one.runtime.jobs.job(left.id)}:planning"
+        await one.runtime.server.set(lock, "somebody who died", px=planning._ALONE_MS)
+        await plan_alone(other.runtime, left.id)
+        assert {} == await one.states(left.id)
+        await one.runtime.server.delete(lock)
+        await plan_alone(other.runtime, left.id)
+        assert {State.QUEUED: 101} == await one.states(left.id)

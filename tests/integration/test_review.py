@@ -36,7 +36,7 @@ async def _add(outbox: Outbox, slice_id: str, rows: int, lane: str) -> None:
     job = slice_id.split(".", 1)[0]
     body = SliceBody(job=job, lane=lane, text="Hello", numbers=pack_u64(range(rows)), first_row=1)
     blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 60_000)
-    await outbox.add(job, [(slice_id, blob, {})], due_ms=0, horizon_ms=2**45)
+    await outbox.add([(slice_id, blob, {}, 2**45)], due_ms=0)
 
 
 async def _claim(outbox: Outbox) -> Claimed:
@@ -230,7 +230,7 @@ async def test_nothing_is_left_of_a_job_that_was_retired(redis_url: str, namespa
         keys = one.runtime.keys_of("hk")
         left = {key.decode() for key in await one.runtime.server.keys(f"{keys.prefix}*")}
         kept = {keys.state, keys.turn, keys.calls, keys.clock, keys.events}
-        assert set() == left - kept - {f"{keys.prefix}inflight"}
+        assert set() == left - kept - {f"{keys.prefix}inflight", keys.seats}
         assert not [field for field in await one.runtime.server.hkeys(keys.turn) if job.id.encode() in field]
 
 

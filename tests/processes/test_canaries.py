@@ -216,9 +216,11 @@ def _leaks_in_commands(lines: list[bytes], canaries: Canaries) -> set[tuple[str,
         _, _, command = line.partition(b"] ")
         name, _, rest = command.partition(b" ")
         found = canaries.secrets_in(line)
-        if b":celery:" in line or b":redbeat:" in line:
+        # The script that stores a job is given its rows and a wake-up; that stands in a line of its own besides.
+        script = name.lower().startswith(b'"eval')
+        if not script and (b":celery:" in line or b":redbeat:" in line):
             found |= canaries.in_(line)
-        elif not name.lower().startswith(b'"eval'):
+        elif not script:
             found |= canaries.in_(rest.partition(b'" ')[0])
         leaks |= {(f"command {name.decode('ascii', 'replace')}", what) for what in found}
     return leaks

@@ -18,6 +18,7 @@ from sendmill.states import State
 from tasks import wake
 from tasks.drains import Drains
 from tasks.plan import plan
+from tasks.plan_small import plan_small
 from tasks.runtime import Runtime
 
 
@@ -30,8 +31,9 @@ class Flow:
         self.client = Client(runtime.settings.redis_url, namespace=runtime.settings.namespace)
 
     async def send(self, content: Content, **options: Any) -> str:
-        """Store and plan a job; returns its id."""
+        """Store and plan a job, as a sending process plans a small one; returns its id."""
         job = await asyncio.to_thread(self.client.send, content, **options)
+        await plan_small(self.runtime, lambda _: None)
         await plan(self.runtime, job.id)
         return job.id
 

@@ -5,8 +5,11 @@
 -- ARGV[5] accepted rows, ARGV[6] failed, ARGV[7] suppressed, ARGV[8] chunks,
 -- ARGV[9] digest of the idempotency key or "", ARGV[10] digest of the content,
 -- ARGV[11] the only chunk where there is one (so that a small job is one round trip), else "",
--- ARGV[12] the format that the producer writes, ARGV[13] the oldest that its version reads
--- Returns {"ok", job} | {"same", the job that the key names} | {"conflict", that job} | {"lost"} where a chunk is gone
+-- ARGV[12] the format that the producer writes, ARGV[13] the oldest that its version reads,
+-- ARGV[14] name of the set of small jobs that it is planned with, "" for none,
+-- ARGV[15] list on which a wake-up for it is to be put, "" where the broker is another server, ARGV[16] the wake-up
+-- Returns {"ok", job, "1" where somebody is still to be woken} | {"same", the job that the key names}
+-- | {"conflict", that job} | {"lost"} where a chunk is gone
 -- | {"format", what the ledger says of its own} where workers would misread the job
 -- | {"full", bytes used, maxmemory} where the server has no room for new jobs.
 -- pressure string: whether the server had room for new jobs, see pressure.lua
@@ -17,6 +20,7 @@ local job, chunks = ARGV[1], tonumber(ARGV[8])
 local function chunk(n) return prefix .. 'chunk:' .. job .. ':' .. n end
 
 local SMALL_BYTES = 10000
+local WOKEN_MS = 1000 -- a wake-up that nobody took by then is repeated with the next job
 
 local function forget_upload()
   for n = 0, chunks - 1 do redis.call('UNLINK', chunk(n)) end
@@ -40,12 +44,12 @@ if ARGV[9] ~= '' then
   local known = redis.call('GET', prefix .. 'key:' .. ARGV[9])
   if known then
     local known_job, known_digest = string.match(known, '^(%S+) (%S+)$')
-    if known_job == job then return { 'ok', job } end
+    if known_job == job then return { 'ok', job, '0' } end
     forget_upload()
     return { known_digest == ARGV[10] and 'same' or 'conflict', known_job }
   end
 end
-if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job } end
+if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job, '0' } end
 local full
 if #ARGV[11] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(prefix .. 'pressure') end
 if full then
@@ -83,4 +87,14 @@ redis.call('HSET', prefix .. 'job:' .. job, unpack(fields))
 redis.call('ZADD', prefix .. 'due', ARGV[3] == '0' and now or ARGV[3], job)
 redis.call('ZADD', prefix .. 'all', now, job)
 if ARGV[9] ~= '' then redis.call('SET', prefix .. 'key:' .. ARGV[9], job .. ' ' .. ARGV[10]) end
-return { 'ok', job }
+local wake = ARGV[3] == '0'
+if ARGV[14] ~= '' then
+  redis.call('ZADD', prefix .. ARGV[14], now, job)
+  -- One wake-up for all small jobs that come before somebody looks (take.lua takes the mark away).
+  wake = redis.call('SET', prefix .. 'woken', 1, 'NX', 'PX', WOKEN_MS) and true or false
+end
+if wake and ARGV[15] ~= '' then
+  redis.call('LPUSH', ARGV[15], ARGV[16])
+  wake = false
+end
+return { 'ok', job, wake and '1' or '0' }

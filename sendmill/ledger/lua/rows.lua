@@ -68,11 +68,12 @@ end
 local loaded = {}
 local foreign = {} -- slices that a newer version wrote, by id: whoever finds one leaves it as it is
 
--- The header of a slice (of a small one its rows too), or nil where it is gone or foreign.
-local function slice_of(id)
+-- The header of a slice (of a small one its rows too), or nil where it is gone or foreign. `whole` is the slice, where it
+-- was read already.
+local function slice_of(id, whole)
   local s = loaded[id]
   if s ~= nil then return s or nil end
-  local raw = redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
+  local raw = whole or redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
   if #raw < HEADER_BYTES then
     loaded[id] = false
     return nil

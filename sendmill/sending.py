@@ -1,0 +1,90 @@
+"""A `send` in its parts, so that `Client` and `AsyncClient` hand a job over in the same way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from sendmill.contents import features_of, meta_of
+from sendmill.errors import InvalidOption
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.jobs import Uploaded, Writer
+from sendmill.ledger.published import KnownNames
+from sendmill.messages import Content, Job, Refusal
+from sendmill.options import Durability, SendOptions
+from sendmill.prepare import PreparedBatch, prepare_batches
+from sendmill.publisher import Publisher
+
+
+class Sending:
+    """What is the same for every job of a client.
+
+    Args:
+        ledger: where jobs are stored.
+        publisher: wakes a planner for them.
+    """
+
+    def __init__(self, ledger: Ledger, publisher: Publisher) -> None:
+        self._ledger = ledger
+        self._names = KnownNames(ledger)
+        self._publisher = publisher
+
+    @property
+    def due_key(self) -> str:
+        """KEYS[1] of commit.lua."""
+        return self._ledger.jobs.due
+
+    def knows(self, chosen: SendOptions) -> bool:
+        """Whether `begun` asks nothing of Redis for a short job with these options."""
+        return (
+            chosen.durability is not Durability.FSYNC
+            and chosen.at is None
+            and self._names.know(account=chosen.account, route=chosen.route)
+        )
+
+    def learn(self, chosen: SendOptions) -> bool:
+        """Ask Redis for the names that there are; whether that is enough for `begun`."""
+        self._names.read_now()
+        return self.knows(chosen)
+
+    def commit_args(self, writer: Writer, chosen: SendOptions, plan_at_ms: int) -> list[bytes | str | int]:
+        """What commit.lua is told once all rows were added."""
+        return writer.commit_args(chosen.key, plan_at_ms, self._publisher)
+
+    def begun(self, content: Content, chosen: SendOptions) -> tuple[Writer, Iterator[PreparedBatch], int]:
+        """A job that is about to be stored: its writer, the rows to give it, and when it is to be planned (ms, or 0).
+
+        Raises: as `send`.
+        """
+        now_ms = int(time.time() * 1000)
+        prepared = prepare_batches(content, chosen)
+        self._names.check(account=chosen.account, route=chosen.route)
+        if chosen.account is not None:
+            self._names.check_features(chosen.account, features_of(content, chosen), chosen.vendor)
+        if chosen.durability is Durability.FSYNC:
+            self._check_fsync()
+        meta = meta_of(content, chosen, prepared.fields, now_ms)
+        plan_at_ms = meta.at_ms or 0
+        if plan_at_ms <= now_ms or self._names.vendor_keeps_time(account=chosen.account, route=chosen.route):
+            plan_at_ms = 0
+        return Writer(self._ledger.server, self._ledger.jobs, meta), prepared.batches, plan_at_ms
+
+    def stored(self, uploaded: Uploaded) -> Job:
+        """A job that is in Redis: somebody hears of it, where nobody does yet."""
+        if uploaded.wake:
+            self._publisher.plan(uploaded.job, small=uploaded.small)
+        return _job(uploaded)
+
+    def _check_fsync(self) -> None:
+        with store_errors():
+            found = self._ledger.server.config_get("appendfsync")
+        if found.get("appendfsync") != "always":
+            raise InvalidOption(
+                f"durability fsync needs a Redis with appendfsync always, and this one has "
+                f"{found.get('appendfsync') or 'none'}: change it there, or send with durability process"
+            )
+
+
+def _job(uploaded: Uploaded) -> Job:
+    refused = tuple(Refusal(row.row, row.to, row.code, row.reason) for row in uploaded.refused)
+    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused)
