@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-import msgspec
 import structlog
 
+from sendmill.ledger.calls import Attempt
 from sendmill.ledger.slices import HEADER_BYTES
 from sendmill.numbers import mask
 from tasks.account import Account
@@ -25,7 +25,6 @@ FOLDED_AT_ONCE = 200
 BY_REFERENCE = "reference"
 BY_NUMBER = "number"
 
-_HISTORY_KEPT = 500
 _UNCONFIRMED = "u"
 _KEPT = "kept_calls"
 
@@ -107,13 +106,13 @@ class Matcher:
         """A word in no table changes no state; it stands in the history of its row."""
         if not reports:
             return
-        keys = self.account.keys
-        async with self.account.outbox.server.pipeline(transaction=False) as pipe:
-            for report, call, slice_id, offset in reports:
-                attempt = (report.arrived_ms, call, "", report.raw_state, report.detail, "", (slice_id, offset, offset))
-                pipe.rpush(keys.history(slice_id), msgspec.msgpack.encode(attempt))
-                pipe.ltrim(keys.history(slice_id), -_HISTORY_KEPT, -1)
-            await pipe.execute()
+        await self.account.outbox.note_attempts(
+            [
+                (slice_id, Attempt(report.arrived_ms, call, "", report.raw_state, report.detail, "", run))
+                for report, call, slice_id, offset in reports
+                for run in ([slice_id, offset, offset],)
+            ]
+        )
 
     def _tell_misfit(self, report: Heard, record: CallRecord) -> None:
         log.warning(

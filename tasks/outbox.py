@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sendmill.ledger.calls import PastCall, past_calls, past_fields
+from sendmill.ledger.calls import Attempt, PastCall, past_calls, past_fields
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.refs import ref_triples
@@ -35,7 +35,7 @@ VOID_MS = 120_000
 
 CALL_NUMBERS_AT_ONCE = 512
 _REST_AT_ONCE = 1000
-_ENDED_AT_ONCE = 100
+_ENDED_AT_ONCE = 50
 
 EXPIRED_BY_US = "expired_by_us"
 EXPIRED_DETAIL = "expired before it could be sent"
@@ -59,6 +59,7 @@ _MOVE = Script(_LUA / "move.lua")
 _ARRIVE = Script(_LUA / "arrive.lua")
 _LEAVE = Script(_LUA / "leave.lua")
 _REFS = Script(_LUA / "refs.lua")
+_ATTEMPTS = Script(_LUA / "attempts.lua")
 _DROP_CALLS = Script(_LUA / "dropcalls.lua")
 
 
@@ -314,6 +315,13 @@ class Outbox:
         for number, raws in zip(numbers, answers, strict=True):
             found.update(past_calls([number], raws))
         return found
+
+    async def note_attempts(self, attempts: Sequence[tuple[str, Attempt]]) -> None:
+        """Note what was said of rows of slices (id, attempt) besides the outcomes of calls."""
+        for start in range(0, len(attempts), _ENDED_AT_ONCE):
+            part = attempts[start : start + _ENDED_AT_ONCE]
+            args = [arg for slice_id, attempt in part for arg in (slice_id, msgspec.msgpack.encode(attempt))]
+            await _ATTEMPTS.arun(self.server, self.keys.state, *args)
 
     async def forget_calls(self, numbers: Sequence[int]) -> None:
         """Remove what is kept of ended calls, except where slices that they carried rows of are there."""

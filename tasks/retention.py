@@ -1,6 +1,6 @@
 """What is older than the retention and belongs to no job that is kept: entries of streams, digests, spooled files.
 
-Jobs themselves go with `tasks.settle.retire`. Raw answers in `inbox` are folded within seconds and are not touched.
+Jobs themselves go with `tasks.retire`. Raw answers in `inbox` are folded within seconds and are not touched.
 """
 
 from __future__ import annotations

@@ -64,6 +64,7 @@ d:<slice>           hash    row offset → msgpack Detail, only where there is s
 m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
 moving              hash    slice id → msgpack Move (`tasks.leaving`): on its way to another account
 h:<slice>           list    msgpack Attempt, only of attempts that were not simply accepted; capped
+o:<slice>           set     earlier calls that neither its rows nor `h` name
 out:<lane>          zset    slice → virtual start: the outbox
 turn                hash    virtual times of lanes and jobs
 wait                zset    slice → ms when it goes back to its outbox
@@ -241,6 +242,10 @@ class AccountKeys:
     def history(self, slice_id: str) -> str:
         """Attempts on rows of a slice that were not simply accepted."""
         return f"{self.prefix}h:{slice_id}"
+
+    def earlier(self, slice_id: str) -> str:
+        """Earlier calls of rows of a slice that nothing else names."""
+        return f"{self.prefix}o:{slice_id}"
 
     def out(self, lane: str) -> str:
         """The outbox of a lane."""

@@ -139,9 +139,8 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
         changed = changed + moved
         if call.state == 's' then note_unreported(s, call, moved) end
         if call.code ~= '' and moved > 0 then
-          redis.call('RPUSH', key('h:' .. s.id),
+          note_attempt(s.id,
             cmsgpack.pack({ math.floor(now), no, call.state, call.code, call.detail, call.answer, run }))
-          redis.call('LTRIM', key('h:' .. s.id), -500, -1)
         end
         local leased = leased_until(s) > 0
         if count_of(s, 'q') > 0 then

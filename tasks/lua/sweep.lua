@@ -59,8 +59,11 @@ local function end_call(text, record)
           move_where(s, run[i], run[i + 1], s.duplicates_ok and 'q' or 'u', now,
             function(state, call) return state == 'g' and call == no end)
         end
-        if s.duplicates_ok then redis.call('ZADD', key('resent'), math.floor(tonumber(record[2])), no) end
-        if s.duplicates_ok and not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
+        if s.duplicates_ok then
+          redis.call('ZADD', key('resent'), math.floor(tonumber(record[2])), no)
+          keep_number(s.id, no)
+          if not redis.call('ZSCORE', key('inflight'), s.id) then put_back(s, 0, now) end
+        end
       end
     end
     redis.call('ZADD', key('unconfirmed'), math.floor(tonumber(record[2])), no)

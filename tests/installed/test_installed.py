@@ -181,7 +181,8 @@ def test_events_and_the_doctor_from_an_application(application: Environment, run
     )
     ended = application.run("sendmill", "doctor", env={"SENDMILL_REDIS_URL": running.redis_url})
     assert "" == ended.stderr
-    assert "worker" in ended.stdout
+    for told in ("queue send: ", "queue plan: ", "queue reports: ", "beat: alive", "tick: last done"):
+        assert f"ok       {told}" in ended.stdout
     running.check()
 
 

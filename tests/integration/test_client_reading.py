@@ -19,7 +19,7 @@ from sendmill import (
     State,
     TemplateSms,
 )
-from tasks.settle import retire
+from tasks.retire import retire
 from tests.support.driving import Driven, NotGrantedError, driven, numbers
 
 
@@ -355,7 +355,7 @@ async def test_a_job_for_a_time_beyond_the_retention_is_kept_until_then(ledger: 
     """Retention counts from the last final state, and none of its rows has one."""
     job = ledger.client.send(Sms("Hello", numbers(1)), at=datetime.now(UTC) + timedelta(days=30))
     later_ms = int((time.time() + 20 * 86_400) * 1000)
-    assert not await retire(ledger.runtime, job.id, later_ms)
+    assert not await retire(ledger.runtime, [job.id], later_ms)
     assert {State.SCHEDULED: 1} == await _status(ledger, job.id)
 
 
@@ -366,7 +366,7 @@ async def test_nothing_is_left_of_a_job_past_its_retention(ledger: Driven) -> No
     claimed = await ledger.submit("hk", 0, 0, vmid="v1")
     ledger.client.cancel(job.id)
     await ledger.report("hk", claimed, 0, "d", matched_by="number")
-    assert await retire(ledger.runtime, job.id, int((time.time() + 8 * 86_400) * 1000))
+    assert await retire(ledger.runtime, [job.id], int((time.time() + 8 * 86_400) * 1000))
     with pytest.raises(NoSuchJob):
         ledger.client.status(job.id)
     left = [key.decode() for key in await ledger.runtime.server.keys("*")]

@@ -20,7 +20,7 @@ from simulator.client import Simulator
 from tasks.failover import MOST_MOVES, failover
 from tasks.moves import finish_begun
 from tasks.outbox import CallOutcome, CallRows
-from tasks.settle import retire
+from tasks.retire import retire
 from tasks.suspend import suspend
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
@@ -321,7 +321,7 @@ async def test_nothing_of_a_moved_job_is_left_when_it_goes(
             ids = [raw.decode() for raw in await outbox.server.zrange(outbox.keys.horizon, 0, -1)]
             await outbox.close(ids, from_states="s", to="d", code="", detail="")
         later_ms = 10**13
-        assert await retire(one.runtime, job, later_ms)
+        assert await retire(one.runtime, [job], later_ms)
         assert [] == [key async for key in one.runtime.server.scan_iter(f"*{job}*")]
 
 

@@ -22,8 +22,8 @@ from simulator.client import Simulator
 from tasks import alerts, reports
 from tasks.inbox import Inbox, entry_of_push
 from tasks.plan import plan
+from tasks.retire import retire
 from tasks.runtime import connect
-from tasks.settle import retire
 from tests.support.driving import Driven, driven, numbers
 from tests.support.flow import flow, tick
 from tests.support.formats import load_ledger
@@ -80,9 +80,9 @@ async def test_a_ledger_of_every_supported_format_is_read_and_sent_to_its_end(
         assert ["not sent", "submitted"] == [attempt["outcome"] for attempt in shown["attempts"]]
         assert ["+8613800000900"] == [each.number for each in await asyncio.to_thread(list, one.client.optouts())]
         much_later_ms = int(time.time() * 1000) + 10**13
-        assert not await retire(one.runtime, named["wire"], int(time.time() * 1000))
+        assert not await retire(one.runtime, [named["wire"]], int(time.time() * 1000))
         await account.outbox.close([f"{named['wire']}.0.0"], from_states="us", to="k", code="", detail="")
-        assert await retire(one.runtime, named["wire"], much_later_ms)
+        assert await retire(one.runtime, [named["wire"]], much_later_ms)
     assert f"{FORMAT} {OLDEST}".encode() == await said(redis_url, namespace)
 
 

@@ -20,7 +20,8 @@ from simulator.client import Simulator
 from tasks import drain as draining
 from tasks import drains, submit
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
-from tasks.settle import give_up_reports, retire, settle
+from tasks.retire import retire
+from tasks.settle import give_up_reports, settle
 from tasks.throttle import Limit
 from tasks.wake import beat_heart, tick
 from tests.support.driving import Driven, driven
@@ -211,7 +212,7 @@ async def test_a_call_of_two_jobs_is_kept_as_long_as_one_of_them(redis_url: str,
         for each in claimed:
             await one.report("hk", each, 0, "d")
             assert {7} == (await outbox.past_calls([7])).keys()
-            assert await retire(one.runtime, each.slice.body.job, later)
+            assert await retire(one.runtime, [each.slice.body.job], later)
         assert {} == await outbox.past_calls([7])
         assert 0 == await outbox.server.zcard(outbox.keys.unconfirmed)
 
@@ -226,7 +227,7 @@ async def test_nothing_is_left_of_a_job_that_was_retired(redis_url: str, namespa
         await one.finish("hk", await one.begin("hk", claimed, 0, 0), "u", ask_ms=1)
         await asyncio.to_thread(one.client.cancel, job.id)
         await one.report("hk", claimed, 0, "d")
-        assert await retire(one.runtime, job.id, 2**44)
+        assert await retire(one.runtime, [job.id], 2**44)
         keys = one.runtime.keys_of("hk")
         left = {key.decode() for key in await one.runtime.server.keys(f"{keys.prefix}*")}
         kept = {keys.state, keys.turn, keys.calls, keys.clock, keys.events}

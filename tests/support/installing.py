@@ -131,8 +131,8 @@ def pins(lock: str) -> list[str]:
 
 
 def interpreter(version: str) -> Path | None:
-    """A Python of that version: on the path, or where pyenv keeps those that it has installed."""
-    kept = sorted(Path(environ().get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python3"))
+    """A Python of that version: on the path, or beside our own, where pyenv and uv keep those that they installed."""
+    kept = sorted(Path(sys.base_prefix).parent.glob(f"*{version}.*/bin/python3"))
     for each in (f"python{version}", *map(str, kept)):
         try:
             asked = subprocess.run(

@@ -98,6 +98,20 @@ local function drop_past(no)
   names[hash] = nil
 end
 
+local ATTEMPTS_KEPT = 500
+
+-- Keep a call's number for as long as a slice is there, where neither its rows nor its attempts name it any more: what
+-- is kept of the call goes with the slice.
+local function keep_number(id, no) redis.call('SADD', key('o:' .. id), no) end
+
+-- An attempt on rows of a slice that was not simply accepted: msgpack Attempt. The oldest are cut off.
+local function note_attempt(id, packed)
+  local history = key('h:' .. id)
+  for _ = ATTEMPTS_KEPT + 1, redis.call('RPUSH', history, packed) do
+    keep_number(id, cmsgpack.unpack(redis.call('LPOP', history))[2])
+  end
+end
+
 local ids_more = {} -- by span
 
 local function note_ref(name, id, no)

@@ -63,7 +63,7 @@ local function is_open(past)
 end
 
 for _, call in ipairs(order) do
-  redis.call('RPUSH', key('h:' .. s.id), cmsgpack.pack({ math.floor(now), call, new, code, detail, '', by_call[call] }))
+  note_attempt(s.id, cmsgpack.pack({ math.floor(now), call, new, code, detail, '', by_call[call] }))
   local past = past_of(call)
   if verdict == 'resend' and past then redis.call('ZADD', key('resent'), past.began, call) end
   if verdict == 'sent' and ARGV[7] == '1' and past then
@@ -73,7 +73,6 @@ for _, call in ipairs(order) do
   end
   if not is_open(past) then redis.call('ZREM', key('unconfirmed'), call) end
 end
-redis.call('LTRIM', key('h:' .. s.id), -500, -1)
 if verdict == 'sent' and ARGV[7] == '1' then
   s.change[UNREPORTED] = (s.change[UNREPORTED] or 0) + found
 end
