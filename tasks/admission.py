@@ -18,13 +18,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from redis.exceptions import RedisError
+
 from sendmill.errors import OutcomeUnknown, ProviderError
 from sendmill.ledger.slices import LANE_BYTES
 from sendmill.states import State
 from sendmill.template import Template
 from tasks.account import GRACE_S, Account
 from tasks.caps import AT_ONCE, Cap, Entry, Logs, message
-from tasks.outcomes import AWAY
 from tasks.pack import ReadyCall, Row
 from tasks.stock import Stock
 
@@ -136,7 +137,7 @@ class Admission:
         """
         rules = self._rules[call.lane]
         rows = [row for row in call.rows() if (row[0].slice_id, row[1]) not in call.told]
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(RedisError):
             for rule in rules:
                 entries = self._entries(call, rows, rule)
                 if error is None and rule.by_text:

@@ -130,7 +130,7 @@ class Drain:
                         self._stock.look_at_once()
                         continue
                     await self._tell_written()
-                except (RedisError, OSError) as error:
+                except RedisError as error:
                     log.warning("Redis is away: trying again", account=self._account.name, error=type(error).__name__)
                     wait_s = _AWAY_S
                 if not self._must_stop():
@@ -201,7 +201,7 @@ class Drain:
             self._asked_at = time.monotonic()
             grant = await gate.ask(self._account, asking)
             self._limited = grant.limited
-        except (RedisError, OSError):
+        except RedisError:
             calls.extendleft(reversed(asking))
             raise
         await self._send_all(asking[: grant.granted])
@@ -280,7 +280,7 @@ class Drain:
                 if not await self._admission.still_admitted(call) or not await self._build(call):
                     return False
                 grant = await gate.ask(self._account, [call])
-            except (RedisError, OSError):
+            except RedisError:
                 await asyncio.sleep(_AWAY_S)
                 continue
             if grant.granted:
@@ -329,11 +329,11 @@ class Drain:
             try:
                 await self._stock.give_back()
                 break
-            except (RedisError, OSError):
+            except RedisError:
                 if self._stopping():
                     break  # the leases run out by themselves
                 await asyncio.sleep(_AWAY_S)
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             _, waiting = await self._outbox.leave(whatever_waits=True)
             return waiting > 0 and (self._recovered or not self._halted)
         return False
@@ -342,5 +342,5 @@ class Drain:
         """Wait for what is on the wire."""
         while self._mine:
             await asyncio.wait(self._mine, timeout=TELL_WITHIN_S)
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(RedisError):
                 await gate.tell_written(self._account)

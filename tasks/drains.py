@@ -79,7 +79,7 @@ class Drains:
         try:
             await asyncio.sleep(after_s)
             if name in self._running and not self._runtime.stopping():
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(RedisError):
                     await call_another(self._runtime, self._runtime.accounts[name])
         finally:
             self._calling.discard(name)

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 
 import structlog
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What stands for a Redis that is away, and for nothing else."""
+from sendmill.ledger.away import RedisAway
+from sendmill.ledger.format import NewerFormat
 
 log = structlog.get_logger(__name__)
 
@@ -19,14 +17,18 @@ async def each(step: str, awaitables: Mapping[str, Awaitable[object]]) -> None:
     """Run a step for each account (or part of one) to its end. What went wrong is logged under the account's name.
 
     Raises:
-        redis.RedisError: Redis is away, raised once for all when everything has ended: the next tick tries again.
+        RedisAway: raised once for all when everything has ended: the next tick tries again.
     """
     ends = await asyncio.gather(*awaitables.values(), return_exceptions=True)
-    away: BaseException | None = None
+    away: RedisAway | None = None
     for name, end in zip(awaitables, ends, strict=True):
-        if isinstance(end, AWAY):
+        if isinstance(end, RedisAway):
             away = end
-        elif isinstance(end, BaseException):
+        elif isinstance(end, NewerFormat):
+            log.warning("a step is left to a newer version", step=step, account=name, error=str(end))
+        elif isinstance(end, Exception):
             log.error("a step failed", step=step, account=name, exc_info=end)
+        elif isinstance(end, BaseException):
+            raise end
     if away is not None:
         raise away

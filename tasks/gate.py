@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import tenacity
+from redis.exceptions import RedisError
 
 from providers.base import Call
+from sendmill.ledger.away import RedisAway
 from tasks.account import Account
 from tasks.outbox import CallRows, Grant
-from tasks.outcomes import AWAY, STORE_WAIT_S
+from tasks.outcomes import STORE_WAIT_S
 from tasks.pack import ReadyCall
 from tasks.throttle import LateCall
 
@@ -74,7 +76,7 @@ async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:
             limits=account.limits,
             written=written,
         )
-    except AWAY:
+    except RedisError:
         # Redis may have granted it, or may still do so: the numbers become void before anything else is tried.
         await asyncio.shield(_undo(account, calls))
         raise
@@ -101,7 +103,7 @@ async def tell_written(account: Account) -> None:
 
 async def tell_late(account: Account, late: LateCall) -> None:
     """Tell of a call that left late, however long Redis is away: until then its units are held by its grant."""
-    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(RedisAway), wait=STORE_WAIT_S)
     await retrying(account.outbox.were_written, account.limits, late=[late])
 
 
@@ -117,5 +119,5 @@ def _undo(account: Account, calls: Sequence[ReadyCall]) -> asyncio.Task[None]:
 
 async def give_up(account: Account, numbers: Sequence[int]) -> None:
     """Undo calls that were, or may have been, granted and were certainly not made, however long Redis is away."""
-    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S)
+    retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(RedisAway), wait=STORE_WAIT_S)
     await retrying(account.outbox.give_up, numbers, account.limits)

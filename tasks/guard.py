@@ -12,16 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+
+from sendmill.ledger.away import GONE, RedisAway, away_from
 
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
 log = structlog.get_logger(__name__)
 
 
-class ServerRestarted(RedisConnectionError):
+class ServerRestarted(RedisAway):
     """Redis is another run than before: nothing is asked of it until what it may have lost is written again."""
+
+    def __init__(self) -> None:
+        super().__init__(GONE, "Redis was restarted, or another took its place: what it may have lost is written again")
 
 
 class Guard:
@@ -54,12 +58,12 @@ class Guard:
         await connection.on_connect()
         run_id = await self._ask(connection)
         if self._closed:
-            raise ServerRestarted("Redis was restarted: what it may have lost is being written again")
+            raise ServerRestarted
         if not self.run_id:
             self.run_id = run_id
         elif run_id and run_id != self.run_id:
             self.changed()
-            raise ServerRestarted("Redis was restarted, or another server took its place")
+            raise ServerRestarted
 
     @staticmethod
     async def _ask(connection: Any) -> str:
@@ -67,6 +71,8 @@ class Guard:
         try:
             answer = await connection.read_response()
         except ResponseError as error:
+            if (away := away_from(error)) is not None and not away.denied:
+                raise away from error
             log.warning("Redis does not tell its run id: a restart is not noticed", error=str(error).split(" ", 1)[0])
             return ""
         found = _RUN_ID.search(answer if isinstance(answer, bytes) else str(answer).encode())

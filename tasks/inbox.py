@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 import redis.asyncio
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from providers.base import Proof, Push, Response
 from sendmill.errors import PushRefused, StoreError
+from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
 
@@ -230,7 +230,7 @@ class Writer:
     async def _store(self, entries: Sequence[Entry]) -> tuple[int, frozenset[int]]:
         try:
             return await self._inbox.store_proven(entries)
-        except RedisConnectionError:
+        except RedisAway:
             # A connection that stood idle over a restart of Redis breaks at its first use.
             return await self._inbox.store_proven(entries)
 

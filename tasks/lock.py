@@ -58,7 +58,7 @@ async def taken(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIte
     try:
         yield held
     finally:
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             await held.give_back()
 
 
@@ -82,5 +82,5 @@ async def kept(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIter
 async def _renewed(held: Held, time_ms: int) -> None:
     while True:
         await asyncio.sleep(time_ms / 3000)
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             await held.renew()

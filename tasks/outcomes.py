@@ -12,8 +12,8 @@ from collections import deque
 
 import structlog
 import tenacity
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
+from sendmill.ledger.away import RedisAway
 from tasks.outbox import CallOutcome, Outbox
 
 WRITTEN_AT_ONCE = 64
@@ -24,12 +24,6 @@ _TOGETHER_WITHIN_S = 0.010
 _LINGER_S = 0.002
 """Where the last 16 outcomes came within 10 ms, the next ones are waited for: each script costs a tenth of a
 millisecond here, however many outcomes it writes. Seldom ones go at once: slots may wait for them."""
-
-AWAY = (RedisError, OSError)
-"""What Redis did not do, for whatever reason: away, full, loading, or a fault of a script."""
-
-_MAY_PASS = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
-"""Refusals of a server that is full or in trouble, as redis-py quotes them or has types for them."""
 
 STORE_WAIT_S = tenacity.wait_exponential(multiplier=0.05, max=1.0)
 
@@ -61,7 +55,7 @@ class OutcomeWriter:
         """Write an outcome; returns when it is written.
 
         Raises:
-            redis.RedisError: Redis answers, and refuses this outcome alone. Its rows are found by the sweep.
+            Exception: this outcome cannot be written, whenever. Its rows are found by the sweep.
         """
         loop = asyncio.get_running_loop()
         written = loop.create_future()
@@ -81,39 +75,36 @@ class OutcomeWriter:
                 if len(self._waiting) < _TOGETHER and self._came_at[-1] - self._came_at[0] < _TOGETHER_WITHIN_S:
                     await asyncio.sleep(_LINGER_S)
                 together = [self._waiting.popleft() for _ in range(min(len(self._waiting), WRITTEN_AT_ONCE))]
-                try:
-                    await self._finish([outcome for outcome, _ in together])
-                except RedisError:
+                if not await self._write_some(together):
                     # One of them cannot be written: it must not take the others with it.
-                    await self._write_one_by_one(together)
-                else:
-                    for _, written in together:
-                        written.set_result(None)
+                    for each in together:
+                        await self._write_some([each])
         finally:
             self._writing = None
 
-    async def _write_one_by_one(self, together: list[tuple[CallOutcome, asyncio.Future[None]]]) -> None:
-        for outcome, written in together:
-            try:
-                await self._finish([outcome])
-            except RedisError as error:
+    async def _write_some(self, together: list[tuple[CallOutcome, asyncio.Future[None]]]) -> bool:
+        """Write outcomes and tell who waits; False where that failed for several together, of which nobody is told."""
+        error: Exception | None = None
+        try:
+            await self._finish([outcome for outcome, _ in together])
+        except Exception as raised:  # noqa: BLE001 - who waits hears it, whatever it is
+            if len(together) > 1:
+                return False
+            error = raised
+        for _, written in together:
+            if written.done():
+                continue  # nobody waits for it any more
+            if error is not None:
                 written.set_exception(error)
             else:
                 written.set_result(None)
+        return True
 
     async def _finish(self, outcomes: list[CallOutcome]) -> None:
         try:
             await self._outbox.finish(outcomes)
-        except AWAY as error:
-            if not _may_pass(error):
-                raise
-            log.warning("outcomes not written yet: Redis is away", account=self._account, calls=len(outcomes))
-            retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception(_may_pass), wait=STORE_WAIT_S)
+        except RedisAway as error:
+            why, calls = error.code, len(outcomes)
+            log.warning("outcomes not written yet: Redis is away", account=self._account, calls=calls, why=why)
+            retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(RedisAway), wait=STORE_WAIT_S)
             await retrying(self._outbox.finish, outcomes)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same may be written later. A full Redis is waited for like one that is away."""
-    if isinstance(error, ResponseError):
-        return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_MAY_PASS)
-    return isinstance(error, AWAY)

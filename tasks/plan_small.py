@@ -82,7 +82,7 @@ async def plan_small(runtime: Runtime, begin_drain: Callable[[str], None]) -> No
                 return
             await _plan_some(runtime, int(told[0]), told[1:], begin_drain)
     except BaseException:
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             await held.give_back()
         raise
     await held.give_back()

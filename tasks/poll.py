@@ -84,7 +84,7 @@ async def poll_address(runtime: Runtime, account: Account, address: Poll, ends_a
             break
         made += 1
         more = await poller.ask()
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             await reports.fold_account(runtime, account)
         if not more:
             break
@@ -150,7 +150,7 @@ class _Poller:
         except ProviderError as error:
             await self._failed(error, failures)
             return None
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             await self._server.hdel(self._account.keys.state, failures)
         return response
 
@@ -158,7 +158,7 @@ class _Poller:
         lost = "" if isinstance(error, NotSent) else "; what it may have brought is lost"
         detail = f"{type(error).__name__}: {error}{lost}"
         log.warning("a poll failed", account=self._account.name, poll=self._address.name, detail=detail)
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             in_a_row = await self._server.hincrby(self._account.keys.state, failures, 1)
             if in_a_row >= FAILURES_BEFORE_ALERT:
                 await alerts.open_alert(self._server, self._account.keys, alerts.REPORTS_FAILING, detail)
@@ -168,7 +168,7 @@ class _Poller:
         entry = entry_of_poll(self._address.name, response)
         async for attempt in tenacity.AsyncRetrying(wait=tenacity.wait_exponential(multiplier=0.1, max=2.0)):
             with attempt:
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(RedisError):
                     if await self._inbox.store([entry]):
                         return
                 try:
@@ -180,7 +180,7 @@ class _Poller:
 
     async def _end(self, wait_s: float) -> None:
         self._ended_at[self._account.name, self._address.name] = time.monotonic()
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             name, wait_ms = self._address.name, self._interval_ms(wait_s)
             await _END.arun(self._server, self._account.keys.state, name, wait_ms, self._token)
 

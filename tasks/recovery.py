@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import structlog
 import tenacity
+from redis.exceptions import RedisError
 
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import decode, decode_body
@@ -22,7 +23,7 @@ from tasks.account import Account
 from tasks.guard import Guard
 from tasks.leaving import begin_again
 from tasks.outbox import LEASE_MS, Outbox
-from tasks.outcomes import AWAY, STORE_WAIT_S
+from tasks.outcomes import STORE_WAIT_S
 from tasks.witness import Seen
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Recovery:
 
     async def _until_done(self) -> None:
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(AWAY), wait=STORE_WAIT_S, before_sleep=self._tell
+            retry=tenacity.retry_if_exception_type(RedisError), wait=STORE_WAIT_S, before_sleep=self._tell
         )
         await retrying(self._write_again)
 

@@ -14,10 +14,11 @@ import structlog
 from config.redaction import Redactor
 from providers.base import Poll, Received
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
+from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat
 from tasks import alerts, replies
 from tasks.account import Account
-from tasks.each import AWAY, each
+from tasks.each import each
 from tasks.early import Early
 from tasks.heard import Heard, heard
 from tasks.inbox import POLL_PREFIX, Entry, Inbox
@@ -100,7 +101,7 @@ class Folder:
         """Fold entries; one that cannot be folded for a reason of its own is put aside and holds up nothing."""
         try:
             await self._fold(entries)
-        except (*AWAY, NewerFormat):
+        except (RedisAway, NewerFormat):
             raise  # it stays in the inbox, for who can fold it
         except Exception as error:
             if len(entries) > 1:

@@ -25,7 +25,7 @@ from providers.limits import effective
 from providers.pushes import push_warning
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
-from sendmill.ledger.overlimit import AsyncOverLimit
+from sendmill.ledger.redis_client import AsyncRedisClient
 from tasks.account import Account, features_told
 from tasks.alerts import NEWER_FORMAT, resolve_alert
 from tasks.guard import Guard
@@ -73,7 +73,7 @@ def connect(redis_url: str, guard: Guard | None = None) -> Any:
         max_connections=REDIS_CONNECTIONS,
         timeout=REDIS_TIMEOUT_S,
     )
-    return AsyncOverLimit.from_pool(pool)
+    return AsyncRedisClient.from_pool(pool)
 
 
 async def redis_now_ms(server: Any) -> int:
@@ -217,7 +217,7 @@ class Runtime:
         """Close the session and the connections."""
         if self.recovery is not None:
             await self.recovery.close()
-        with contextlib.suppress(RedisError, OSError):  # nobody waits for it: it lapses by itself
+        with contextlib.suppress(RedisError, TimeoutError):  # nobody waits for it: it lapses by itself
             async with asyncio.timeout(_LEAVE_S):
                 for account in self.accounts.values():
                     await account.outbox.agree(None, FORGET_MS)

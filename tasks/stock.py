@@ -273,7 +273,7 @@ class Stock:
             try:
                 await self._outbox.sit()
                 lost = await self._outbox.renew([(lease.slice_id, lease.epoch) for lease in self._leases.values()])
-            except (RedisError, OSError):
+            except RedisError:
                 continue
             for slice_id in lost:
                 lease = self._leases.pop(slice_id, None)

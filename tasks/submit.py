@@ -15,6 +15,7 @@ from functools import partial
 
 import structlog
 import tenacity
+from redis.exceptions import RedisError
 
 from providers.base import Accepted, Mail
 from providers.connections import Session
@@ -38,7 +39,6 @@ from tasks import alerts
 from tasks.account import GRACE_S, Account
 from tasks.gate import give_up, tell_late
 from tasks.outbox import CallOutcome
-from tasks.outcomes import AWAY
 from tasks.pack import ReadyCall
 from tasks.suspend import suspend
 from tasks.throttle import ON_TIME_S, WRITE_WITHIN_S, LateCall
@@ -144,7 +144,7 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
         await _told_late(call)
         if isinstance(error, AccountBlocked):
             # While the call has its slot still, so that not one more goes. The drain does it again afterwards.
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(RedisError):
                 await report_trouble(account, error)
         await account.outcomes.write(_failed(call, error, last=last))
         if not isinstance(error, NotSent):

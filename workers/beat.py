@@ -19,16 +19,15 @@ from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock, 
 from redis.lock import Lock
 
 from config.celery import REDBEAT
+from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.living import said_now
-from sendmill.ledger.overlimit import OverLimit
+from sendmill.ledger.redis_client import RedisClient
 from tasks.runtime import process_name
 from workers.alive import AliveFile
 
 RETRY_EVERY_S: Final = 1.0
 SAY_ALIVE_S: Final = 1.0
-
-_AWAY: Final = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ _log = logging.getLogger(__name__)
 beat_init.disconnect(acquire_distributed_beat_lock)
 
 # The clock ticks on a full server too.
-schedulers.Redis = OverLimit
+schedulers.Redis = RedisClient
 
 
 class _BeatLock(Lock):
@@ -87,9 +86,16 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
             self.lock = None
             self._say(logging.WARNING, "the lock was lost, another beat may have it")
             return RETRY_EVERY_S
-        except _AWAY as error:
+        except RedisAway as error:
             self._installed = False
-            self._say(logging.WARNING, f"Redis is away, trying again every {RETRY_EVERY_S:g} s: {error}")
+            self._say(logging.WARNING, f"Redis is away, trying again every {RETRY_EVERY_S:g} s: {error.code}")
+            return RETRY_EVERY_S
+        except Exception as error:  # noqa: BLE001 - said in the log, with all of it
+            # The clock stands still in no case: whatever this was, the next tick looks again.
+            self._installed = False
+            if self._said != type(error).__name__:
+                _log.exception("beat: a tick failed")
+            self._said = type(error).__name__
             return RETRY_EVERY_S
         self._say(logging.INFO, "sending")
         return wait_s
@@ -100,7 +106,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
             get_redis(self.app).hdel(self._jobs.living, self._name)
         try:
             super().close()
-        except (redis.exceptions.LockError, *_AWAY) as error:
+        except redis.exceptions.RedisError as error:
             _log.warning("beat: the lock was not given back and expires by itself: %s", error)
 
     def _say_alive(self) -> None:

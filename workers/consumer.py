@@ -1,5 +1,8 @@
 """The Celery worker's consumer, with patience of our own.
 
+Celery ends the process ("Unrecoverable error") at everything that kombu does not list as a lost connection: a server
+that answers READONLY or NOPERM is such. Here whatever it was, the consumer starts again.
+
 Celery waits 2, 4, 6 … 30 s between attempts to reach a broker that is away, and logs an error each time: after an
 outage of 20 s it came back up to 10 s late. This one looks every second and says so once.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import state
@@ -24,6 +28,10 @@ warnings.filterwarnings("ignore", message="\nIn Celery 5.1", category=CPendingDe
 
 class Consumer(CeleryConsumer):
     """Reconnects every second, for ever, and logs an outage once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connection_errors = (Exception,)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Wait until the broker answers.

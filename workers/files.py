@@ -36,7 +36,7 @@ async def file_at(server: redis.asyncio.Redis, namespace: str, request: web.Base
     try:
         async with asyncio.timeout(_READ_S):
             data = await server.get(JobKeys(namespace).media(name))
-    except (RedisError, OSError, TimeoutError):
+    except (RedisError, TimeoutError):
         return web.Response(status=503, text="not at hand\n")
     if not isinstance(data, bytes):
         return web.Response(status=404, text="no such address\n")

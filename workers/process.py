@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from config.queues import SEND
 from config.settings import Settings
 from sendmill.errors import ConfigError
+from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat, ajoin
 from tasks.drains import Drains
 from tasks.inbox import Inbox
@@ -61,8 +62,8 @@ class WorkerProcess:
             self._loop.run(self._step(step), timeout_s=timeout_s)
         except TimeoutError:
             log.error("a step took too long and was ended: the next tick goes on", timeout_s=timeout_s)  # noqa: TRY400 - where it stood says nothing
-        except (RedisError, OSError) as error:
-            log.warning("Redis is away: the next tick tries again", error=type(error).__name__)
+        except RedisAway as error:
+            log.warning("Redis is away: the next tick tries again", why=error.code)
         except NewerFormat as error:
             log.warning("a step is left to a newer version", error=str(error))
         except ConfigError:
@@ -101,7 +102,7 @@ class WorkerProcess:
         asyncio.run_coroutine_threadsafe(self._live(sorted(queues)), self._loop.loop)
 
     async def _live(self, queues: Sequence[str]) -> None:
-        said = False
+        said = ""
         publish_at = 0.0
         while not self._stopping.is_set():
             try:
@@ -117,11 +118,11 @@ class WorkerProcess:
                     # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
                     await runtime.publish()
                     publish_at = time.monotonic() + PUBLISH_S
-                said = False
-            except (RedisError, OSError) as error:
-                if not said:
-                    log.warning("Redis is away, trying again every second", error=type(error).__name__)
-                said = True
+                said = ""
+            except RedisAway as error:
+                if said != error.code:
+                    log.warning("Redis is away, trying again every second", why=error.code)
+                said = error.code
             except ConfigError as error:
                 # Warmly: what is on the wire ends, and its outcome is written.
                 log.error("this worker ends: %s", error)  # noqa: TRY400 - where it stood says nothing
@@ -129,6 +130,10 @@ class WorkerProcess:
                 self.begin_stop()
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+            except Exception as error:
+                if said != type(error).__name__:
+                    log.exception("the heart goes on after this")
+                said = type(error).__name__
             await asyncio.sleep(HEARTBEAT_S)
 
     def _probe(self, runtime: Runtime) -> None:
@@ -146,7 +151,7 @@ class WorkerProcess:
         """Close what is open."""
         if self._runtime is not None:
             if self._pulse is not None:
-                with contextlib.suppress(RedisError, OSError, TimeoutError):
+                with contextlib.suppress(RedisError, TimeoutError):
                     self._loop.run(self._pulse.end(), timeout_s=_CLOSE_S)
             self._loop.run(self._runtime.close(), timeout_s=_CLOSE_S)
         self._loop.stop()
@@ -168,5 +173,5 @@ def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
 
 
 async def _probed(runtime: Runtime) -> None:
-    with contextlib.suppress(RedisError, OSError):  # the next beat asks again
+    with contextlib.suppress(RedisError):  # the next beat asks again
         await probe_host(runtime)

@@ -103,7 +103,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
         for task in watching:
             task.cancel()
         await runner.cleanup()
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError):
             await pulse.end()
         await receiver.close()
         await server.aclose()
@@ -136,16 +136,20 @@ async def _watch_redis(receiver: Receiver, pulse: Pulse) -> None:
     """Say that this process lives, bring back what lies on disk; say once that Redis is away, once that it is back."""
     away = False
     while True:
-        answers = await receiver.redis_answers()
+        answers = await receiver.redis_takes()
         if not answers and not away:
             log.warning("Redis is away, trying again every second: pushes hear 503 meanwhile")
         elif answers and away:
             log.warning("Redis is back")
         away = not answers
         if answers:
-            with contextlib.suppress(RedisError, OSError):
+            try:
                 await receiver.bring_back()
                 await pulse.beat()
+            except RedisError as error:
+                log.debug("Redis went away again", error=type(error).__name__)
+            except Exception:
+                log.exception("what lies on disk was not brought back")
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

@@ -28,7 +28,7 @@ from providers import registry
 from providers.base import Proof, Provider, Push
 from providers.pushes import push_warning
 from sendmill.errors import PushRefused
-from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks import alerts
 from tasks.inbox import Entry, Inbox, InboxFull, Writer, entry_of_push
 from tasks.spool import Spool
@@ -49,6 +49,7 @@ STORE_S = 5.0
 RETRY_AFTER_S = 10
 
 _READY_S = 2.0
+_READY_KEPT_MS = 60_000
 _REFUSALS_TOLD_S = 60.0
 _METHODS = frozenset({"GET", "POST"})
 _PARTS = 3  # push, account, token
@@ -228,7 +229,7 @@ class Receiver:
             async with asyncio.timeout(_READY_S):
                 detail = f"a push was refused: {refusal}"
                 await alerts.open_alert(self._server, account.keys, alerts.UNREADABLE_REPORT, detail)
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, TimeoutError):
             self._refusal_told_at.pop(account.name, None)
 
     async def _store(self, account: Receiving, entry: Entry) -> None:
@@ -241,8 +242,12 @@ class Receiver:
         except InboxFull:
             await self._spool(account, entry)
             raise _NotTaken(503, "the inbox is full") from None
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, TimeoutError) as error:
             log.debug("a push was not stored", account=account.name, error=type(error).__name__)
+            await self._spool(account, entry)
+            raise _NotTaken(503, "not stored") from None
+        except Exception:
+            log.exception("storing a push broke", account=account.name)
             await self._spool(account, entry)
             raise _NotTaken(503, "not stored") from None
 
@@ -264,17 +269,17 @@ class Receiver:
 
     # --- health --------------------------------------------------------------------------------------------------
 
-    async def redis_answers(self) -> bool:
-        """Whether Redis answers now."""
+    async def redis_takes(self) -> bool:
+        """Whether Redis takes something now; a master that was demoted answers still."""
         try:
             async with asyncio.timeout(_READY_S):
-                await self._server.ping()
-        except (RedisError, OSError, TimeoutError):
+                await self._server.set(JobKeys(self._namespace).ready, 1, px=_READY_KEPT_MS)
+        except (RedisError, TimeoutError):
             return False
         return True
 
     async def _healthy(self, path: str) -> web.Response:
-        if path == "/healthz" or await self.redis_answers():
+        if path == "/healthz" or await self.redis_takes():
             return web.Response(text="ok\n")
         return web.Response(status=503, text="Redis is away\n")
 

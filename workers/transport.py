@@ -16,7 +16,7 @@ from typing import Any
 
 from kombu.transport import redis as transport
 
-from sendmill.ledger.overlimit import OverLimit, OverLimitPipeline
+from sendmill.ledger.redis_client import RedisClient, RedisPipeline
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def _unless_dead(act: Callable[..., Any], *args: Any) -> None:
         _log.info("a channel was gone before its messages were acknowledged: they come again")
 
 
-class _Broker(transport.PrefixedStrictRedis, OverLimit):
+class _Broker(transport.PrefixedStrictRedis, RedisClient):
     """kombu's client."""
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:  # noqa: FBT001, FBT002 - as kombu has it
@@ -58,7 +58,7 @@ class _Broker(transport.PrefixedStrictRedis, OverLimit):
         )
 
 
-class _BrokerPipeline(transport.PrefixedRedisPipeline, OverLimitPipeline):
+class _BrokerPipeline(transport.PrefixedRedisPipeline, RedisPipeline):
     """kombu's pipeline."""
 
 

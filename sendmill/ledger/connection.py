@@ -13,8 +13,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sendmill.errors import ConfigError, StoreError
+from sendmill.ledger.away import FULL, GONE, TIMEOUT, RedisAway, first_word
 from sendmill.ledger.keys import AccountKeys, JobKeys
-from sendmill.ledger.overlimit import AsyncOverLimit, OverLimit
+from sendmill.ledger.redis_client import AsyncRedisClient, RedisClient
 
 _CONNECT_SHARE = 0.4
 _ANSWER_SHARE = 0.85
@@ -29,6 +30,16 @@ NEW_JOBS_SHARE = 0.85
 
 
 _MAKE_ROOM = "free memory or raise maxmemory, then repeat it"
+_REPEAT = "repeat it, a send with the same key"
+_REFUSES = f"Redis takes nothing for now ({{}}): {_REPEAT}"
+_TOLD = {
+    GONE: f"Redis cannot be reached: {_REPEAT}",
+    TIMEOUT: f"Redis did not answer in time: {_REPEAT}",
+    FULL: f"Redis is full and takes nothing more: {_MAKE_ROOM}",
+    "NOAUTH": "Redis refuses the user or password of its URL",
+    "WRONGPASS": "Redis refuses the user or password of its URL",
+    "NOPERM": "Redis refuses a command to the user of its URL: give it the rights of docs/operating.md",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
         ConfigError: the URL is none of redis-py's.
     """
     try:
-        server = OverLimit.from_url(
+        server = RedisClient.from_url(
             url,
             socket_timeout=timeout_s * _ANSWER_SHARE,
             socket_connect_timeout=timeout_s * _CONNECT_SHARE,
@@ -72,7 +83,7 @@ def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
 
 def aconnect(url: str, *, timeout_s: float) -> Any:
     """The same server for the coroutines of one loop; to be closed."""
-    return AsyncOverLimit.from_url(
+    return AsyncRedisClient.from_url(
         url,
         socket_timeout=timeout_s * _ANSWER_SHARE,
         socket_connect_timeout=timeout_s * _CONNECT_SHARE,
@@ -86,17 +97,13 @@ def store_errors() -> Iterator[None]:
     """Turn what redis-py raises into a StoreError of one line, without addresses' passwords or arguments."""
     try:
         yield
-    except redis.exceptions.TimeoutError as error:
-        raise StoreError("Redis did not answer in time: repeat it, a send with the same key") from error
-    except redis.exceptions.AuthenticationError as error:
-        raise StoreError("Redis refuses the user or password of its URL") from error
-    except redis.exceptions.ConnectionError as error:
-        raise StoreError("Redis cannot be reached: repeat it, a send with the same key") from error
+    except RedisAway as error:
+        raise StoreError(_TOLD.get(error.code) or _REFUSES.format(error.code)) from error
     except redis.exceptions.OutOfMemoryError as error:
-        raise StoreError(f"Redis is full and takes nothing more: {_MAKE_ROOM}") from error
+        raise StoreError(_TOLD[FULL]) from error
     except redis.RedisError as error:
         # Only the code: the rest may quote arguments.
-        code = (str(error).split() or ["?"])[0]
+        code = first_word(error) or (str(error).split() or ["?"])[0]
         raise StoreError(f"Redis refused it: {type(error).__name__} {code}") from error
 
 

@@ -35,6 +35,7 @@ pressure            string  whether the server had room for new jobs, for half a
 processes           zset    sending process → ms of its last heartbeat
 living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
 ticked              string  ms of the clock's last tick
+ready               string  written to see whether Redis takes anything; a minute
 clock:<task>        string  token of the process that does this step of the clock now
 forgets             hash    request → a number that every process is to forget now; at most a minute
 forgot:<id>         list    JSON answers to one of them: process, files that it removed
@@ -137,6 +138,7 @@ class JobKeys:
         self.processes = self._prefix + "processes"
         self.living = self._prefix + "living"
         self.ticked = self._prefix + "ticked"
+        self.ready = self._prefix + "ready"
         self.forgets = self._prefix + "forgets"
         self.sweeps = self._prefix + "sweeps"
         self.requests = self._prefix + "requests"

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from config.settings import Route, Settings
 from sendmill.errors import NoBalance
+from sendmill.ledger.away import GONE, RedisAway
 from sendmill.messages import MessageInfo, Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
@@ -114,17 +114,17 @@ async def _dies(one: Flow, step: int, *, after: bool) -> bool:
         left -= 1
         if died or (left < 0 and not after):
             died = True
-            raise RedisConnectionError("died")
+            raise RedisAway(GONE)
         answer = await execute(*args, **options)
         if left < 0:
             died = True
-            raise RedisConnectionError("died")
+            raise RedisAway(GONE)
         return answer
 
     server.execute_command = dying
     try:
         await failover(one.runtime)
-    except RedisConnectionError:
+    except RedisAway:
         pass
     finally:
         server.execute_command = execute

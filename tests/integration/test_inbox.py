@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from providers.base import Push, Response
+from sendmill.ledger.away import RedisAway
 from simulator.embedded import EmbeddedValkey
 from tasks import inbox as inbox_module
 from tasks.account import Account
@@ -116,7 +116,7 @@ async def test_each_of_those_stored_together_hears_that_redis_is_away(
         writer = Writer(Inbox(runtime.server, account.keys))
         own_valkey.kill()
         ends = await asyncio.gather(*(writer.store(pushed(b"x")) for _ in range(3)), return_exceptions=True)
-        assert [redis.ConnectionError] * 3 == [type(end) for end in ends]
+        assert [RedisAway] * 3 == [type(end) for end in ends]
         own_valkey.start()
         await until_known(runtime.server)
         await writer.store(pushed(b"y"))

@@ -15,6 +15,7 @@ import redis
 from config.settings import Route, Settings
 from providers.base import Push
 from sendmill import AsyncClient, Client, InvalidNumber, ReportEvent
+from sendmill.ledger.away import GONE, RedisAway
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.optouts import decode_stored
 from sendmill.messages import Sms, TemplateSms
@@ -166,10 +167,10 @@ async def test_what_dies_before_a_reply_is_told_heeds_it_all_the_same(
         with monkeypatch.context() as patch:
 
             async def dying(*_: Any) -> None:
-                raise redis.exceptions.ConnectionError
+                raise RedisAway(GONE)
 
             patch.setattr(replies._REPLY, "arun", dying)
-            with pytest.raises(redis.exceptions.ConnectionError):
+            with pytest.raises(RedisAway):
                 await _push_xioo(one, ONE, "TD")
         assert [ONE] == [number for number, *_ in await _listed(one)]
         await reports.fold_account(one.runtime, one.runtime.accounts["xi"])

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
+from sendmill.ledger.away import GONE, RedisAway
 from tasks.outbox import CallOutcome, Outbox
 from tasks.outcomes import OutcomeWriter
 
@@ -21,7 +21,7 @@ class _Outbox:
         self.scripts: list[list[int]] = []
         self._away = away
         self._refused = refused
-        self._trouble = trouble or RedisConnectionError("away")
+        self._trouble = trouble or RedisAway(GONE)
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Note what one script would write."""
@@ -102,8 +102,8 @@ async def test_who_waits_hears_of_the_write_and_not_before() -> None:
     assert [[1]] == outbox.scripts
 
 
-@pytest.mark.parametrize("trouble", [OutOfMemoryError("command not allowed"), ResponseError("MISCONF no disk")])
-async def test_outcomes_wait_for_a_redis_that_takes_no_writes(trouble: ResponseError) -> None:
+@pytest.mark.parametrize("trouble", [RedisAway("OOM"), RedisAway("MISCONF")])
+async def test_outcomes_wait_for_a_redis_that_takes_no_writes(trouble: RedisAway) -> None:
     """What the vendor said is not given up because Redis is full or its disk is."""
     outbox = _Outbox(away=2, trouble=trouble)
     await _writer(outbox).write(CallOutcome(1, "s"))

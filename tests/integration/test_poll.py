@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis
 from aiohttp import web
 
 from providers.base import Poll
+from sendmill.ledger.away import RedisAway
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
@@ -188,7 +188,7 @@ async def test_nothing_is_polled_while_redis_takes_no_writes(
     async with opened(settings_of(own_valkey.redis_url, namespace, "mainland", url=vendor.url)) as runtime:
         quick(runtime)
         own_valkey.kill()
-        with pytest.raises(redis.ConnectionError):
+        with pytest.raises(RedisAway):
             await poll.poll(runtime)
     assert [] == vendor.paths
 
@@ -230,7 +230,7 @@ async def fold_when_redis_is_back(runtime: Runtime, account: Account) -> None:
     for _ in range(10):
         try:
             return await reports.fold_account(runtime, account)
-        except redis.ConnectionError:
+        except RedisAway:
             await asyncio.sleep(0.05)
     raise AssertionError("Redis is not back")
 

@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from providers.base import Push
+from sendmill.ledger.away import GONE, RedisAway
 from sendmill.states import State
 from simulator.embedded import EmbeddedValkey
 from tasks import reports
@@ -189,10 +190,10 @@ async def test_a_folder_that_dies_before_it_deletes_is_repeated_without_harm(
     with monkeypatch.context() as dying:
 
         async def die(*_: object) -> None:
-            raise redis.ConnectionError("gone")
+            raise RedisAway(GONE)
 
         dying.setattr(Inbox, "drop", die)
-        with pytest.raises(redis.ConnectionError):
+        with pytest.raises(RedisAway):
             await reports.fold_account(runtime, bulk)
     assert 2 == await bulk.outbox.server.xlen(bulk.keys.inbox)
     await reports.fold_account(runtime, bulk)

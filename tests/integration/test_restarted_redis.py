@@ -16,13 +16,13 @@ import pytest
 from config.settings import Route, Settings
 from sendmill.client import Client
 from sendmill.errors import NoBalance
+from sendmill.ledger.away import RedisAway
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
 from tasks import recovery
 from tasks.failover import failover
-from tasks.outcomes import AWAY
 from tasks.plan import plan
 from tasks.suspend import suspend
 from tasks.wake import beat_heart
@@ -75,7 +75,7 @@ async def _until(flows: list[Flow], job: str, wanted: Mapping[State, int]) -> No
             await tick(flows)
             await asyncio.gather(*(each.drain(ACCOUNT) for each in flows))
             states = await flows[0].states(job)
-        except AWAY:
+        except RedisAway:
             await asyncio.sleep(0.05)
 
 
@@ -120,7 +120,7 @@ async def _plan_again(one: Flow, job: str) -> None:
     while True:
         try:
             await plan(one.runtime, job)
-        except AWAY:
+        except RedisAway:
             await asyncio.sleep(0.02)
         else:
             return
@@ -170,7 +170,7 @@ async def test_what_was_moved_and_sent_is_not_sent_again_by_the_account_that_it_
         states: Mapping[State, int] = {}
         while states != {State.SUBMITTED: ROWS}:
             assert time.monotonic() < ends_at, states
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(RedisAway):
                 await tick([one])
                 await failover(one.runtime)
                 await one.drain(*accounts)

@@ -13,6 +13,7 @@ import pytest
 from config import names
 from providers.base import Response
 from providers.http import exchange
+from sendmill.ledger.away import TIMEOUT, RedisAway
 from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
@@ -290,12 +291,12 @@ async def test_a_drain_that_is_ended_while_it_undoes_a_grant_undoes_it_all_the_s
 
         async def begin_unheard(*given: Any, **named: Any) -> Any:
             await begin(*given, **named)
-            raise TimeoutError
+            raise RedisAway(TIMEOUT)
 
         async def give_up_in_vain(*given: Any) -> int:
             away.set()
             if not back:
-                raise TimeoutError
+                raise RedisAway(TIMEOUT)
             return await give_up(*given)
 
         monkeypatch.setattr(outbox, "begin", begin_unheard)
@@ -327,7 +328,7 @@ async def test_calls_whose_grant_was_not_heard_go_again_in_the_same_drain(
         async def begin_unheard_once(*given: Any, **named: Any) -> Any:
             grant = await begin(*given, **named)
             if next(unheard, False):
-                raise TimeoutError
+                raise RedisAway(TIMEOUT)
             return grant
 
         monkeypatch.setattr(outbox, "begin", begin_unheard_once)
@@ -408,7 +409,7 @@ async def test_an_account_that_is_refused_stops_here_where_its_suspension_cannot
     """Some vendors lock an account that keeps trying: Redis being away just then is no reason to go on."""
 
     async def away(*_: object) -> None:
-        raise TimeoutError
+        raise RedisAway(TIMEOUT)
 
     monkeypatch.setattr(submit, "report_trouble", away)
     monkeypatch.setattr(drains, "CONNECTIONS", 8)

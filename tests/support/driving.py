@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import redis
-
 from config.settings import Route, Settings
 from providers import registry
 from sendmill.client import Client
+from sendmill.ledger.away import RedisAway
 from simulator.vendor_accounts import five_accounts
 from tasks.outbox import CallOutcome, CallRows, Claimed, Folding
 from tasks.plan import plan
@@ -111,7 +110,7 @@ async def until_known(server: Any) -> None:
     while True:
         try:
             await server.ping()
-        except redis.ConnectionError:
+        except RedisAway:
             await asyncio.sleep(0.01)
         else:
             return

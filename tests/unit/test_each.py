@@ -8,6 +8,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from sendmill.ledger.away import GONE, TIMEOUT, RedisAway
 from tasks.each import each
 
 
@@ -29,7 +30,7 @@ async def test_what_fails_is_logged_and_the_others_are_done() -> None:
     assert [("a step failed", "fold", "b")] == [(line["event"], line["step"], line["account"]) for line in logged]
 
 
-@pytest.mark.parametrize("error", [redis.ConnectionError("gone"), redis.TimeoutError("hangs"), OSError("no socket")])
+@pytest.mark.parametrize("error", [RedisAway(GONE), RedisAway(TIMEOUT), RedisAway("READONLY")])
 async def test_redis_away_is_raised_once_when_all_have_ended(error: Exception) -> None:
     """Its caller says so in one line, whatever the number of accounts."""
     done: list[str] = []
