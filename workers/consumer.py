@@ -10,6 +10,7 @@ outage of 20 s it came back up to 10 s late. This one looks every second and say
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from typing import Any
 
@@ -32,6 +33,14 @@ class Consumer(CeleryConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connection_errors = (Exception,)
+        self._refused = ""
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """Redis answers, and refuses what comes first; Celery would try again at once, and say so each time."""
+        if str(exc) != self._refused:
+            _log.warning("Redis takes nothing, trying again every %d s: %s", RETRY_EVERY_S, exc)
+        self._refused = str(exc)
+        time.sleep(RETRY_EVERY_S)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Wait until the broker answers.
@@ -59,5 +68,6 @@ class Consumer(CeleryConsumer):
         )
         if waiting:
             _log.warning("Redis is back")
+            self._refused = ""
         self.first_connection_attempt = False
         return connected
