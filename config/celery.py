@@ -13,7 +13,8 @@ from celery import Celery
 from config.queues import PLAN, task_queues, task_routes
 from config.schedule import beat_schedule
 from config.settings import Settings
-from sendmill.broker import broker_url_from, transport_options
+from sendmill import kombu_transport  # noqa: F401 - kombu knows it from then on
+from sendmill.broker import broker_at, transport_options
 
 SHUTDOWN_MARGIN_S: Final = 10.0
 """What a worker needs after its last vendor call has ended, to write the outcome and leave."""
@@ -51,15 +52,17 @@ def soft_shutdown_s(settings: Settings) -> float:
 
 
 def _broker(settings: Settings) -> dict[str, Any]:
-    url = broker_url_from(settings.broker_url or settings.redis_url)
+    broker = broker_at(settings.broker_url or settings.redis_url)
     return {
-        "broker_url": url,
-        "broker_read_url": url,  # CELERY_BROKER_URL in the environment goes before the first name alone
-        "broker_write_url": url,
+        "broker_url": broker.url,
+        "broker_read_url": broker.url,  # CELERY_BROKER_URL in the environment goes before the first name alone
+        "broker_write_url": broker.url,
+        "broker_transport": broker.transport,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # for ever: a Redis that is away is waited for
         "broker_transport_options": {
             **transport_options(settings.namespace, timeout_s=BROKER_TIMEOUT_S),
+            **broker.options,
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             "unacked_restore_interval": 5,  # with kombu's own 10 and 10 a killed worker's messages came back 90 s late
             "unacked_restore_throttle": 1,

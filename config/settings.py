@@ -23,14 +23,34 @@ from pydantic import (
     model_validator,
 )
 
+from sendmill.broker import broker_at
+from sendmill.errors import ConfigError
 from sendmill.options import DEFAULT_ROUTE
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
+from sendmill.redis_url import RedisUrl
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE: Final = "sendmill"
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
-RedisUrl = Annotated[str, StringConstraints(pattern=r"^(redis|rediss|unix)://")]
+
+
+def _usable(url: str) -> str:
+    try:
+        broker_at(url)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return url
+
+
+def _of_redis(url: str) -> str:
+    try:
+        RedisUrl.parse(url)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return url
+
+
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
 
 
@@ -149,10 +169,10 @@ class Route(Strict):
 class Site(Strict):
     """What the file says once. URLs are kept out of the repr because they may hold passwords."""
 
-    redis_url: RedisUrl = Field(default=DEFAULT_REDIS_URL, repr=False)
-    """Ledger, outbox, events and requests, as redis-py writes it."""
-    broker_url: str | None = Field(default=None, repr=False)
-    """Celery's broker, as redis-py or kombu writes it; None is `redis_url`."""
+    redis_url: Annotated[str, AfterValidator(_of_redis)] = Field(default=DEFAULT_REDIS_URL, repr=False)
+    """Ledger, outbox, events and requests: see `sendmill.redis_url`."""
+    broker_url: Annotated[str, AfterValidator(_usable)] | None = Field(default=None, repr=False)
+    """Celery's broker, as `redis_url` or as kombu writes another one; None is `redis_url`."""
     namespace: Namespace = DEFAULT_NAMESPACE
     """Stands before every key."""
     retention_days: int = Field(default=7, gt=0)

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sendmill.redis_url import RedisUrl
+
+TRANSPORT: Final = "sendmill"
+"""What `sendmill.kombu_transport` is called by kombu, once it was imported."""
 
 PLAN_TASK = "sendmill.plan"
 """Plans one job; its only argument is the job's id."""
@@ -36,31 +40,31 @@ def key_prefix(namespace: str) -> str:
     return f"{namespace}:celery:"
 
 
-def broker_url_from(redis_url: str) -> str:
-    """The same server and database as kombu writes them; what kombu understands already comes back unchanged.
+class Broker(NamedTuple):
+    """Celery's broker: `place` tells one server and database from another, None where it is no Redis."""
 
-    ============================ =====================================
-    redis-py                     kombu
-    ============================ =====================================
-    `unix:///path?db=1`          `redis+socket:///path?virtual_host=1`
-    `redis://host:6379?db=1`     `redis://host:6379/1`
-    `rediss://host/1`            `rediss://host/1?ssl_cert_reqs=required`
-    ============================ =====================================
+    url: str
+    transport: str | None
+    options: Mapping[str, Any]
+    place: tuple[Any, ...] | None
 
-    kombu's own default for `rediss` checks no certificate; ours is redis-py's, which does.
+
+def broker_at(url: str) -> Broker:
+    """What Celery is told of its broker. A Redis is spoken to as the ledger is: same parameters, same errors.
+
+    Args:
+        url: as `sendmill.redis_url` says, kombu's `redis+socket:///path?virtual_host=1`, or that of another broker.
+
+    Raises:
+        ConfigError: a Redis URL that cannot be used.
     """
-    parts = urlsplit(redis_url)
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme == "unix":
-        scheme, path = "redis+socket", parts.path
-        query["virtual_host"] = query.pop("db", "0")
-    elif parts.scheme in {"redis", "rediss"}:
-        scheme, path = parts.scheme, f"/{query.pop('db', parts.path.strip('/') or '0')}"
-        if scheme == "rediss":
-            query.setdefault("ssl_cert_reqs", "required")
-    else:
-        return redis_url
-    return f"{scheme}://{parts.netloc}{path}" + (f"?{urlencode(query)}" if query else "")
+    scheme = url.partition("://")[0]
+    if scheme == "redis+socket":
+        url = url.replace("redis+socket", "unix", 1).replace("virtual_host=", "db=", 1)
+    elif not any(word in scheme for word in ("redis", "valkey", "sentinel", "unix")):
+        return Broker(url, None, {}, None)
+    address = RedisUrl.parse(url)
+    return Broker(address.shown, TRANSPORT, {"address": address}, address.place)
 
 
 def transport_options(namespace: str, *, timeout_s: float) -> dict[str, Any]:

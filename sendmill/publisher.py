@@ -18,12 +18,13 @@ from sendmill.broker import (
     PLAN_QUEUE,
     PLAN_TASK,
     SEND_QUEUE,
-    broker_url_from,
+    broker_at,
     key_prefix,
     transport_options,
     wake_up,
 )
 from sendmill.ledger.connection import Ledger
+from sendmill.redis_url import RedisUrl
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -46,9 +47,9 @@ class Publisher:
 
     def __init__(self, ledger: Ledger, url: str, broker_url: str | None) -> None:
         self._ledger = ledger
-        self._url = broker_url_from(broker_url or url)
+        self._broker = broker_at(broker_url or url)
         self._namespace = ledger.namespace
-        self._beside_ledger = self._url == broker_url_from(url)
+        self._beside_ledger = self._broker.place == RedisUrl.parse(url).place
         self._prefix = key_prefix(ledger.namespace)
         self._small = wake_up(PLAN_NOW_TASK, SEND_QUEUE, (), _NAME).split(_NAME.encode())
         self._forget()
@@ -110,10 +111,16 @@ class Publisher:
         from kombu import Connection  # noqa: PLC0415
         from kombu.pools import ProducerPool  # noqa: PLC0415
 
+        from sendmill import kombu_transport  # noqa: F401, PLC0415 - kombu knows it from then on
+
         # Not Celery's own connection: CELERY_BROKER_URL in an application's environment would lead it elsewhere.
+        broker = self._broker
         options = {**transport_options(self._namespace, timeout_s=_TIMEOUT_S), "max_retries": 1, "interval_start": 0}
-        connection = Connection(self._url, transport_options=options, connect_timeout=_TIMEOUT_S)
-        app = Celery("sendmill-producer", set_as_current=False, fixups=[], broker=self._url)
+        options |= broker.options
+        connection = Connection(
+            broker.url, transport=broker.transport, transport_options=options, connect_timeout=_TIMEOUT_S
+        )
+        app = Celery("sendmill-producer", set_as_current=False, fixups=[], broker=broker.url)
         app.conf.update(task_serializer="json", accept_content=["json"], enable_utc=True, timezone="UTC")
         return app, ProducerPool(connection.Pool(limit=_CONNECTIONS), limit=_CONNECTIONS)
 

@@ -54,6 +54,7 @@ class EmbeddedValkey:
         self.directory = _short_directory()
         self.socket_path = self.directory / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._sentinel: list[str] = []
         atexit.register(self.close)
 
     @property
@@ -83,6 +84,14 @@ class EmbeddedValkey:
     def is_running(self) -> bool:
         """True from `start` until the process is gone, however it went."""
         return self._process is not None and self._process.poll() is None
+
+    def sentinel(self, master_name: str, master_port: int, *, quorum: int, down_after_ms: int = 1000) -> None:
+        """Be a Sentinel that watches a master, from the next `start` on."""
+        self._sentinel = [
+            f"sentinel monitor {master_name} 127.0.0.1 {master_port} {quorum}",
+            f"sentinel down-after-milliseconds {master_name} {down_after_ms}",
+            f"sentinel failover-timeout {master_name} {10 * down_after_ms}",
+        ]
 
     def start(self) -> Self:
         """Start the server and wait until it has loaded its data and answers."""
@@ -131,6 +140,13 @@ class EmbeddedValkey:
         self.close()
 
     def _options(self) -> list[str]:
+        if self._sentinel:
+            config = self.directory / "sentinel.conf"  # Sentinel writes what it finds out into it
+            if not config.exists():
+                own = [f"port {self.tcp_port}", "bind 127.0.0.1"]
+                own += [f"unixsocket {self.socket_path}", f"dir {self.directory}"]
+                config.write_text("\n".join([*own, *self._sentinel, ""]), "utf-8")
+            return [str(config), "--sentinel"]
         options = {
             "port": self.tcp_port,
             "bind": "127.0.0.1",

@@ -34,6 +34,7 @@ import redis
 from config import procfile
 from sendmill.client import Client
 from sendmill.ledger.keys import JobKeys
+from sendmill.redis_url import RedisUrl
 from simulator import toml
 from simulator.children import Child, Children
 from simulator.client import Simulator
@@ -197,8 +198,11 @@ class System:
     def _stop_processes(self, timeout_s: float) -> None:
         self._children.end(self._children.running(), timeout_s=timeout_s)
 
+    def _server(self) -> redis.Redis:
+        return redis.Redis.from_pool(RedisUrl.parse(self.redis_url).pool())
+
     def _remove_keys(self) -> None:
-        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.redis_url) as server:
+        with contextlib.suppress(redis.RedisError), self._server() as server:
             for key in server.scan_iter(match=f"{self.namespace}:*", count=1000):
                 server.unlink(key)
 
@@ -335,7 +339,7 @@ class System:
         pushes = [child.port for child in self._children.running("push")]
         senders = len(self.processes("worker_send"))
         published = len(self.accounts) if senders + len(self.processes("worker_work")) else 0
-        with redis.Redis.from_url(self.redis_url) as server:
+        with self._server() as server:
             self.wait_until(
                 lambda: server.hlen(jobs.accounts) >= published and server.zcard(jobs.processes) >= senders,
                 timeout_s=_START_TIMEOUT_S,

@@ -26,6 +26,7 @@ from providers.pushes import push_warning
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from sendmill.ledger.redis_client import AsyncRedisClient
+from sendmill.redis_url import RedisUrl
 from tasks.account import Account, features_told
 from tasks.alerts import NEWER_FORMAT, resolve_alert
 from tasks.guard import Guard
@@ -61,11 +62,9 @@ def connect(redis_url: str, guard: Guard | None = None) -> Any:
     Commands are never repeated unseen: a gate that was passed twice would mark rows for no call. A guard looks at every
     connection that is made.
     """
-    # A unix socket has no keepalive, and redis-py refuses the option there.
-    tcp_only: dict[str, Any] = {} if redis_url.startswith("unix:") else {"socket_keepalive": True}
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        redis_url,
-        **tcp_only,
+    pool = RedisUrl.parse(redis_url).apool(
+        redis.asyncio.BlockingConnectionPool,
+        socket_keepalive=True,
         redis_connect_func=guard.greet if guard is not None else None,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S / 2,

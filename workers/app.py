@@ -20,7 +20,6 @@ from config.celery import make_app
 from tasks import alert_url, balance, failover, plan_small, poll, probe, query, reports, requests, settle, wake
 from tasks.lock import kept
 from tasks.runtime import Runtime
-from workers import transport  # noqa: F401 - for its effect on kombu
 from workers.process import WorkerProcess
 from workers.start import join_or_exit, log_or_exit, settings_or_exit
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import redis.exceptions
 from celery.signals import beat_init
 from redbeat import schedulers
 from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock, get_redis
+from redis import Redis
 from redis.lock import Lock
 
 from config.celery import REDBEAT
@@ -23,6 +25,7 @@ from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.living import said_now
 from sendmill.ledger.redis_client import RedisClient
+from sendmill.redis_url import RedisUrl
 from tasks.runtime import process_name
 from workers.alive import AliveFile
 
@@ -34,8 +37,10 @@ _log = logging.getLogger(__name__)
 # Redbeat would wait for the lock before the first tick, and end when Redis is away meanwhile. Every tick looks instead.
 beat_init.disconnect(acquire_distributed_beat_lock)
 
-# The clock ticks on a full server too.
-schedulers.Redis = RedisClient
+
+def _client(url: str, options: Mapping[str, Any]) -> Redis:
+    """What redbeat keeps its schedule with: it reads texts, and the clock ticks on a full server too."""
+    return RedisClient.from_pool(RedisUrl.parse(url).pool(decode_responses=True, **options))
 
 
 class _BeatLock(Lock):
@@ -55,6 +60,9 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
         self._name = process_name()
         self._say_alive_at = 0.0
         self._alive = AliveFile()
+        app = kwargs.get("app") or args[0]
+        # Where redbeat looks for a client of its own.
+        setattr(app, schedulers.REDBEAT_REDIS_KEY, _client(app.conf.redbeat_redis_url, app.conf.redbeat_redis_options))
         super().__init__(*args, **kwargs)
         self._jobs = JobKeys(self.app.conf.redbeat_key_prefix.removesuffix(REDBEAT))
 

@@ -18,6 +18,8 @@ from providers import registry
 from sendmill.errors import ConfigError, SendmillError
 from sendmill.ledger.format import check_writer, join
 from sendmill.ledger.keys import JobKeys
+from sendmill.ledger.redis_client import RedisClient
+from sendmill.redis_url import RedisUrl
 from tasks.runtime import providers_of
 
 USAGE_EXIT: Final = 2
@@ -57,9 +59,10 @@ def write_or_exit(settings: Settings) -> None:
 
 
 def _look_or_exit(settings: Settings, look: Callable[[Any, JobKeys], None]) -> None:
-    retry = Retry(NoBackoff(), 0)
-    url = settings.redis_url
-    with redis.Redis.from_url(url, socket_timeout=_LOOK_S, socket_connect_timeout=_LOOK_S, retry=retry) as server:
+    pool = RedisUrl.parse(settings.redis_url).pool(
+        socket_timeout=_LOOK_S, socket_connect_timeout=_LOOK_S, retry=Retry(NoBackoff(), 0)
+    )
+    with RedisClient.from_pool(pool) as server:
         try:
             look(server, JobKeys(settings.namespace))
         except SendmillError as error:

@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.contenders import celery_app, queued
 from bench.contenders.base import Run
+from bench.kombu_url import kombu_url
 from bench.numbers import UNIQUE_TEXT, mainland
 from bench.vendor import Vendor
-from sendmill.broker import broker_url_from
 
 DATABASE = 1
 _POOLS = {"threads": (2, 50), "prefork": (1, 32)}
@@ -33,7 +33,7 @@ class CeleryTasks:
     def __init__(self, redis_url: str, server_pid: int, vendor: Vendor, pool: str) -> None:
         self.name = f"Celery, one task a message, {pool}"
         self.count, self._concurrency = _POOLS[pool]
-        self._broker_url = broker_url_from(redis_url.replace("db=0", f"db={DATABASE}"))
+        self._broker_url = kombu_url(redis_url.replace("db=0", f"db={DATABASE}"))
         self._server_pid = server_pid
         self._vendor = vendor
         self._pool = pool

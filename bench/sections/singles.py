@@ -20,13 +20,13 @@ from bench.contenders.celery_tasks import CeleryTasks
 from bench.contenders.dramatiq_actors import DATABASE, DramatiqActors
 from bench.context import Bench
 from bench.figures import NS_PER_S, median, quantile
+from bench.kombu_url import kombu_url
 from bench.markdown import spread, table
 from bench.numbers import ONE_TEXT, SIGNATURE, mainland
 from bench.section import Aim, Raw, Section
 from bench.single_producer import REDIS_URL
 from bench.usage import with_descendants
 from bench.vendor import Vendor
-from sendmill.broker import broker_url_from
 from sendmill.client import Client
 from sendmill.ledger.keys import AccountKeys
 from sendmill.messages import Sms
@@ -94,7 +94,7 @@ def _workers(system: System, vendor: Vendor, kind: str) -> Iterator[tuple[list[i
     queue: CeleryTasks | DramatiqActors
     if kind == "celery":
         queue = CeleryTasks(system.redis_url, pid, vendor, "threads")
-        environ = {celery_app.BROKER_URL: broker_url_from(system.redis_url.replace("db=0", "db=1"))}
+        environ = {celery_app.BROKER_URL: kombu_url(system.redis_url.replace("db=0", "db=1"))}
     else:
         queue = DramatiqActors(system.redis_url, pid, vendor)
         environ = {dramatiq_app.BROKER_URL: system.redis_url.replace("db=0", f"db={DATABASE}")}

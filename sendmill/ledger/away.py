@@ -34,6 +34,9 @@ _CLOSED = ("the handler is closed", "closing transport", "TCPTransport closed", 
 """What uvloop says in a bare RuntimeError where a connection is written to that its other end has reset."""
 
 
+_SAID = {GONE: "there is no connection", TIMEOUT: "it does not answer in time"}
+
+
 class RedisAway(RedisConnectionError):
     """Redis does not do what it was asked, and may do it later; nobody knows whether it did it.
 
@@ -42,7 +45,7 @@ class RedisAway(RedisConnectionError):
     """
 
     def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(message or f"Redis is away: {code}")
+        super().__init__(message or _SAID.get(code, f"it answers {code}"))
         self.code = code
 
     @property

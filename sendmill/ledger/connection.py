@@ -12,10 +12,11 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from sendmill.errors import ConfigError, StoreError
+from sendmill.errors import StoreError
 from sendmill.ledger.away import FULL, GONE, TIMEOUT, RedisAway, first_word
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from sendmill.ledger.redis_client import AsyncRedisClient, RedisClient
+from sendmill.redis_url import RedisUrl
 
 _CONNECT_SHARE = 0.4
 _ANSWER_SHARE = 0.85
@@ -63,33 +64,27 @@ def connect(url: str, namespace: str, *, timeout_s: float) -> Ledger:
     """The ledger at a Redis URL; connects with the first command. Threads may share it, and it survives a fork.
 
     Raises:
-        ConfigError: the URL is none of redis-py's.
+        ConfigError: the URL cannot be used.
     """
-    try:
-        server = RedisClient.from_url(
-            url,
-            socket_timeout=timeout_s * _ANSWER_SHARE,
-            socket_connect_timeout=timeout_s * _CONNECT_SHARE,
-            # A command that was repeated unseen could do its work twice, and would double the time until an error.
-            retry=Retry(NoBackoff(), 0),
-            # RESP2 needs no HELLO, so a new connection costs a round trip less.
-            protocol=2,
-            max_connections=MAX_CONNECTIONS,
-        )
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"the Redis URL cannot be used: {str(error).splitlines()[0]}") from None
+    pool = RedisUrl.parse(url).pool(
+        socket_timeout=timeout_s * _ANSWER_SHARE,
+        socket_connect_timeout=timeout_s * _CONNECT_SHARE,
+        # A command that was repeated unseen could do its work twice, and would double the time until an error.
+        retry=Retry(NoBackoff(), 0),
+        max_connections=MAX_CONNECTIONS,
+    )
+    server = RedisClient.from_pool(pool)
     return Ledger(server, namespace, JobKeys(namespace), timeout_s * _BLOCK_SHARE)
 
 
 def aconnect(url: str, *, timeout_s: float) -> Any:
     """The same server for the coroutines of one loop; to be closed."""
-    return AsyncRedisClient.from_url(
-        url,
+    pool = RedisUrl.parse(url).apool(
         socket_timeout=timeout_s * _ANSWER_SHARE,
         socket_connect_timeout=timeout_s * _CONNECT_SHARE,
         retry=AsyncRetry(NoBackoff(), 0),
-        protocol=2,
     )
+    return AsyncRedisClient.from_pool(pool)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 import redis
 from celery import Celery, current_app
 
+from bench.kombu_url import kombu_url
 from sendmill import (
     AsyncClient,
     Client,
@@ -31,7 +32,7 @@ from sendmill import (
     TemplateSms,
     UnknownAccount,
 )
-from sendmill.broker import PLAN_QUEUE, PLAN_TASK, broker_url_from, transport_options, wake_up
+from sendmill.broker import PLAN_QUEUE, PLAN_TASK, transport_options, wake_up
 from sendmill.ledger import jobs
 from sendmill.ledger.jobs import decode_meta
 from sendmill.ledger.keys import JobKeys
@@ -89,7 +90,7 @@ def test_small_jobs_share_a_wake_up_and_long_ones_do_not(client: Client, server:
 
 def test_a_wake_up_is_what_celery_would_have_written(redis_url: str, server: Any, namespace: str) -> None:
     """It is put on the queue's list without Celery: a worker must read it as it reads Celery's own."""
-    app = Celery("other", broker=broker_url_from(redis_url), set_as_current=False)
+    app = Celery("other", broker=kombu_url(redis_url), set_as_current=False)
     app.conf.broker_transport_options = transport_options(namespace, timeout_s=5.0)
     app.send_task(PLAN_TASK, args=["1m8d"], queue=PLAN_QUEUE, ignore_result=True)
     app.close()

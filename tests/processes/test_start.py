@@ -12,7 +12,8 @@ import redis
 from celery import Celery
 
 from config import names, procfile
-from sendmill.broker import PLAN_QUEUE, broker_url_from, transport_options
+from sendmill import kombu_transport  # noqa: F401 - kombu knows it from then on
+from sendmill.broker import PLAN_QUEUE, broker_at, transport_options
 from sendmill.ledger.keys import JobKeys
 from simulator import toml
 from simulator.embedded import EmbeddedValkey
@@ -136,8 +137,10 @@ def test_workers_of_an_older_version_end_when_a_newer_one_has_written(tmp_path: 
             keys = JobKeys("sendmill")
             _wait_until(lambda: client.hlen(keys.accounts) == 5, process)
             client.zadd(keys.due, {"no-such-job": time.time() * 1000 + 10**9})
-            celery = Celery("newer", broker=broker_url_from(server.redis_url), set_as_current=False)
-            celery.conf.broker_transport_options = transport_options("sendmill", timeout_s=5.0)
+            broker = broker_at(server.redis_url)
+            celery = Celery("newer", broker=broker.url, set_as_current=False)
+            options = {**transport_options("sendmill", timeout_s=5.0), **broker.options}
+            celery.conf.update(broker_transport=broker.transport, broker_transport_options=options)
             celery.send_task(names.PLAN, ["no-such-job", "later"], {"also": 1}, queue=PLAN_QUEUE, ignore_result=True)
             celery.close()
             _wait_until(lambda: client.zcard(keys.due) == 0, process)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from celery.app.defaults import DEFAULTS
 from kombu import Connection
-from kombu.transport.redis import Channel
 from redbeat.schedulers import RedBeatConfig
 
 from config import names, queues, schedule
 from config.celery import BEAT_LOCK_S, VISIBILITY_TIMEOUT_S, celery_settings, make_app, soft_shutdown_s
 from config.settings import AccountSettings, Settings
-from sendmill.broker import broker_url_from, key_prefix
+from sendmill.broker import broker_at, key_prefix
+from sendmill.kombu_transport import Channel
 
 SETTINGS = Settings(redis_url="redis://127.0.0.1:6379/3", namespace="mill7")
 
@@ -123,32 +123,12 @@ def test_what_the_clock_starts_expires() -> None:
         assert entry["schedule"] < entry["options"]["expires"] <= 2 * entry["schedule"]
 
 
-BROKER_URLS = [
-    ("redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
-    ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379/0"),
-    ("redis://127.0.0.1:6379?db=2", "redis://127.0.0.1:6379/2"),
-    ("redis://user:p%40ss@h/1", "redis://user:p%40ss@h/1"),
-    ("rediss://h:6380/1", "rediss://h:6380/1?ssl_cert_reqs=required"),
-    ("rediss://h:6380/1?ssl_cert_reqs=none", "rediss://h:6380/1?ssl_cert_reqs=none"),
-    ("unix:///run/valkey.sock", "redis+socket:///run/valkey.sock?virtual_host=0"),
-    ("unix:///run/valkey.sock?db=4", "redis+socket:///run/valkey.sock?virtual_host=4"),
-    ("unix://user:pw@/run/valkey.sock?db=4", "redis+socket://user:pw@/run/valkey.sock?virtual_host=4"),
-    ("redis+socket:///run/valkey.sock?virtual_host=4", "redis+socket:///run/valkey.sock?virtual_host=4"),
-    ("amqp://guest@h//", "amqp://guest@h//"),
-]
-
-
-@pytest.mark.parametrize(("redis_url", "expected"), BROKER_URLS)
-def test_one_url_serves_redis_and_celery(redis_url: str, expected: str) -> None:
-    """What people write is redis-py's form; kombu gets its own."""
-    assert broker_url_from(redis_url) == expected
-
-
 @pytest.mark.parametrize("database", [0, 5])
 def test_celery_reaches_a_unix_socket(redis_url: str, database: int) -> None:
     """kombu really connects with the translated URL, to the database that was meant."""
     url = redis_url.replace("db=0", f"db={database}")
-    with Connection(broker_url_from(url)) as connection:
+    broker = broker_at(url)
+    with Connection(broker.url, transport=broker.transport, transport_options=dict(broker.options)) as connection:
         channel = connection.default_channel
         assert isinstance(channel, Channel)
         assert channel.client.connection_pool.connection_kwargs["db"] == database

@@ -264,7 +264,10 @@ WRONG_FILES = [
     (
         "a Redis URL of no kind that we speak",
         ("redis://127", f"http://{CANARY}:x@127"),
-        "sendmill.toml:1: redis_url: should match pattern '^(redis|rediss|unix)://'",
+        (
+            "sendmill.toml:1: redis_url: the Redis URL begins with http://: "
+            "write redis://, rediss://, valkey://, unix:// or redis+sentinel://"
+        ),
     ),
 ]
 
