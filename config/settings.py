@@ -173,6 +173,8 @@ class Site(Strict):
     """Ledger, outbox, events and requests: see `sendmill.redis_url`."""
     broker_url: Annotated[str, AfterValidator(_usable)] | None = Field(default=None, repr=False)
     """Celery's broker, as `redis_url` or as kombu writes another one; None is `redis_url`."""
+    replicas: int = Field(default=0, ge=0, le=5)
+    """How many replicas of Redis have to confirm that a job is stored, that a call may go and what became of it."""
     namespace: Namespace = DEFAULT_NAMESPACE
     """Stands before every key."""
     retention_days: int = Field(default=7, gt=0)

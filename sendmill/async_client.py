@@ -109,9 +109,9 @@ class AsyncClient:
         with store_errors():
             answer = await self._committing().run(self._sending.commit_args(writer, chosen, plan_at_ms))
         uploaded = writer.committed(answer)
-        if uploaded.wake:
-            return await self._run(partial(self._sending.stored, uploaded))
-        return self._sending.stored(uploaded)
+        if self._sending.is_stored(uploaded, chosen):
+            return self._sending.stored(uploaded, chosen)
+        return await self._run(partial(self._sending.stored, uploaded, chosen))
 
     def _committing(self) -> Pipelined:
         """What runs commit.lua for this loop; a client may be used by one loop after another."""

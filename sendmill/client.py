@@ -114,7 +114,7 @@ class Client:
         args = self._sending.commit_args(writer, chosen, plan_at_ms)
         with store_errors():
             answer = COMMIT.run(self._ledger.server, self._sending.due_key, *args)
-        return self._sending.stored(writer.committed(answer))
+        return self._sending.stored(writer.committed(answer), chosen)
 
     def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state.

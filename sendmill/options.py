@@ -36,10 +36,14 @@ class Lane(StrEnum):
 
 
 class Durability(StrEnum):
-    """What has to hold before `send` returns: `process` survives our crashes, `fsync` a power cut of Redis."""
+    """What has to hold before `send` returns.
+
+    `process` survives our crashes, `fsync` a power cut of Redis, `replica` a failover: one replica has the job too.
+    """
 
     PROCESS = "process"
     FSYNC = "fsync"
+    REPLICA = "replica"
 
 
 class ReportEvents(StrEnum):

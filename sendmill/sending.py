@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from sendmill.contents import features_of, meta_of
-from sendmill.errors import InvalidOption
+from sendmill.errors import InvalidOption, StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import Uploaded, Writer
 from sendmill.ledger.published import KnownNames
@@ -14,6 +14,8 @@ from sendmill.messages import Content, Job, Refusal
 from sendmill.options import Durability, SendOptions
 from sendmill.prepare import PreparedBatch, prepare_batches
 from sendmill.publisher import Publisher
+
+_READY_KEPT_MS = 60_000
 
 
 class Sending:
@@ -69,11 +71,35 @@ class Sending:
             plan_at_ms = 0
         return Writer(self._ledger.server, self._ledger.jobs, meta), prepared.batches, plan_at_ms
 
-    def stored(self, uploaded: Uploaded) -> Job:
-        """A job that is in Redis: somebody hears of it, where nobody does yet."""
+    def is_stored(self, uploaded: Uploaded, chosen: SendOptions) -> bool:
+        """Whether `stored` asks nothing of Redis."""
+        return not uploaded.wake and not _replicas(uploaded, chosen)
+
+    def stored(self, uploaded: Uploaded, chosen: SendOptions) -> Job:
+        """A job that is in Redis: replicas confirm it, where they are to, and somebody hears of it, where nobody does.
+
+        Raises:
+            StoreError: they do not; the job may be lost with its server.
+        """
         if uploaded.wake:
             self._publisher.plan(uploaded.job, small=uploaded.small)
+        if replicas := _replicas(uploaded, chosen):
+            self._wait_for(replicas)
         return _job(uploaded)
+
+    def _wait_for(self, replicas: int) -> None:
+        """Whatever is written now comes after the job, so a replica that has it has the job."""
+        ledger = self._ledger
+        with store_errors():
+            pipe = ledger.server.pipeline(transaction=False)
+            pipe.set(ledger.jobs.ready, 1, px=_READY_KEPT_MS)
+            pipe.execute_command("WAIT", replicas, int(ledger.block_s * 1000))
+            _, confirmed = pipe.execute()
+        if confirmed < replicas:
+            raise StoreError(
+                f"Redis has the job and {confirmed} of {replicas} replicas confirmed it, so a failover may lose it: "
+                "repeat it with the same key"
+            )
 
     def _check_fsync(self) -> None:
         with store_errors():
@@ -83,6 +109,10 @@ class Sending:
                 f"durability fsync needs a Redis with appendfsync always, and this one has "
                 f"{found.get('appendfsync') or 'none'}: change it there, or send with durability process"
             )
+
+
+def _replicas(uploaded: Uploaded, chosen: SendOptions) -> int:
+    return max(uploaded.replicas, int(chosen.durability is Durability.REPLICA))
 
 
 def _job(uploaded: Uploaded) -> Job:

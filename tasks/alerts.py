@@ -7,7 +7,7 @@ word that is in no table), `unreadable_report` (a poll or push that cannot be re
 `reports_failing` (the vendor refuses to be asked for reports, or cannot be reached; over with the next answer),
 `low_balance` (less is left than the account's setting), `clock_step` (the clock of Redis went back: sweep.lua),
 `newer_format` (an older worker met messages of a newer version: opened by rows.lua, over when a worker starts that
-knows them).
+knows them), `ledger_lost` (Redis came back without more than workers could write again: lost.lua).
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from redis.exceptions import NoScriptError
 
+from sendmill.ledger.away import RedisAway
 from sendmill.ledger.calls import Attempt, PastCall, past_calls, past_fields
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.keys import AccountKeys
@@ -32,6 +34,9 @@ HELD = -1
 
 VOID_MS = 120_000
 """How long the number of a call that was given up stays void: longer than a request can hang on its way to Redis."""
+
+REPLICAS_MS = 2_000
+"""Replicas have so long to confirm; below the time that a command may take."""
 
 CALL_NUMBERS_AT_ONCE = 512
 _REST_AT_ONCE = 1000
@@ -157,11 +162,12 @@ class Swept(msgspec.Struct, frozen=True):
 class Outbox:
     """One account's outbox as one process sees it."""
 
-    def __init__(self, server: Any, keys: AccountKeys, process: str) -> None:
+    def __init__(self, server: Any, keys: AccountKeys, process: str, *, replicas: int = 0) -> None:
         self.server = server
         self.keys = keys
         self.witness = Witness()
         self._process = process
+        self._replicas = replicas
         self._numbers: list[int] = []
 
     @property
@@ -250,7 +256,7 @@ class Outbox:
             "written": list(written),
             "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
         }
-        answer = await _BEGIN.arun(self.server, self.keys.state, msgspec.msgpack.encode(ask))
+        answer = await self._confirmed(_BEGIN, msgspec.msgpack.encode(ask))
         granted, why, a, b, now_ms, limited = (answer[0], *(part.decode() for part in answer[1:]))
         if granted:
             self.witness.granted(calls[:granted], Terms(service, slots, call_ms, limits, float(now_ms)))
@@ -263,6 +269,29 @@ class Outbox:
             granted_ms=float(now_ms),
             limited=limited == "1",
         )
+
+    async def _confirmed(self, script: Script, packed: bytes) -> Any:
+        """What a script returns, once as many replicas as are asked for have it too.
+
+        Raises:
+            RedisAway: they have not; what the script did may be lost with its server.
+        """
+        if not self._replicas:
+            return await script.arun(self.server, self.keys.state, packed)
+        async with self.server.pipeline(transaction=False) as pipe:
+            pipe.evalsha(script.sha, 1, self.keys.state, packed)
+            pipe.execute_command("WAIT", self._replicas, REPLICAS_MS)
+            answer, confirmed = await pipe.execute(raise_on_error=False)
+            if isinstance(answer, NoScriptError):
+                pipe.eval(script.text, 1, self.keys.state, packed)
+                pipe.execute_command("WAIT", self._replicas, REPLICAS_MS)
+                answer, confirmed = await pipe.execute(raise_on_error=False)
+        for each in (answer, confirmed):
+            if isinstance(each, Exception):
+                raise each
+        if confirmed < self._replicas:
+            raise RedisAway("NOREPLICAS")
+        return answer
 
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
         """Undo calls that were, or may have been, granted and were certainly not made."""
@@ -281,7 +310,7 @@ class Outbox:
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Write what became of calls."""
-        changed = int(await _FINISH.arun(self.server, self.keys.state, msgspec.msgpack.encode(outcomes)))
+        changed = int(await self._confirmed(_FINISH, msgspec.msgpack.encode(outcomes)))
         self.witness.ended(outcomes)
         return changed
 

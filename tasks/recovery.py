@@ -38,6 +38,10 @@ SHORTEST_MS = 2_000
 NUMBERS_LEFT_OUT = 1 << 17
 """Call numbers that are skipped: more than all processes together are given in the seconds that may be lost."""
 
+MOST_MISSING_MS = 5_000
+"""What may be missing where all of it is written again. The mark that tells is up to a second old, and what processes
+remember reaches back a second further (`tasks.witness.KEPT_S`)."""
+
 _CALLS_AT_ONCE = 64
 _BLOBS_AT_ONCE_BYTES = 2_000_000
 _AWAITED_MS = 600_000
@@ -48,6 +52,7 @@ _RESTARTED = Script(_LUA / "restarted.lua")
 _RESTORE = Script(_LUA / "restore.lua")
 _REOPEN = Script(_LUA / "reopen.lua")
 _AWAITED = Script(_LUA / "awaited.lua")
+_LOST = Script(_LUA / "lost.lua")
 
 _Item = TypeVar("_Item")
 _Claimed = tuple[str, int, bytes]
@@ -85,6 +90,27 @@ async def _through(runtime: Runtime, server: Any, run_id: str) -> None:
     for account in runtime.accounts.values() if not awaited else ():
         await _REOPEN.arun(server, account.keys.state, run_id, SHORTEST_MS)
     log.info("a new run of Redis: what it may have lost is written again", processes_awaited=awaited)
+
+
+async def _missing_ms(runtime: Runtime, server: Any) -> int:
+    """How much of what Redis told us last it does not know any more, by the mark that this process left each second."""
+    run_id, marked_ms = runtime.marked
+    if not run_id:
+        return 0
+    kept = await server.hget(runtime.jobs.marks, run_id)
+    return marked_ms - int(kept or 0)
+
+
+async def _stop_for_a_person(account: Account, server: Any, missing_ms: int) -> None:
+    """What was sent in the time that is missing may be queued again, and nobody remembers all of it."""
+    missing_s = missing_ms / 1000
+    much = "all that it held" if missing_s > _HOUR_MS else f"its last {missing_s:,.0f} s"
+    await _LOST.arun(
+        server, account.keys.state,
+        f"Redis came back without {much}: messages of that time may be queued again though they were sent, and jobs of "
+        f"that time may be gone. Look at them, then `sendmill resume {account.name}`",
+    )  # fmt: skip
+    log.error("Redis has lost more than workers remember: the account is paused", account=account.name, lost=much)
 
 
 class Recovery:
@@ -130,8 +156,11 @@ class Recovery:
             await server.ping()
             run_id = pinned.run_id
             await _awaited(runtime, server, run_id, through=False)
+            missing_ms = await _missing_ms(runtime, server)
             for account in runtime.accounts.values():
                 await _enter(account, server, run_id)
+                if missing_ms > MOST_MISSING_MS:
+                    await _stop_for_a_person(account, server, missing_ms)
                 await _Restoring(runtime, account, server).run()
             await _through(runtime, server, run_id)
         finally:

@@ -118,6 +118,8 @@ class Runtime:
     send_task: SendTask
     guard: Guard = field(default_factory=Guard)
     recovery: Recovery | None = None
+    marked: tuple[str, int] = ("", 0)
+    """The run of the server that this process was last heard by, and when, by its clock (ms)."""
     stopping: Callable[[], bool] = lambda: False
     shared: dict[str, Any] = field(default_factory=dict)
     """Caches of single steps, each under its module's name."""
@@ -146,7 +148,7 @@ class Runtime:
             await server.hsetnx(keys.state, "tag", secrets.token_hex(_TAG_BYTES))
             tag = await server.hget(keys.state, "tag")
             await resolve_alert(server, keys, NEWER_FORMAT)
-            outbox = Outbox(server, keys, process)
+            outbox = Outbox(server, keys, process, replicas=settings.replicas)
             accounts[name] = Account(
                 name=name,
                 provider=provider,
@@ -200,6 +202,10 @@ class Runtime:
         async with self.server.pipeline(transaction=False) as pipe:
             pipe.hset(self.jobs.accounts, mapping=entries)
             pipe.set(self.jobs.routes, json.dumps(routes))
+            if self.settings.replicas:
+                pipe.set(self.jobs.replicas, self.settings.replicas)
+            else:
+                pipe.delete(self.jobs.replicas)
             await pipe.execute()
         for account in self.accounts.values():
             await account.outbox.agree(account.most, FORGET_MS)

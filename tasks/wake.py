@@ -88,8 +88,14 @@ async def may_send(runtime: Runtime, account: Account) -> bool:
 
 
 async def beat_heart(runtime: Runtime) -> None:
-    """Say that this sending process lives."""
-    await runtime.server.zadd(runtime.jobs.processes, {runtime.process: await redis_now_ms(runtime.server)})
+    """Say that this sending process lives, and leave a mark by which `tasks.recovery` sees how much is missing."""
+    now_ms, run_id = await redis_now_ms(runtime.server), runtime.guard.run_id
+    async with runtime.server.pipeline(transaction=False) as pipe:
+        pipe.zadd(runtime.jobs.processes, {runtime.process: now_ms})
+        if run_id:
+            pipe.hset(runtime.jobs.marks, run_id, now_ms)
+        await pipe.execute()
+    runtime.marked = (run_id, now_ms)
 
 
 async def _sending_processes(runtime: Runtime, now_ms: int) -> frozenset[bytes]:

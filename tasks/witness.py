@@ -19,8 +19,9 @@ from tasks.throttle import Limit
 if TYPE_CHECKING:
     from tasks.outbox import CallOutcome, CallRows
 
-KEPT_S = 4.0
-"""Redis writes and syncs the file each second under `everysec`, and waits itself once that takes longer than two."""
+KEPT_S = 6.0
+"""Redis writes and syncs the file each second under `everysec`, and waits itself once that takes longer than two. A
+replica may be further behind: where more is missing than is kept, a person decides (`tasks.recovery`)."""
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AlertInfo
 
-_ENDED_BY_RESUME = frozenset({"account_blocked", "ip_forbidden", "outage"})
+_ENDED_BY_RESUME = frozenset({"account_blocked", "ip_forbidden", "outage", "ledger_lost"})
 
 
 def read_alerts(ledger: Ledger) -> list[AlertInfo]:

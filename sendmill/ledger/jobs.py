@@ -160,6 +160,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     """How an upload ended. `known` is the earlier job that the idempotency key already names.
 
     `wake`: nobody knows of the job yet, as the broker is another server. `small`: it is planned with other small ones.
+    `replicas`: how many have to confirm it before it counts as stored.
     """
 
     job: str
@@ -169,6 +170,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     known: str | None = None
     wake: bool = False
     small: bool = False
+    replicas: int = 0
 
 
 class Bell(Protocol):
@@ -318,10 +320,13 @@ class Writer:
             case b"lost":
                 raise StoreError("Redis lost a part of the upload: nothing was sent, send the job again")
             case b"same":
-                return Uploaded(known or "", total, self._accepted, self._refused, known=known)
+                job, replicas = known or "", int(rest[1])
+                return Uploaded(job, total, self._accepted, self._refused, known=known, replicas=replicas)
             case _:
-                wake = rest[-1] == b"1"
-                return Uploaded(meta.job, total, self._accepted, self._refused, wake=wake, small=self._small)
+                wake, replicas = rest[1] == b"1", int(rest[2])
+                return Uploaded(
+                    meta.job, total, self._accepted, self._refused, wake=wake, small=self._small, replicas=replicas
+                )
 
 
 def _storable(shown: str) -> str:

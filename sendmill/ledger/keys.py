@@ -35,6 +35,8 @@ pressure            string  whether the server had room for new jobs, for half a
 processes           zset    sending process → ms of its last heartbeat
 living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
 ticked              string  ms of the clock's last tick
+replicas            string  how many replicas have to confirm a job before `send` returns, where workers ask for any
+marks               hash    run id of the server → ms (its clock) at which a sending process was last heard
 ready               string  written to see whether Redis takes anything; a minute
 clock:<task>        string  token of the process that does this step of the clock now
 forgets             hash    request → a number that every process is to forget now; at most a minute
@@ -139,6 +141,8 @@ class JobKeys:
         self.living = self._prefix + "living"
         self.ticked = self._prefix + "ticked"
         self.ready = self._prefix + "ready"
+        self.replicas = self._prefix + "replicas"
+        self.marks = self._prefix + "marks"
         self.forgets = self._prefix + "forgets"
         self.sweeps = self._prefix + "sweeps"
         self.requests = self._prefix + "requests"

@@ -19,7 +19,7 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 redis.call('HDEL', key('clock'), 'failed', 'broken', 'broken_ms', 'trial', 'cool')
 local resolved = false
-for _, code in ipairs({ 'account_blocked', 'ip_forbidden', 'outage' }) do
+for _, code in ipairs({ 'account_blocked', 'ip_forbidden', 'outage', 'ledger_lost' }) do
   resolved = set_alert(code, 'resumed by a person', false, now) or resolved
 end
 return resolved and 1 or 0

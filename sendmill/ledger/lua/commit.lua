@@ -8,10 +8,11 @@
 -- ARGV[12] the format that the producer writes, ARGV[13] the oldest that its version reads,
 -- ARGV[14] name of the set of small jobs that it is planned with, "" for none,
 -- ARGV[15] list on which a wake-up for it is to be put, "" where the broker is another server, ARGV[16] the wake-up
--- Returns {"ok", job, "1" where somebody is still to be woken} | {"same", the job that the key names}
--- | {"conflict", that job} | {"lost"} where a chunk is gone
+-- Returns {"ok", job, "1" where somebody is still to be woken, replicas} | {"same", the job that the key names, replicas}
+-- | {"conflict", that job, replicas} | {"lost"} where a chunk is gone
 -- | {"format", what the ledger says of its own} where workers would misread the job
 -- | {"full", bytes used, maxmemory} where the server has no room for new jobs.
+-- replicas: how many are to confirm it before anybody is told that it is stored
 -- pressure string: whether the server had room for new jobs, see pressure.lua
 
 local prefix = string.sub(KEYS[1], 1, -4)
@@ -25,6 +26,8 @@ local WOKEN_MS = 1000 -- a wake-up that nobody took by then is repeated with the
 local function forget_upload()
   for n = 0, chunks - 1 do redis.call('UNLINK', chunk(n)) end
 end
+
+local function replicas() return redis.call('GET', prefix .. 'replicas') or '0' end
 
 local format = redis.call('GET', prefix .. 'format')
 if not format then
@@ -44,12 +47,12 @@ if ARGV[9] ~= '' then
   local known = redis.call('GET', prefix .. 'key:' .. ARGV[9])
   if known then
     local known_job, known_digest = string.match(known, '^(%S+) (%S+)$')
-    if known_job == job then return { 'ok', job, '0' } end
+    if known_job == job then return { 'ok', job, '0', replicas() } end
     forget_upload()
-    return { known_digest == ARGV[10] and 'same' or 'conflict', known_job }
+    return { known_digest == ARGV[10] and 'same' or 'conflict', known_job, replicas() }
   end
 end
-if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job, '0' } end
+if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job, '0', replicas() } end
 local full
 if #ARGV[11] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(prefix .. 'pressure') end
 if full then
@@ -97,4 +100,4 @@ if wake and ARGV[15] ~= '' then
   redis.call('LPUSH', ARGV[15], ARGV[16])
   wake = false
 end
-return { 'ok', job, wake and '1' or '0' }
+return { 'ok', job, wake and '1' or '0', replicas() }
