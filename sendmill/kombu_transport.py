@@ -19,6 +19,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as transport
 
 from sendmill.broker import TRANSPORT
+from sendmill.ledger.away import RedisAway
 from sendmill.ledger.redis_client import RedisClient, RedisPipeline
 from sendmill.redis_url import RedisUrl
 
@@ -44,7 +45,7 @@ class PatientQoS(transport.QoS):
 def _unless_dead(act: Callable[..., Any], *args: Any) -> None:
     try:
         act(*args)
-    except AttributeError:
+    except (AttributeError, RedisAway):
         _log.info("a channel was gone before its messages were acknowledged: they come again")
 
 

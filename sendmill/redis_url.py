@@ -15,6 +15,8 @@ User and password are the server's; the Sentinels' own are parameters. Parameter
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +32,8 @@ from sendmill.errors import ConfigError
 _TCP: Final = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _SENTINEL: Final = {f"{scheme}+sentinel": tls for scheme, tls in _TCP.items()}
 _SCHEMES: Final = frozenset({*_TCP, *_SENTINEL, "unix"})
+
+_ASK_EVERY_S: Final = 1.0
 
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
@@ -134,7 +138,7 @@ class RedisUrl:
             sentinels = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
                 list(self.hosts), sentinel_kwargs=self._of_sentinels(defaults), **self._timeouts(defaults)
             )
-            pool = _with_sentinel(kind, redis.sentinel.SentinelConnectionPool)
+            pool = _of_sentinels(_Following, redis.sentinel.SentinelConnectionPool, kind)
             defaults.setdefault(
                 "connection_class",
                 redis.sentinel.SentinelManagedSSLConnection if self.tls else redis.sentinel.SentinelManagedConnection,
@@ -155,7 +159,7 @@ class RedisUrl:
                 "connection_class",
                 sentinel.SentinelManagedSSLConnection if self.tls else sentinel.SentinelManagedConnection,
             )
-            pool = _with_sentinel(kind, sentinel.SentinelConnectionPool)
+            pool = _of_sentinels(_AsyncFollowing, sentinel.SentinelConnectionPool, kind)
             return pool(self.master, sentinels, **self.arguments(**defaults))
         of = redis.asyncio
         one = of.UnixDomainSocketConnection if self.path else of.SSLConnection if self.tls else of.Connection
@@ -171,9 +175,40 @@ class RedisUrl:
         return {**self._timeouts(defaults), **self.sentinel_options, **({"ssl": True, **tls} if self.tls else {})}
 
 
-def _with_sentinel(kind: type[Any], sentinel: type[Any]) -> type[Any]:
+class _Following:
+    """A pool that asks the Sentinels each second who the master is, and leaves idle connections to another one.
+
+    A master that they replaced takes commands until it hears of that, for ten seconds and more: what it takes is lost.
+    """
+
+    _ask_at = 0.0
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        if self._must_ask():
+            with contextlib.suppress(redis.RedisError, OSError):  # who cannot be asked changes nothing
+                self.get_master_address()  # type: ignore[attr-defined]
+        return super().get_connection(*args, **kwargs)  # type: ignore[misc]
+
+    def _must_ask(self) -> bool:
+        now = time.monotonic()
+        if now < self._ask_at:
+            return False
+        self._ask_at = now + _ASK_EVERY_S
+        return True
+
+
+class _AsyncFollowing(_Following):
+    async def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        if self._must_ask():
+            with contextlib.suppress(redis.RedisError, OSError):
+                await self.get_master_address()  # type: ignore[attr-defined]
+        return await super(_Following, self).get_connection(*args, **kwargs)  # type: ignore[misc]
+
+
+def _of_sentinels(following: type[Any], sentinel: type[Any], kind: type[Any]) -> type[Any]:
     """A pool that asks Sentinels, and waits or fails at its limit as another kind does."""
-    return sentinel if issubclass(sentinel, kind) else type(f"Sentinel{kind.__name__}", (sentinel, kind), {})
+    kinds = (following, sentinel) if issubclass(sentinel, kind) else (following, sentinel, kind)
+    return type(f"Sentinel{kind.__name__}", kinds, {})
 
 
 def _refused(scheme: str, url: str) -> str:

@@ -96,6 +96,7 @@ class Sending:
             pipe.execute_command("WAIT", replicas, int(ledger.block_s * 1000))
             _, confirmed = pipe.execute()
         if confirmed < replicas:
+            ledger.server.connection_pool.disconnect(inuse_connections=False)  # another may be the master by now
             raise StoreError(
                 f"Redis has the job and {confirmed} of {replicas} replicas confirmed it, so a failover may lose it: "
                 "repeat it with the same key"

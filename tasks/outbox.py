@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from redis.exceptions import NoScriptError
 
-from sendmill.ledger.away import RedisAway
 from sendmill.ledger.calls import Attempt, PastCall, past_calls, past_fields
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.keys import AccountKeys
@@ -280,17 +279,12 @@ class Outbox:
             return await script.arun(self.server, self.keys.state, packed)
         async with self.server.pipeline(transaction=False) as pipe:
             pipe.evalsha(script.sha, 1, self.keys.state, packed)
-            pipe.execute_command("WAIT", self._replicas, REPLICAS_MS)
-            answer, confirmed = await pipe.execute(raise_on_error=False)
+            (answer,) = await pipe.confirmed(self._replicas, REPLICAS_MS)
             if isinstance(answer, NoScriptError):
                 pipe.eval(script.text, 1, self.keys.state, packed)
-                pipe.execute_command("WAIT", self._replicas, REPLICAS_MS)
-                answer, confirmed = await pipe.execute(raise_on_error=False)
-        for each in (answer, confirmed):
-            if isinstance(each, Exception):
-                raise each
-        if confirmed < self._replicas:
-            raise RedisAway("NOREPLICAS")
+                (answer,) = await pipe.confirmed(self._replicas, REPLICAS_MS)
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:

@@ -12,6 +12,7 @@ from config import names
 from sendmill.broker import SMALL_ROWS
 from sendmill.ledger.scripts import Script
 from tasks.account import Account
+from tasks.outbox import REPLICAS_MS
 from tasks.runtime import Runtime, redis_now_ms
 
 _DUE = Script(Path(__file__).parent / "lua" / "due.lua")
@@ -94,7 +95,10 @@ async def beat_heart(runtime: Runtime) -> None:
         pipe.zadd(runtime.jobs.processes, {runtime.process: now_ms})
         if run_id:
             pipe.hset(runtime.jobs.marks, run_id, now_ms)
-        await pipe.execute()
+        if runtime.settings.replicas:
+            await pipe.confirmed(runtime.settings.replicas, REPLICAS_MS)
+        else:
+            await pipe.execute()
     runtime.marked = (run_id, now_ms)
 
 

@@ -181,7 +181,7 @@ def _starting(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def _ready(sender: Any, **_: Any) -> None:
-    process.start_heart(sender.app.amqp.queues.consume_from)
+    process.start_heart(sender.app.amqp.queues.consume_from, sender.reconnect)
 
 
 @signals.worker_shutting_down.connect

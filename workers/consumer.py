@@ -19,6 +19,8 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu import Connection
 
+from sendmill.ledger.away import GONE, RedisAway
+
 RETRY_EVERY_S = 1
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,10 @@ class Consumer(CeleryConsumer):
             _log.warning("Redis takes nothing, trying again every %d s: %s", RETRY_EVERY_S, exc)
         self._refused = str(exc)
         time.sleep(RETRY_EVERY_S)
+
+    def reconnect(self) -> None:
+        """Look anew where the broker is; from any thread."""
+        self.call_soon(_reconnect)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Wait until the broker answers.
@@ -71,3 +77,7 @@ class Consumer(CeleryConsumer):
             self._refused = ""
         self.first_connection_attempt = False
         return connected
+
+
+def _reconnect() -> None:
+    raise RedisAway(GONE, "another Redis took the place of this one")

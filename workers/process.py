@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat, ajoin
+from sendmill.redis_url import RedisUrl
 from tasks.drains import Drains
 from tasks.inbox import Inbox
 from tasks.living import Pulse
@@ -53,6 +55,7 @@ class WorkerProcess:
         self._outdated = False
         self._pulse: Pulse | None = None
         self._probing: asyncio.Task[None] | None = None
+        self._reconnect: Callable[[], object] = lambda: None
         self.drains: Drains | None = None
         self.plans: Plans | None = None
 
@@ -80,10 +83,18 @@ class WorkerProcess:
         async with self._opening:
             if self._runtime is None:
                 self._runtime = await Runtime.open(self._settings, self._send_task, stopping=self._stopping.is_set)
+                self._runtime.guard.changed = partial(self._moved, self._runtime)
                 self.drains = Drains(self._runtime)
                 self.plans = Plans(self._runtime)
                 collect_rarely()
             return self._runtime
+
+    def _moved(self, runtime: Runtime) -> None:
+        """Another run of Redis: it is told what it may have lost, and a replaced master is not waited at for work."""
+        assert runtime.recovery is not None, "opened with the runtime"
+        runtime.recovery.start()
+        if RedisUrl.parse(runtime.settings.redis_url).master:
+            self._reconnect()
 
     def _send_task(self, name: str, args: Sequence[Any]) -> None:
         try:
@@ -97,8 +108,14 @@ class WorkerProcess:
         """Let the loop say from now on that it turns, also while Redis is away at the start."""
         asyncio.run_coroutine_threadsafe(AliveFile().keep_touching(), self._loop.loop)
 
-    def start_heart(self, queues: Collection[str]) -> None:
-        """Open the runtime as soon as Redis answers; from then on the process says every second that it lives."""
+    def start_heart(self, queues: Collection[str], reconnect: Callable[[], object]) -> None:
+        """Open the runtime as soon as Redis answers; from then on the process says every second that it lives.
+
+        Args:
+            queues: what the process takes wake-ups from.
+            reconnect: makes it look anew where its broker is.
+        """
+        self._reconnect = reconnect
         asyncio.run_coroutine_threadsafe(self._live(sorted(queues)), self._loop.loop)
 
     async def _live(self, queues: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from redis.exceptions import AuthenticationError, AuthorizationError, ResponseError
+from redis.exceptions import AuthenticationError, AuthorizationError, ResponseError, WatchError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -66,6 +66,9 @@ def away_from(error: BaseException) -> RedisAway | None:
 
 
 def _code_of(error: BaseException) -> str:
+    if isinstance(error, WatchError) and error.__context__ is not None:
+        # The connection died while keys were watched; redis-py would try again for ever, where it led before.
+        return _code_of(error.__context__)
     word = first_word(error)
     if word in REFUSALS:
         return word

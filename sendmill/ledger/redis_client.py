@@ -105,6 +105,15 @@ class RedisPipeline(Pipeline):
                 raise
             raise away from error
 
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """What is asked while keys are watched."""
+        try:
+            return super().immediate_execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if (away := _left(self.connection_pool, error)) is None:
+                raise
+            raise away from error
+
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as redis-py has it
         """All of it; a transaction that a full server refused has done nothing and is repeated as a whole.
 
@@ -239,6 +248,21 @@ class AsyncRedisPipeline(redis.asyncio.client.Pipeline):
         self.command_stack[:] = stack
         await self.connection_pool.disconnect(inuse_connections=False)
         return await super().execute(raise_on_error)
+
+    async def confirmed(self, replicas: int, timeout_ms: int) -> list[Any]:
+        """All of it, as `execute`, once so many replicas have what it wrote.
+
+        Raises:
+            RedisAway: they have not, so what it did may be lost with its server; besides what `execute` raises.
+        """
+        self.execute_command("WAIT", replicas, timeout_ms)
+        *answers, confirmed = await self.execute(raise_on_error=False)
+        _raise_first([confirmed])
+        if confirmed < replicas:
+            # A master that was replaced and has not heard of it goes on alone: the next connection may lead elsewhere.
+            await self.connection_pool.disconnect(inuse_connections=False)
+            raise RedisAway("NOREPLICAS")
+        return answers
 
 
 def _refusal(error: ResponseError) -> RedisAway | None:
