@@ -1,0 +1,232 @@
+"""Redis as it fails in the field, under real workers: refusing, resetting, demoted, replaced.
+
+Nothing is lost or sent twice, no process ends, and an accepted message is not left unconfirmed for what Redis answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from sendmill.messages import AccountInfo
+from simulator.embedded import EmbeddedValkey, free_tcp_port
+from simulator.system import System
+from tests.support.relay import Relay
+from tests.support.traffic import ACCOUNT, LATENCY, ROUTES, Traffic, world
+
+STRIKE_S = 1.2
+BEHIND_S = 1.5
+FAR_BEHIND_S = 8.0
+UP_S = 30.0
+
+
+def _until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + UP_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _all_is_well(system: System, traffic: Traffic) -> None:
+    system.check()
+    traffic.all_taken()
+    assert (traffic.sent, 0) == (traffic.accepted, traffic.twice)
+    with system.client() as client:
+        system.wait_until(lambda: not list(client.unconfirmed()), timeout_s=UP_S, what="none is unconfirmed")
+
+
+# --- refusing ----------------------------------------------------------------------------------------------------
+
+
+def _readonly(server: Any, _: Path) -> Iterator[None]:
+    server.execute_command("REPLICAOF", "127.0.0.1", "1")
+    yield
+    server.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def _masterdown(server: Any, folder: Path) -> Iterator[None]:
+    server.config_set("replica-serve-stale-data", "no")
+    yield from _readonly(server, folder)
+    server.config_set("replica-serve-stale-data", "yes")
+
+
+def _noreplicas(server: Any, _: Path) -> Iterator[None]:
+    server.config_set("min-replicas-to-write", 1)
+    yield
+    server.config_set("min-replicas-to-write", 0)
+
+
+def _noperm(server: Any, _: Path) -> Iterator[None]:
+    server.execute_command("ACL", "SETUSER", "default", "-evalsha", "-eval", "-brpop", "-hset", "-set")
+    yield
+    server.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+def _noauth(server: Any, _: Path) -> Iterator[None]:
+    server.config_set("requirepass", "changed")
+    server.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    yield
+    server.config_set("requirepass", "")
+
+
+def _busy(server: Any, _: Path) -> Iterator[None]:
+    server.config_set("busy-reply-threshold", 100)
+    clock = "local function now() local t = redis.call('TIME') return t[1] + t[2] / 1000000 end "
+    server.eval(f"{clock} local ends = now() + {STRIKE_S} while now() < ends do end return 1", 0)
+    yield
+
+
+def _misconf(server: Any, folder: Path) -> Iterator[None]:
+    (folder / "dump.rdb" / "in the way").mkdir(parents=True)
+    server.config_set("save", "3600 1")
+    server.bgsave()
+    _until(lambda: server.info("persistence")["rdb_last_bgsave_status"] == "err")
+    yield
+    server.config_set("save", "")
+    server.config_set("stop-writes-on-bgsave-error", "no")
+
+
+REFUSALS: dict[str, Callable[[Any, Path], Iterator[None]]] = {
+    "READONLY": _readonly,
+    "MASTERDOWN": _masterdown,
+    "NOREPLICAS": _noreplicas,
+    "Redis refuses a command": _noperm,
+    "Redis refuses the user or password": _noauth,
+    "BUSY": _busy,
+    "MISCONF": _misconf,
+}
+
+
+def test_a_redis_that_takes_nothing_for_a_while_ends_no_process_and_loses_no_outcome() -> None:
+    """Whatever the word that it says: it was a fault in a place of its own for each, and workers ended of it."""
+    with System.start(accounts=world, routes=ROUTES, counts={"worker_send": 2}, simulator_config=LATENCY) as system:
+        with Traffic(system) as traffic, redis.Redis.from_url(system.valkey.redis_url) as server:
+            traffic.goes_on()
+            for strike in REFUSALS.values():
+                for _ in strike(server, system.valkey.directory):
+                    time.sleep(STRIKE_S)
+                traffic.goes_on()
+        _all_is_well(system, traffic)
+        assert {word for word in REFUSALS if any(word in told for told in traffic.refused)} == REFUSALS.keys()
+
+
+# --- replaced ----------------------------------------------------------------------------------------------------
+
+
+class _Pair:
+    """A master and its replica, each on a port of its own; the replica hears of what it writes through a relay."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self.servers = [stack.enter_context(EmbeddedValkey(tcp_port=free_tcp_port())) for _ in range(2)]
+        self.master, self.replica = (
+            stack.enter_context(redis.Redis.from_url(server.redis_url)) for server in self.servers
+        )
+        self.link = stack.enter_context(Relay(self.servers[0].tcp_port))
+        self.replica.execute_command("REPLICAOF", "127.0.0.1", str(self.link.port))
+        _until(lambda: self.replica.info("replication").get("master_link_status") == "up")
+
+    def swap(self, front: Relay, *, behind_s: float) -> None:
+        """The replica, which is behind, takes over; the old master lives on as its replica, its connections open."""
+        self.link.hold()
+        time.sleep(behind_s)
+        self.replica.execute_command("REPLICAOF", "NO", "ONE")
+        self.link.reset()
+        self.master.execute_command("REPLICAOF", "127.0.0.1", str(self.servers[1].tcp_port))
+        front.lead_to(self.servers[1].tcp_port)
+
+
+def _started(stack: contextlib.ExitStack, redis_url: str, **site: Any) -> System:
+    return stack.enter_context(
+        System.start(
+            accounts=world, routes=ROUTES, counts={"worker_send": 2}, simulator_config=LATENCY,
+            redis_url=redis_url, namespace="sendmill", site=site,
+        )
+    )  # fmt: skip
+
+
+def test_connections_that_are_reset_and_a_master_that_is_demoted() -> None:
+    """A load balancer resets everything; then a replica 1.5 s behind takes over, and the old master lives on."""
+    with contextlib.ExitStack() as stack:
+        pair = _Pair(stack)
+        front = stack.enter_context(Relay(pair.servers[0].tcp_port))
+        system = _started(stack, front.redis_url)
+        with Traffic(system) as traffic:
+            for _ in range(3):
+                traffic.goes_on()
+                assert front.reset() > 0
+            traffic.goes_on()
+        _all_is_well(system, traffic)
+        with Traffic(system) as after:
+            # A job that only the old master had heard of is gone with it: nobody claimed it in time.
+            after.goes_on()
+            pair.swap(front, behind_s=BEHIND_S)
+            after.goes_on(100)
+        system.check()
+        system.wait_until(lambda: _idle(system), timeout_s=UP_S, what="all that is left is sent")
+        assert 0 == after.twice
+        with system.client() as client:
+            assert 1 == {each.sweep: each.found for each in client.sweeps()}["restarts"]
+
+
+def _account(system: System) -> AccountInfo:
+    with system.client(timeout_s=5.0) as client:
+        (account,) = client.accounts()
+        return account
+
+
+def _idle(system: System) -> bool:
+    account = _account(system)
+    return not account.in_flight and not sum(account.backlog.values())
+
+
+def test_a_replica_that_is_far_behind_stops_sending_until_a_person_says_so() -> None:
+    """More is missing than workers remember: what was sent may be queued again, so nothing goes by itself."""
+    with contextlib.ExitStack() as stack:
+        pair = _Pair(stack)
+        front = stack.enter_context(Relay(pair.servers[0].tcp_port))
+        system = _started(stack, front.redis_url)
+        with Traffic(system) as traffic:
+            traffic.goes_on()
+            pair.swap(front, behind_s=FAR_BEHIND_S)
+            system.wait_until(lambda: _account(system).state == "paused", timeout_s=UP_S, what="the account is paused")
+            before = traffic.accepted
+            time.sleep(STRIKE_S)
+            assert before == traffic.accepted
+            with system.client(timeout_s=5.0) as client:
+                assert {"ledger_lost"} == {alert.code for alert in client.alerts()}
+                client.resume(ACCOUNT)
+                assert [] == client.alerts()
+            traffic.goes_on()
+        system.check()
+
+
+def test_sentinels_name_another_master_and_replicas_confirm_what_counts() -> None:
+    """`replicas = 1`, and a failover that the Sentinels coordinate: nothing is lost, nothing sent twice."""
+    with contextlib.ExitStack() as stack:
+        pair = _Pair(stack)
+        pair.replica.execute_command("REPLICAOF", "127.0.0.1", str(pair.servers[0].tcp_port))
+        sentinels = [EmbeddedValkey(tcp_port=free_tcp_port()) for _ in range(3)]
+        for sentinel in sentinels:
+            sentinel.sentinel("mymaster", pair.servers[0].tcp_port, quorum=2, down_after_ms=1500)
+            stack.enter_context(sentinel)
+        asked = stack.enter_context(redis.Redis.from_url(sentinels[0].tcp_url))
+        _until(partial(_agreed, asked))
+        hosts = ",".join(f"127.0.0.1:{sentinel.tcp_port}" for sentinel in sentinels)
+        system = _started(stack, f"redis+sentinel://{hosts}/mymaster/0", replicas=1)
+        with Traffic(system) as traffic:
+            traffic.goes_on()
+            asked.execute_command("SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
+            _until(lambda: int(asked.sentinel_get_master_addr_by_name("mymaster")[1]) == pair.servers[1].tcp_port)
+            traffic.goes_on(100)
+        _all_is_well(system, traffic)
+
+
+def _agreed(asked: Any) -> bool:
+    known = asked.sentinel_master("mymaster")
+    return (known["num-other-sentinels"], known["num-slaves"]) == (2, 1)
