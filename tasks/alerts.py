@@ -7,7 +7,8 @@ word that is in no table), `unreadable_report` (a poll or push that cannot be re
 `reports_failing` (the vendor refuses to be asked for reports, or cannot be reached; over with the next answer),
 `low_balance` (less is left than the account's setting), `clock_step` (the clock of Redis went back: sweep.lua),
 `newer_format` (an older worker met messages of a newer version: opened by rows.lua, over when a worker starts that
-knows them), `ledger_lost` (Redis came back without more than workers could write again: lost.lua).
+knows them), `ledger_lost` (Redis came back without more than workers could write again: lost.lua), `redis_denied`
+(Redis refused user, password or a command: told when it does no more).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ UNREADABLE_REPORT = "unreadable_report"
 REPORTS_FAILING = "reports_failing"
 CLOCK_STEP = "clock_step"
 NEWER_FORMAT = "newer_format"
+REDIS_DENIED = "redis_denied"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
 _WELL = Script(Path(__file__).parent / "lua" / "well.lua")

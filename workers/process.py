@@ -22,6 +22,7 @@ from sendmill.errors import ConfigError
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat, ajoin
 from sendmill.redis_url import RedisUrl
+from tasks import alerts
 from tasks.drains import Drains
 from tasks.inbox import Inbox
 from tasks.living import Pulse
@@ -53,6 +54,7 @@ class WorkerProcess:
         self._runtime: Runtime | None = None
         self._stopping = threading.Event()
         self._outdated = False
+        self._publish_at = 0.0
         self._pulse: Pulse | None = None
         self._probing: asyncio.Task[None] | None = None
         self._reconnect: Callable[[], object] = lambda: None
@@ -119,27 +121,19 @@ class WorkerProcess:
         asyncio.run_coroutine_threadsafe(self._live(sorted(queues)), self._loop.loop)
 
     async def _live(self, queues: Sequence[str]) -> None:
-        said = ""
-        publish_at = 0.0
+        said = denied = ""
         while not self._stopping.is_set():
             try:
-                runtime = await self._opened()
-                await ajoin(runtime.server, runtime.jobs)
-                if self._pulse is None:
-                    self._pulse = pulse_of(runtime, queues)
-                await self._pulse.beat()
-                if SEND in queues:
-                    await beat_heart(runtime)
-                    self._probe(runtime)
-                if time.monotonic() >= publish_at:
-                    # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
-                    await runtime.publish()
-                    publish_at = time.monotonic() + PUBLISH_S
-                said = ""
+                runtime = await self._beat(queues)
+                if denied:
+                    await self._tell_denied(runtime, denied)
+                said = denied = ""
             except RedisAway as error:
                 if said != error.code:
-                    log.warning("Redis is away, trying again every second", why=error.code)
+                    tell = log.error if error.denied else log.warning
+                    tell("Redis is away, trying again every second", why=error.code)
                 said = error.code
+                denied = error.code if error.denied else denied
             except ConfigError as error:
                 # Warmly: what is on the wire ends, and its outcome is written.
                 log.error("this worker ends: %s", error)  # noqa: TRY400 - where it stood says nothing
@@ -152,6 +146,29 @@ class WorkerProcess:
                     log.exception("the heart goes on after this")
                 said = type(error).__name__
             await asyncio.sleep(HEARTBEAT_S)
+
+    async def _beat(self, queues: Sequence[str]) -> Runtime:
+        runtime = await self._opened()
+        await ajoin(runtime.server, runtime.jobs)
+        if self._pulse is None:
+            self._pulse = pulse_of(runtime, queues)
+        await self._pulse.beat()
+        if SEND in queues:
+            await beat_heart(runtime)
+            self._probe(runtime)
+        if time.monotonic() >= self._publish_at:
+            # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
+            await runtime.publish()
+            self._publish_at = time.monotonic() + PUBLISH_S
+        return runtime
+
+    @staticmethod
+    async def _tell_denied(runtime: Runtime, word: str) -> None:
+        """Redis refused the user, the password or a command, and does no more: only now it takes the alert."""
+        detail = f"Redis refused this system's user ({word}) until now, and nothing was sent meanwhile"
+        for account in runtime.accounts.values():
+            await alerts.open_alert(runtime.server, account.keys, alerts.REDIS_DENIED, detail)
+            await alerts.resolve_alert(runtime.server, account.keys, alerts.REDIS_DENIED)
 
     def _probe(self, runtime: Runtime) -> None:
         """Ask vendors that refused this host's address, without holding up the heart."""

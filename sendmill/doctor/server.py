@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
 
 from sendmill.doctor.findings import Finding, note, ok, problem
+from sendmill.doctor.rights import examine_rights
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT, LedgerFormat
@@ -17,6 +19,8 @@ OLDEST_VERSION = (7, 0)
 
 FULL_SHARE = 0.85
 """Of `maxmemory`: little room is left for what is under way."""
+
+_BEHIND_S = 3
 
 _PROMISES = {
     "always": "nothing that was accepted is lost",
@@ -32,8 +36,11 @@ def examine_server(ledger: Ledger) -> Iterator[Finding]:
     """
     with store_errors():
         info: Mapping[str, Any] = ledger.server.info()
-        raw_format = ledger.server.get(ledger.jobs.format)
+        raw_format, raw_replicas = ledger.server.mget(ledger.jobs.format, ledger.jobs.replicas)
     yield _version(info)
+    yield _role(info)
+    yield from _replicas(info, int(raw_replicas or 0), _setting(ledger, "min-replicas-to-write"))
+    yield from examine_rights(ledger)
     yield from _persistence(info, _setting(ledger, "appendfsync"))
     yield _eviction(info)
     yield _memory(info)
@@ -58,6 +65,29 @@ def _version(info: Mapping[str, Any]) -> Finding:
             "redis", f"{shown} lacks commands that are needed", f"upgrade to Redis {least} or later, or Valkey"
         )
     return ok("redis", shown)
+
+
+def _role(info: Mapping[str, Any]) -> Finding:
+    if info.get("role", "master") == "master":
+        return ok("role", "master")
+    where = f"{info.get('master_host')}:{info.get('master_port')}"
+    return problem("role", f"this is a replica of {where} and takes nothing", "name the master, or redis+sentinel://")
+
+
+def _replicas(info: Mapping[str, Any], wanted: int, least: str | None) -> Iterator[Finding]:
+    check = "replicas"
+    online = [each for name, each in info.items() if re.fullmatch(r"slave\d+", name) and each.get("state") == "online"]
+    lag_s = max((int(each.get("lag", 0)) for each in online), default=0)
+    shown = f"{len(online)} online" + (f", {lag_s} s behind at the most" if online else "")
+    if len(online) < wanted:
+        yield problem(check, f"{shown}, and {wanted} have to confirm: nothing is sent", "start them, or lower replicas")
+    elif lag_s > _BEHIND_S:
+        yield problem(check, shown, "look at them: a failover now would lose more than workers can write again")
+    elif online and not wanted:
+        do = "set replicas = 1 in the configuration, or min-replicas-to-write 1, where a failover must lose nothing"
+        yield note(check, f"{shown}; none has to confirm what is accepted", do) if least == "0" else ok(check, shown)
+    else:
+        yield ok(check, shown)
 
 
 def _persistence(info: Mapping[str, Any], fsync: str | None) -> Iterator[Finding]:

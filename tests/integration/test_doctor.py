@@ -18,7 +18,8 @@ import redis
 from sendmill.client import Client
 from sendmill.doctor import Finding, examine_configuration
 from sendmill.doctor.findings import Level
-from sendmill.errors import NoBalance
+from sendmill.errors import NoBalance, StoreError
+from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.living import said_now
 from simulator import toml
 from simulator.client import Simulator
@@ -265,3 +266,24 @@ def test_the_configuration_is_read_where_it_is_at_hand(tmp_path: Path, monkeypat
         (found,) = examine_configuration()
         assert level is found.level
         assert said in found.said
+
+
+def test_a_replica_and_a_master_without_the_replicas_that_are_asked_for_are_told(
+    own_valkey: EmbeddedValkey, namespace: str
+) -> None:
+    """Who is asked for a master and is none, and who must wait for replicas and has none."""
+    url = own_valkey.redis_url
+    with redis.Redis.from_url(url) as server, Client(url, namespace=namespace) as client:
+
+        def told() -> dict[str, Level]:
+            found = {}
+            with contextlib.suppress(StoreError):  # a replica takes no question to workers
+                for each in client.doctor(timeout_s=0.1):
+                    found[each.check] = each.level
+            return found
+
+        assert (Level.OK, Level.OK) == (told()["role"], told()["replicas"])
+        server.set(JobKeys(namespace).replicas, 1)
+        assert Level.PROBLEM is told()["replicas"]
+        server.execute_command("REPLICAOF", "127.0.0.1", "1")
+        assert Level.PROBLEM is told()["role"]

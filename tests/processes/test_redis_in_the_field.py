@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from sendmill.messages import AccountInfo
+from sendmill.messages import AccountInfo, AlertEvent
 from simulator.embedded import EmbeddedValkey, free_tcp_port
 from simulator.system import System
 from tests.support.relay import Relay
@@ -114,6 +114,9 @@ def test_a_redis_that_takes_nothing_for_a_while_ends_no_process_and_loses_no_out
                 traffic.goes_on()
         _all_is_well(system, traffic)
         assert {word for word in REFUSALS if any(word in told for told in traffic.refused)} == REFUSALS.keys()
+        with system.client() as client:
+            events = list(client.events("ops", kinds=["alert"], block_s=0))
+        assert "redis_denied" in {event.code for event in events if isinstance(event, AlertEvent)}
 
 
 # --- replaced ----------------------------------------------------------------------------------------------------
@@ -221,6 +224,9 @@ def test_sentinels_name_another_master_and_replicas_confirm_what_counts() -> Non
         system = _started(stack, f"redis+sentinel://{hosts}/mymaster/0", replicas=1)
         with Traffic(system) as traffic:
             traffic.goes_on()
+            with system.client() as client:
+                told = {each.check: each.said for each in client.doctor()}
+            assert told["replicas"].startswith("1 online")
             asked.execute_command("SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
             _until(lambda: int(asked.sentinel_get_master_addr_by_name("mymaster")[1]) == pair.servers[1].tcp_port)
             traffic.goes_on(100)
