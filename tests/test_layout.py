@@ -198,7 +198,7 @@ def _includes(text: str) -> list[str]:
 
 
 TAKES_IN_WHAT_IS_NEW = {"commit", "put"}
-READS_ALONE = {"counts", "scan", "slicelist"}
+READS_ALONE = {"counts", "rights", "scan", "slicelist"}
 
 
 def test_every_script_goes_on_on_a_full_server_but_those_that_take_in_what_is_new() -> None:

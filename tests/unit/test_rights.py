@@ -21,4 +21,5 @@ def test_every_command_of_a_script_is_looked_at() -> None:
 
 def test_the_line_for_the_acl_is_the_one_that_was_tried() -> None:
     """Who copies it from the page has what the tests run under."""
-    assert f"ACL SETUSER sendmill on >PASSWORD ~sendmill:* &* {RIGHTS}\n" in (ROOT / "docs/operating.md").read_text("utf-8")
+    page = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    assert f"ACL SETUSER sendmill on >PASSWORD ~sendmill:* &* {RIGHTS}\n" in page
