@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sendmill.errors import InvalidNumber
-from sendmill.numbers import normalise
+from sendmill.numbers import possible
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS, OptOut, OptOutImport, Source, same_word, words
 
 
@@ -28,11 +28,11 @@ class FakeOptOuts:
 
     def add_optout(self, number: str, *, region: str | None = None) -> bool:
         """Let a number opt out; False where it had. Raises InvalidNumber."""
-        return self._opt_out(normalise(number, region), Source.OPERATOR)
+        return self._opt_out(possible(number, region), Source.OPERATOR)
 
     def remove_optout(self, number: str, *, region: str | None = None) -> bool:
         """Let a number opt in again; False where it had not opted out. Raises InvalidNumber."""
-        return self._out.pop(normalise(number, region), None) is not None
+        return self._out.pop(possible(number, region), None) is not None
 
     def import_optouts(
         self,
@@ -45,7 +45,7 @@ class FakeOptOuts:
         added = known = refused = 0
         for place, raw in enumerate((numbers,) if isinstance(numbers, str) else numbers, 1):
             try:
-                number = normalise(raw, region)
+                number = possible(raw, region)
             except InvalidNumber as error:
                 refused += 1
                 if on_refused is not None:

@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from sendmill.errors import InvalidOption
-from sendmill.numbers import calling_code
+from sendmill.numbers import NumberCheck, calling_code
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
 PAST_GRACE_S = 5.0
 """An `at` that is past by no more than this is taken as now: clocks differ and code takes its time."""
 
+LONGEST_AHEAD_DAYS = 366
 LONGEST_EXPIRES_IN_S = 30 * 24 * 3600
 KEY_CHARS = 200
 REF_CHARS = 200
@@ -76,6 +77,7 @@ class SendOptions:
     key: str | None = None
     ref: str | None = None
     region: str | None = None
+    check_numbers: NumberCheck = NumberCheck.ASSIGNED
     dedupe: bool = True
     duplicates_ok: bool = False
     durability: Durability = Durability.PROCESS
@@ -118,6 +120,7 @@ class SendOptions:
             key=_text(given, "key", KEY_CHARS),
             ref=_text(given, "ref", REF_CHARS),
             region=_region(given),
+            check_numbers=_one_of(NumberCheck, "check_numbers", given.get("check_numbers", NumberCheck.ASSIGNED)),
             dedupe=_flag(given, "dedupe", default=True),
             duplicates_ok=_flag(given, "duplicates_ok", default=False),
             durability=_one_of(Durability, "durability", given.get("durability", Durability.PROCESS)),
@@ -188,6 +191,8 @@ def _due(given: Mapping[str, object], now: datetime) -> datetime | None:
         raise InvalidOption(f"at must be a datetime with a time zone, not {type(at).__name__}")
     if at.utcoffset() is None:
         raise InvalidOption(f"at {at.isoformat()} has no time zone: give one, for example tzinfo=UTC")
+    if at > now + timedelta(days=LONGEST_AHEAD_DAYS):
+        raise InvalidOption(f"at {at.isoformat()} is more than a year ahead: see whether its year is right")
     if at < now - timedelta(seconds=PAST_GRACE_S):
         raise InvalidOption(f"at {at.isoformat()} is past: give a time to come or leave it out")
     return at

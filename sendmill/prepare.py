@@ -96,7 +96,7 @@ def prepare_batches(content: Content, options: SendOptions) -> Prepared:
 
     Args:
         content: what to send.
-        options: how; `region` and `dedupe` matter here.
+        options: how; `region`, `check_numbers` and `dedupe` matter here.
 
     Raises:
         InvalidMessage: the job cannot be sent: EmptyText, NotEncodable, InvalidTemplate, a sole recipient's error.
@@ -208,9 +208,9 @@ def _sms_batches(recipients: Iterator[object], options: SendOptions) -> Iterator
         rows: Sequence[int] = range(first_row, first_row + len(given))
         refused: list[RefusedRow] = []
         try:
-            numbers = _all_numbers(given, options.region)
+            numbers = _all_numbers(given, options)
         except InvalidNumber:
-            rows, numbers, refused = _valid_numbers(rows, given, options.region)
+            rows, numbers, refused = _valid_numbers(rows, given, options)
         repeated = seen.add_many(numbers) if seen is not None else None
         if repeated:
             refused += [_duplicate(rows[position], given[rows[position] - first_row]) for position in repeated]
@@ -219,16 +219,17 @@ def _sms_batches(recipients: Iterator[object], options: SendOptions) -> Iterator
         first_row += len(given)
 
 
-def _all_numbers(given: Sequence[object], region: str | None) -> list[int]:
+def _all_numbers(given: Sequence[object], options: SendOptions) -> list[int]:
     """The usual case, in one comprehension: every row is a number."""
     if {*map(type, given)} != {str}:
         raise InvalidNumber("a row is no text")
     # int() reads the plus sign too, and spares a call to `pack` for each row.
-    return [int(normalise(raw, region)) for raw in given]  # type: ignore[arg-type]
+    region, check = options.region, options.check_numbers
+    return [int(normalise(raw, region, check)) for raw in given]  # type: ignore[arg-type]
 
 
 def _valid_numbers(
-    rows: Sequence[int], given: Sequence[object], region: str | None
+    rows: Sequence[int], given: Sequence[object], options: SendOptions
 ) -> tuple[list[int], list[int], list[RefusedRow]]:
     """Row by row: the rows with valid numbers, these numbers, and the rest."""
     valid_rows: list[int] = []
@@ -236,7 +237,7 @@ def _valid_numbers(
     refused: list[RefusedRow] = []
     for row, raw in zip(rows, given, strict=True):
         try:
-            numbers.append(_number(raw, region))
+            numbers.append(_number(raw, options))
             valid_rows.append(row)
         except InvalidMessage as error:
             refused.append(_failed(row, raw, error))
@@ -288,7 +289,7 @@ def _template_batches(
         refused: list[RefusedRow] = []
         for row, mapping in enumerate(batch, first_row):
             try:
-                number, filled, text = _template_row(template, mapping, options.region)
+                number, filled, text = _template_row(template, mapping, options)
             except InvalidMessage as error:
                 refused.append(_failed(row, _recipient(mapping), error))
                 continue
@@ -307,20 +308,20 @@ def _template_batches(
         first_row += len(batch)
 
 
-def _template_row(template: _Filled | _AtVendor, row: object, region: str | None) -> tuple[int, tuple[str, ...], str]:
+def _template_row(template: _Filled | _AtVendor, row: object, options: SendOptions) -> tuple[int, tuple[str, ...], str]:
     if not isinstance(row, Mapping):
         raise InvalidMessage(f"the row must be a mapping, not {type(row).__name__}")
     if "to" not in row:
         raise InvalidNumber("the row has no value for to, the recipient")
-    number = _number(row["to"], region)
+    number = _number(row["to"], options)
     values, text = template.read(row)
     return number, values, text
 
 
-def _number(raw: object, region: str | None) -> int:
+def _number(raw: object, options: SendOptions) -> int:
     if not isinstance(raw, str):
         raise InvalidNumber(f"a number must be a str such as '+85298882844', not {type(raw).__name__}")
-    return pack(normalise(raw, region))
+    return pack(normalise(raw, options.region, options.check_numbers))
 
 
 def _recipient(row: object) -> object:

@@ -45,7 +45,7 @@ from sendmill.messages import (
     Sms,
     TemplateSms,
 )
-from sendmill.numbers import normalise, unpack
+from sendmill.numbers import normalise, possible, unpack
 from sendmill.options import DEFAULT_ROUTE, ReportEvents, SendOptions
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
@@ -188,7 +188,7 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
 
     def find(self, number: str, *, region: str | None = None) -> Iterator[MessageInfo]:
         """All messages to a number, those of the latest job first. Raises InvalidNumber."""
-        wanted = {normalise(number, region), number.strip()}
+        wanted = {possible(number, region), number.strip()}
         jobs = reversed(list(self._jobs.values()))
         return (message for fake in jobs for message in list(fake.messages.values()) if message.to in wanted)
 
@@ -223,7 +223,7 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
     def forget(self, number: str, *, region: str | None = None, timeout_s: float = 15.0) -> Forgotten:
         """Take a person out of messages, `sent`, replies and events. Raises InvalidNumber."""
         del timeout_s
-        wanted = {normalise(number, region), number.strip()}
+        wanted = {possible(number, region), number.strip()}
         messages = cancelled = 0
         for fake in self._jobs.values():
             for message in [each for each in fake.messages.values() if each.to in wanted]:
@@ -239,7 +239,7 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
             if each not in replies
         ]
         self.sent = [each for each in self.sent if each.to not in wanted]
-        opted_out = self._forget_optout(normalise(number, region))
+        opted_out = self._forget_optout(possible(number, region))
         return Forgotten(messages, cancelled, len(replies), 0, opted_out)
 
     def tariff(self) -> Tariff:

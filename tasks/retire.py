@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from sendmill.ledger.format import NewerFormat
-from sendmill.ledger.jobs import chunks_left, decode_meta, own_slices
+from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
 from sendmill.ledger.slices import decode
 from sendmill.options import Lane
 from tasks.outbox import Outbox
@@ -129,7 +129,7 @@ async def _read_jobs(runtime: Runtime, names: Iterable[str], again_ms: int) -> l
             _OldJob(
                 name,
                 key,
-                decode_meta(raw_meta, name).created_ms if raw_meta else 0,
+                _made_ms(decode_meta(raw_meta, name)) if raw_meta else 0,
                 [(account, slice_id) for account, slice_id, _ in own_slices(name, only, (*listed, *moved_to))],
                 on_the_way=-sum(msgspec.msgpack.decode(raw)[2] for raw in moved_to),
                 there=[],
@@ -137,6 +137,11 @@ async def _read_jobs(runtime: Runtime, names: Iterable[str], again_ms: int) -> l
         )
     await _read_slices(runtime, found)
     return found
+
+
+def _made_ms(meta: JobMeta) -> int:
+    """A job for a later time begins then: the times of its rows reach 49 days beyond its making, and not further."""
+    return max(meta.created_ms, meta.at_ms or 0)
 
 
 async def _read_slices(runtime: Runtime, jobs: Sequence[_OldJob]) -> None:

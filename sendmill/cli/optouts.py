@@ -8,7 +8,7 @@ from sendmill.cli.connection import connected
 from sendmill.cli.numberlist import NumberList
 from sendmill.cli.output import fields_of, json_option, number, print_json, print_table, reveal_option
 from sendmill.csvfile import AUTO
-from sendmill.numbers import normalise
+from sendmill.numbers import possible
 
 _SHOWN_LINES = 20
 """The most bad lines that are told one by one."""
@@ -91,7 +91,7 @@ def import_(context: click.Context, *, file: str, column: str | None, encoding: 
 
 def _checked(numbers: tuple[str, ...], region: str | None) -> list[str]:
     """All of them as E.164, before any is stored."""
-    return [normalise(each, region) for each in numbers]
+    return [possible(each, region) for each in numbers]
 
 
 def _many(count: int) -> str:

@@ -23,6 +23,7 @@ from sendmill.cli.refused import GOOD, tell_not_sent, tell_refused
 from sendmill.cli.source import Source
 from sendmill.cli.times import parse_time
 from sendmill.messages import JobStatus
+from sendmill.numbers import NumberCheck
 from sendmill.options import Durability, Lane, ReportEvents, SendOptions
 from sendmill.states import FINAL, State
 
@@ -63,6 +64,11 @@ SOURCE_OPTIONS = tuple(option.name for option in fields(Source))
 @click.option("--key", help="Idempotency key: the same key is the same job.")
 @click.option("--ref", help="Your own tag; never sent.")
 @click.option("--region", help="Country of numbers without a country code, such as HK.")
+@click.option(
+    "--check-numbers",
+    type=click.Choice([str(each) for each in NumberCheck]),
+    help="Take numbers of blocks that the plan does not assign yet: possible.",
+)
 @click.option("--vendor", "vendor", multiple=True, metavar="NAME=VALUE", help="A parameter of the provider's own.")
 @click.option("--dedupe/--no-dedupe", default=True, help="The same number and text goes once in a job.  [default: on]")
 @click.option("--duplicates-ok", is_flag=True, help="Send again where the outcome is unknown.")

@@ -23,7 +23,7 @@ from sendmill.ledger.rows import read_row, unplanned_rows
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import SliceBody, pack_u64
 from sendmill.messages import MessageInfo
-from sendmill.numbers import normalise, pack
+from sendmill.numbers import pack, possible
 
 SLICES_AT_ONCE = 1000
 """Slices that one run of the script is given; it says how many of them it looked at."""
@@ -88,7 +88,7 @@ def find_messages(ledger: Ledger, number: str, region: str | None) -> Iterator[M
         InvalidNumber: it is none.
         StoreError: Redis is away.
     """
-    e164 = normalise(number, region)
+    e164 = possible(number, region)
     return _found(ledger, Wanted(e164, number.strip()))
 
 

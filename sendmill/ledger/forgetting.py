@@ -30,7 +30,7 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import HEADER_BYTES, decode, encode_body, without
 from sendmill.ledger.traces import CapDigester, Traces, reply_digest
 from sendmill.messages import FORGOTTEN, Forgotten
-from sendmill.numbers import normalise, pack
+from sendmill.numbers import pack, possible
 from sendmill.states import State
 
 TOLD_S = 60
@@ -69,7 +69,7 @@ def forget_number(ledger: Ledger, number: str, region: str | None, timeout_s: fl
         InvalidNumber: it is none.
         StoreError: Redis is away, or a part of it is newer than this version; a part is forgotten: repeat it.
     """
-    e164 = normalise(number, region)
+    e164 = possible(number, region)
     return _Forgetting(ledger, e164, number.strip(), timeout_s).run()
 
 

@@ -19,7 +19,7 @@ from sendmill.errors import InvalidNumber
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.rows import moment
 from sendmill.ledger.scripts import ledger_script
-from sendmill.numbers import normalise, pack, unpack
+from sendmill.numbers import pack, possible, unpack
 from sendmill.optouts import OptOut, OptOutImport, Source
 
 CHANGED_AT_ONCE = 500
@@ -110,7 +110,7 @@ def add_optout(ledger: Ledger, number: str, region: str | None) -> bool:
         InvalidNumber: it is none.
         StoreError: Redis is away.
     """
-    return bool(_change(ledger, [_stored(pack(normalise(number, region)), Source.OPERATOR)]))
+    return bool(_change(ledger, [_stored(pack(possible(number, region)), Source.OPERATOR)]))
 
 
 def remove_optout(ledger: Ledger, number: str, region: str | None) -> bool:
@@ -120,7 +120,7 @@ def remove_optout(ledger: Ledger, number: str, region: str | None) -> bool:
         InvalidNumber: it is none.
         StoreError: Redis is away.
     """
-    return bool(_change(ledger, [(pack(normalise(number, region)), OPTED_IN)]))
+    return bool(_change(ledger, [(pack(possible(number, region)), OPTED_IN)]))
 
 
 def import_optouts(
@@ -142,7 +142,7 @@ def import_optouts(
     def valid() -> Iterator[int]:
         for place, raw in enumerate((numbers,) if isinstance(numbers, str) else numbers, 1):
             try:
-                yield pack(normalise(raw, region))
+                yield pack(possible(raw, region))
             except InvalidNumber as error:
                 counts["refused"] += 1
                 if on_refused is not None:

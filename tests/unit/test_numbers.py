@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sendmill.errors import InvalidNumber, InvalidOption
 from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK, split_known
-from sendmill.numbers import calling_code, mask, normalise, normalise_by_library, pack, unpack
+from sendmill.numbers import calling_code, mask, normalise, normalise_by_library, pack, possible, unpack
 
 REGIONS = ("CN", "HK", "MO", "TW", "SG", "US", "GB", "DE", "IT")
 
@@ -81,8 +81,6 @@ def test_a_number_without_country_code_is_read_as_dialled_in_the_region(
         ("+86013712345678", "trunk zero"),
         ("+99912345678", "country code that does not exist"),
         ("+8529888CALL", "not a phone number"),
-        ("+８５２９８８８２８４４", "not a phone number"),
-        ("+852 9888 ２844", "not a phone number"),
         ("+852٩٨٨٨٢٨٤٤", "not a phone number"),
         ("+852_98882844", "not a phone number"),
         ("++85298882844", "not a phone number"),
@@ -102,6 +100,111 @@ def test_what_is_no_number_is_refused_in_one_masked_sentence(raw: str, problem: 
     assert problem in sentence
     assert "\n" not in sentence
     assert len(raw) < 9 or raw.strip() not in sentence
+
+
+READ = [
+    ("+８５２９８８８２８４４", None, "+85298882844"),
+    ("＋852 9888 ２844", None, "+85298882844"),
+    ("（852）9888－2844", "HK", "+85298882844"),
+    ("+852\u00a09888\u202f2844", None, "+85298882844"),
+    ("+852\u30009888\u20032844", None, "+85298882844"),
+    ("+852\u20109888\u20152844", None, "+85298882844"),
+    ("+852\u22129888\u20132844", None, "+85298882844"),
+    ("\u202a+85298882844\u202c", None, "+85298882844"),
+    ("\u2066\u200e+852\u200b98882844\ufeff", None, "+85298882844"),
+    ("98882844\u00ad", "HK", "+85298882844"),
+    ("'+85298882844", None, "+85298882844"),
+    ("'98882844", "HK", "+85298882844"),
+    ('="+85298882844"', None, "+85298882844"),
+    ('="98882844"', "HK", "+85298882844"),
+    ("\t+85298882844\t", None, "+85298882844"),
+    ("+33.1.23.45.67.89", None, "+33123456789"),
+    ("+1.202.555.0123", None, "+12025550123"),
+    ("0170/1234567", "DE", "+491701234567"),
+    ("+62 812 345 678 90", None, "+6281234567890"),
+    ("0085298882844", "HK", "+85298882844"),
+    ("0085298882844", "DE", "+85298882844"),
+    ("00 86 137 1234 5678", "HK", "+8613712345678"),
+    ("0011 202 555 0123", "HK", "+12025550123"),
+]
+"""As it stands in cells, on pages and on phones: text, region, number. A line more is a case more."""
+
+REFUSED = [
+    ("8123456789.0", "ID", ".0"),
+    ("+491701234567.0", None, ".0"),
+    ("13712345678.00", "CN", ".00"),
+    ("98882844.0", "HK", ".0"),
+    ("+1.202.555.0123.0", None, ".0"),
+    ("8.5298882844E+10", "HK", "'E'"),
+    ("+49 170 1234567/8", None, "extension"),
+    ("+49 170 1234567/89", None, "extension"),
+    ("+49 170 1234567-8", None, "two numbers"),
+    ("+85298882844/98882845", None, "two numbers"),
+    ("+85298882844 98882845", None, "two numbers"),
+    ("98882844 / 98882845", "HK", "two numbers"),
+    ("+43 1 234567 234568", None, "two numbers"),
+    ("98882844;98882845", "HK", "';'"),
+    ("98882844,98882845", "HK", "','"),
+    ("+85298882844+85298882845", None, "'+'"),
+    ("0085362345678", "HK", "+853 or +53"),
+    ("00918012345678", "HK", "+91 or +1"),
+    ("+8529888٢844", None, "U+0662 ARABIC-INDIC DIGIT TWO"),
+    ("+85298882844 (mobile)", None, "'m'"),
+    ("+85298882844\x00", None, "U+0000"),
+    ("#N/A", "HK", "'#'"),
+    ("n/a", "HK", "'n'"),
+    ("-", "HK", "no digit"),
+    ('=HYPERLINK("+85298882844")', None, "'='"),
+]
+"""What somebody else's number might come of: text, region, what is named."""
+
+
+@pytest.mark.parametrize(("raw", "region", "expected"), READ)
+def test_a_number_is_what_a_person_reads(raw: str, region: str | None, expected: str) -> None:
+    """Whatever keyboards, spreadsheets and pages put around it."""
+    assert expected == normalise(raw, region)
+
+
+@pytest.mark.parametrize(("raw", "region", "named"), REFUSED)
+def test_what_might_be_somebody_elses_number_is_refused(raw: str, region: str | None, named: str) -> None:
+    """In one line that names the character, or both readings."""
+    with pytest.raises(InvalidNumber) as refusal:
+        normalise(raw, region)
+    assert named in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_numbers_as_countries_write_them_are_taken() -> None:
+    """No way of writing that a country has is taken for two numbers or for a fraction."""
+    refused = []
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE):
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is None:
+                continue
+            e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+            for shown in (written, written.replace(" ", "."), written.replace(" ", "-")):
+                refused += [(region, shown)] if outcome(normalise, shown) != e164 else []
+    assert [] == refused
+
+
+@pytest.mark.parametrize(
+    ("raw", "assigned", "is_possible"),
+    [
+        ("+8614012345678", None, "+8614012345678"),
+        ("+85298882844", "+85298882844", "+85298882844"),
+        ("+852988828441234", None, None),
+        ("+85212", None, None),
+        ("8123456789.0", None, None),
+    ],
+)
+def test_a_block_that_the_plan_does_not_know_yet_may_be_asked_for(
+    raw: str, assigned: str | None, is_possible: str | None
+) -> None:
+    """`check_numbers="possible"`: the length of the country decides, and all else is as it is."""
+    assert assigned == outcome(normalise, raw)
+    assert is_possible == outcome(possible, raw)
 
 
 def test_an_unknown_region_is_an_invalid_option() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sendmill.errors import InvalidOption
+from sendmill.numbers import NumberCheck
 from sendmill.options import OPTION_NAMES, Durability, Lane, ReportEvents, SendOptions
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -45,6 +46,7 @@ def test_every_option_is_taken() -> None:
         "key": "login-7781",
         "ref": "campaign 7",
         "region": "hk",
+        "check_numbers": "possible",
         "dedupe": False,
         "duplicates_ok": True,
         "durability": "fsync",
@@ -62,6 +64,7 @@ def test_every_option_is_taken() -> None:
         key="login-7781",
         ref="campaign 7",
         region="HK",
+        check_numbers=NumberCheck.POSSIBLE,
         dedupe=False,
         duplicates_ok=True,
         durability=Durability.FSYNC,
