@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sendmill.errors import InvalidNumber
 from sendmill.numbers import possible
-from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS, OptOut, OptOutImport, Source, same_word, words
+from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS, OptOut, OptOutImport, Source, word_among, words
 
 
 class FakeOptOuts:
@@ -63,10 +63,9 @@ class FakeOptOuts:
         return True
 
     def _heed(self, number: str, text: str, account: str) -> None:
-        word = same_word(text)
-        if word in words(OPT_OUT_WORDS):
+        if (word := word_among(text, words(OPT_OUT_WORDS))) is not None:
             self._opt_out(number, Source.REPLY, account, word)
-        elif word in words(OPT_IN_WORDS):
+        elif word_among(text, words(OPT_IN_WORDS)) is not None:
             self._out.pop(number, None)
 
     def _opt_out(self, number: str, source: Source, account: str | None = None, word: str | None = None) -> bool:

@@ -17,7 +17,7 @@ from sendmill.ledger.optouts import (
     new_key,
 )
 from sendmill.ledger.scripts import ledger_script
-from sendmill.optouts import Source, same_word, words
+from sendmill.optouts import Source, word_among, words
 from tasks.runtime import Runtime
 
 _ASKED_AT_ONCE = 2000
@@ -58,11 +58,10 @@ async def heed(runtime: Runtime, replies: Iterable[Said]) -> int:
     out, again = words(runtime.settings.optout_words), words(runtime.settings.optin_words)
     changes: list[tuple[int, bytes]] = []
     for said in replies:
-        word = same_word(said.text)
-        if word in out:
+        if (word := word_among(said.text, out)) is not None:
             kept = StoredOptOut(said.number, said.at_ms, said.account, word, Source.REPLY.value)
             changes.append((said.number, msgspec.msgpack.encode(kept)))
-        elif word in again:
+        elif word_among(said.text, again) is not None:
             changes.append((said.number, OPTED_IN))
     if not changes:
         return 0
