@@ -1,7 +1,9 @@
 """Recipients from a CSV file: streamed, whatever the spreadsheet wrote.
 
-Spreadsheets write UTF-8 with or without a byte order mark, or, in Chinese editions, GB18030. The file is read twice:
-once to find its encoding, once for its rows; neither holds more of it than a block.
+Spreadsheets write UTF-8 with or without a byte order mark, UTF-16 with tabs ("Unicode Text"), or, in Chinese editions,
+GB18030; with commas, semicolons or tabs, by the country. The file is read twice: once to find that out, once for its
+rows; neither holds more of it than a block. Nothing is guessed that could send a text to the wrong person: a row whose
+cells do not fit its header is refused, and where the file as a whole cannot be trusted, all of it is.
 """
 
 from __future__ import annotations
@@ -9,20 +11,107 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sendmill.errors import SendmillError
+from sendmill.prepare import UnusableRecipient
 
 AUTO = "auto"
+DELIMITERS = ",;\t"
+"""What is looked for, in this order."""
+
 _BLOCK_BYTES = 1 << 18
 _LONGEST_CELL_CHARS = 100_000
 _LINES_BETWEEN_PROGRESS = 1000
+_SEPARATOR_LINE = "sep="
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\x00\x1a"
+_NOTHING = f"{_UNSEEN}{DELIMITERS}\"' \r\n\u00a0\u3000"
+_PRIVATE = ("\ue000", "\uf8ff")
+_ERRORS = frozenset(
+    {"#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#num!", "#null!", "#spill!", "#calc!", "nan", "null", "<na>"}
+)
+"""What spreadsheets and exports write where there is no value."""
 
 
 class InvalidCsv(SendmillError):
     """The file cannot be read as a table of recipients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a file is written: its encoding, what parts its cells, its columns, and the cells of its first row."""
+
+    encoding: str
+    delimiter: str
+    columns: Sequence[str]
+    first_row: Sequence[str]
+
+
+def form_of(path: str | Path, to_column: str, *, encoding: str = AUTO, delimiter: str | None = None) -> Form:
+    """Find out how a file is written.
+
+    Args:
+        path: the file.
+        to_column: the column that holds the recipient: it tells a delimiter from a comma in a name.
+        encoding: `auto`, or any that Python knows.
+        delimiter: one character; None finds it.
+
+    Raises:
+        InvalidCsv: as `rows`.
+    """
+    known = detect_encoding(path) if encoding == AUTO else _checked(encoding)
+    with io.TextIOWrapper(_opened(path), known, newline="") as text:
+        try:
+            head = _head(text, to_column, delimiter)
+            first = next((each for each in text if not _is_blank(each)), "")
+        except UnicodeDecodeError:
+            raise _not_in(path, known, 0) from None
+    cells = (_cells(line, head.delimiter) for line in (head.line, first))
+    return Form(known, head.delimiter, [_name_of(cell) for cell in next(cells)], next(cells))
+
+
+class _Head(NamedTuple):
+    """The line that names the columns, what parts its cells, and how many lines stand before it."""
+
+    line: str
+    delimiter: str
+    before: int
+
+
+def _head(lines: Iterable[str], to_column: str, delimiter: str | None) -> _Head:
+    before = 0
+    for line in lines:
+        if line.lower().startswith(_SEPARATOR_LINE) and len(line.strip("\r\n")) == len(_SEPARATOR_LINE) + 1:
+            delimiter = delimiter or line[len(_SEPARATOR_LINE)]
+        elif line.strip(_NOTHING):
+            return _Head(line, delimiter or _delimiter_of(line, to_column), before)
+        before += 1
+    return _Head("", delimiter or DELIMITERS[0], before)
+
+
+def _delimiter_of(line: str, to_column: str) -> str:
+    """That which makes a column of the recipient's name; else that which makes most columns."""
+    wanted = _name_of(to_column)
+    fitting = [each for each in DELIMITERS if wanted in map(_name_of, _cells(line, each))]
+    return max(fitting or DELIMITERS, key=lambda each: len(_cells(line, each)))
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _name_of(cell: str) -> str:
+    """A column's name as it is compared: composed, without what nobody sees around it."""
+    return unicodedata.normalize("NFC", cell).strip().strip(_UNSEEN).strip()
+
+
+def _is_blank(cell: str) -> bool:
+    return not cell.strip().strip(_UNSEEN).strip()
 
 
 def rows(
@@ -31,43 +120,69 @@ def rows(
     *,
     fields: Collection[str] = (),
     encoding: str = AUTO,
+    delimiter: str | None = None,
+    allow_blank: bool = False,
+    multiline: bool = False,
+    all_columns: bool = False,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[dict[str, str | None]]:
     """Each line below the header as a mapping of column name to value, with the recipient under `to`.
 
-    Empty lines are passed over and not counted. A short line has None in its last columns, so that a template that uses
-    them refuses the row; cells beyond the header are left out.
+    Blank lines are passed over and not counted. A row is refused, its recipient an `UnusableRecipient`, where it has
+    more cells than the header, or where a value that is used is blank or an error of the spreadsheet.
 
     Args:
         path: the file.
         to_column: the column that holds the recipient.
-        fields: further columns that must be there: those that a template uses.
+        fields: further columns that must be there: those that a template uses. They are compared in NFC, and the row
+            has them as they are given here.
         encoding: `auto`, or any that Python knows.
+        delimiter: one character; None finds it.
+        allow_blank: take blank values.
+        multiline: take cells of several lines. Else they are two stray quotes that swallow the rows between them.
+        all_columns: every column is used, not `fields` alone.
         on_bytes: called now and then with the number of bytes read so far.
 
     Raises:
-        InvalidCsv: one sentence: no such file, no header, no such column (it names those that exist), bytes that are
-            not of the encoding, with the line.
+        InvalidCsv: one sentence: no such file, no header, no such column (it names those that exist), two columns of
+            one name, rows inside quotes, bytes that are not of the encoding, with the line.
     """
     known = detect_encoding(path) if encoding == AUTO else _checked(encoding)
     csv.field_size_limit(_LONGEST_CELL_CHARS)
     with io.TextIOWrapper(_opened(path), known, newline="") as text:
-        reader = csv.reader(_lines(text, on_bytes), strict=True)
+        line = 0
         try:
-            yield from _records(reader, to_column, fields, path)
+            lines = _lines(text, on_bytes)
+            head = _head(lines, to_column, delimiter)
+            line = head.before
+            reader = csv.reader(chain([head.line], lines), strict=True, delimiter=head.delimiter)
+            columns = _columns(reader, to_column, fields, path, all_columns=all_columns)
+            table = _Table(columns, to_column, fields, allow_blank=allow_blank, all_columns=all_columns)
+            line = head.before + reader.line_num
+            for cells in reader:
+                first, line = line + 1, head.before + reader.line_num
+                if line > first and not multiline:
+                    raise InvalidCsv(
+                        f"{_name(path)} lines {first:,} to {line:,} are one row, held together by quotes: take out the "
+                        "stray ones, or say --multiline where its cells have several lines"
+                    )
+                if not all(map(_is_blank, cells)):
+                    yield table.row(cells)
         except csv.Error as error:
-            raise InvalidCsv(f"{_name(path)} line {reader.line_num}: {error}") from None
+            raise InvalidCsv(f"{_name(path)} line {line + 1}: {error}") from None
         except UnicodeDecodeError:
-            raise InvalidCsv(
-                f"{_name(path)} is not {known} after line {reader.line_num}: name its encoding with --encoding"
-            ) from None
+            raise _not_in(path, known, line) from None
+
+
+def _not_in(path: str | Path, encoding: str, line: int) -> InvalidCsv:
+    return InvalidCsv(f"{_name(path)} is not {encoding} after line {line}: name its encoding with --encoding")
 
 
 def detect_encoding(path: str | Path) -> str:
-    """`utf-8-sig`, `utf-8` or `gb18030`: the first of them of which the whole file is.
+    """`utf-8-sig`, `utf-16`, `utf-8` or `gb18030`: the first of them of which the whole file is.
 
     Raises:
-        InvalidCsv: none fits, or the file cannot be read.
+        InvalidCsv: none fits, or GB18030 fits and gives characters that no text has; or the file cannot be read.
     """
     with _opened(path) as file:
         if not file.seekable():
@@ -79,46 +194,102 @@ def detect_encoding(path: str | Path) -> str:
             return "utf-16"
         for encoding in ("utf-8", "gb18030"):
             file.seek(0)
-            if _is_in(encoding, file):
+            found = _is_in(encoding, file)
+            if found == _OF_NO_TEXT:
+                likely = next(each for each in _LIKELY if _fits(each, file))
+                raise InvalidCsv(
+                    f"{_name(path)} read as GB18030 has characters that no text has: it is likely --encoding {likely}"
+                )
+            if found:
                 return encoding
     raise InvalidCsv(f"{_name(path)} is neither UTF-8 nor GB18030: name the file's encoding with --encoding")
 
 
-def _is_in(encoding: str, file: BinaryIO) -> bool:
+_OF_NO_TEXT = "of no text"
+_LIKELY = ("big5hkscs", "euc_kr", "shift_jis", "cp1252", "latin-1")
+
+
+def _fits(encoding: str, file: BinaryIO) -> bool:
+    file.seek(0)
+    return _is_in(encoding, file) is True
+
+
+def _is_in(encoding: str, file: BinaryIO) -> bool | str:
     decoder = codecs.getincrementaldecoder(encoding)()
+    private = False
     try:
         while block := file.read(_BLOCK_BYTES):
-            decoder.decode(block)
+            text = decoder.decode(block)
+            private = private or (not text.isascii() and any(_PRIVATE[0] <= each <= _PRIVATE[1] for each in text))
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
-    return True
+    return _OF_NO_TEXT if private and encoding != "utf-8" else True
 
 
-def _records(
-    reader: Iterator[list[str]], to_column: str, fields: Collection[str], path: str | Path
-) -> Iterator[dict[str, str | None]]:
-    header = next((cells for cells in reader if any(cells)), None)
+def _columns(
+    reader: Iterator[list[str]], to_column: str, fields: Collection[str], path: str | Path, *, all_columns: bool
+) -> list[str]:
+    header = next((cells for cells in reader if not all(map(_is_blank, cells))), None)
     if header is None:
         raise InvalidCsv(f"{_name(path)} is empty: its first line must name the columns")
-    columns = [cell.strip() for cell in header]
+    columns = [_name_of(cell) for cell in header]
     # A template may use `to` whatever the recipient's column is called.
-    wanted = [to_column, *(name for name in fields if name != "to")]
+    wanted = [_name_of(to_column), *(_name_of(name) for name in fields if name != "to")]
     missing = next((name for name in wanted if name not in columns), None)
     if missing is not None:
-        there = ", ".join(column for column in columns if column)
+        there = ", ".join(column if column.isprintable() else ascii(column) for column in columns if column)
         raise InvalidCsv(f"{_name(path)} has no column {missing!r}: it has {there}")
     twice = next((column for column in columns if column and columns.count(column) > 1), None)
     if twice is not None:
         raise InvalidCsv(f"{_name(path)} has two columns {twice!r}: rename one of them")
-    place = columns.index(to_column)
-    for cells in reader:
-        if not any(cells):
-            continue
-        row: dict[str, str | None] = dict.fromkeys(columns)
-        row.update(zip(columns, cells, strict=False))
-        row["to"] = cells[place].strip() if place < len(cells) else ""
-        yield row
+    if wanted[0] != "to" and "to" in columns and ("to" in fields or all_columns):
+        raise InvalidCsv(f"{_name(path)} has a column 'to' beside {to_column!r}, the recipient's: rename it")
+    return columns
+
+
+class _Table:
+    """Makes mappings of rows."""
+
+    def __init__(
+        self, columns: Sequence[str], to_column: str, fields: Collection[str], *, allow_blank: bool, all_columns: bool
+    ) -> None:
+        self._columns = columns
+        self._place = columns.index(_name_of(to_column))
+        self._allow_blank = allow_blank
+        self._names = {_name_of(name): name for name in fields}
+        self._used = [
+            place
+            for place, column in enumerate(columns)
+            if place != self._place and column and (all_columns or column in self._names)
+        ]
+
+    def row(self, cells: Sequence[str]) -> dict[str, str | None]:
+        row: dict[str, str | None] = dict.fromkeys(self._columns)
+        row.update(zip(self._columns, cells, strict=False))
+        for column, name in self._names.items():
+            if column != name:
+                row[name] = row.get(column)
+        to = cells[self._place].strip() if self._place < len(cells) else ""
+        problem = self._problem(cells)
+        row["to"] = to if problem is None else UnusableRecipient(to, problem)
+        return row
+
+    def _problem(self, cells: Sequence[str]) -> str | None:
+        if len(cells) > len(self._columns) and not all(map(_is_blank, cells[len(self._columns) :])):
+            return (
+                f"the row has {len(cells)} cells and the header {len(self._columns)}: a cell that holds the delimiter "
+                "needs quotes"
+            )
+        for place in self._used:
+            value = cells[place] if place < len(cells) else None
+            if value is None:
+                continue  # the template says which value is missing
+            if _is_blank(value) and not self._allow_blank:
+                return f"the value of {self._columns[place]!r} is blank: fill it in, or say --allow-blank"
+            if value.strip().lower() in _ERRORS:
+                return f"the value of {self._columns[place]!r} is {value.strip()}, which stands for none"
+        return None
 
 
 def _lines(text: io.TextIOWrapper[BinaryIO], on_bytes: Callable[[int], None] | None) -> Iterator[str]:

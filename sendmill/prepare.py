@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from sendmill.dedupe import SeenRows
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
@@ -34,6 +34,20 @@ DUPLICATE_ROW = "duplicate_row"
 _ERROR_BY_CODE = {
     error.code: error for error in (InvalidMessage, InvalidNumber, EmptyText, NotEncodable, InvalidTemplate)
 }
+
+
+class UnusableRecipient(str):
+    """A recipient as it was given, in a row that cannot be sent: `problem` says why, in one sentence."""
+
+    __slots__ = ("problem",)
+
+    def __new__(cls, given: str, problem: str) -> Self:
+        """A text that says why its row is refused."""
+        made = super().__new__(cls, given)
+        made.problem = problem
+        return made
+
+    problem: str
 
 
 class PreparedRow(NamedTuple):
@@ -321,6 +335,8 @@ def _template_row(template: _Filled | _AtVendor, row: object, options: SendOptio
 def _number(raw: object, options: SendOptions) -> int:
     if not isinstance(raw, str):
         raise InvalidNumber(f"a number must be a str such as '+85298882844', not {type(raw).__name__}")
+    if isinstance(raw, UnusableRecipient):
+        raise InvalidTemplate(raw.problem)
     return pack(normalise(raw, options.region, options.check_numbers))
 
 

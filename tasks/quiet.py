@@ -6,7 +6,7 @@ moment that shows a quiet time is let through, and a time that the clock leaps o
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from config.settings import QuietHours
@@ -26,20 +26,23 @@ def quiet_until(now: datetime, hours: QuietHours) -> datetime | None:
         return None
     zone = ZoneInfo(hours.zone)
     today = now.astimezone(zone).date()
-    # Its end today or tomorrow; a zone may leave out a whole day. The clock may show that time twice.
-    ends = [
-        datetime.combine(today + timedelta(days), hours.end, zone).replace(fold=fold).astimezone(UTC)
-        for days in range(4)
-        for fold in (0, 1)
-    ]
-    last_quiet, end = now, min(end for end in ends if end > now and not _is_quiet(end, hours))
-    if end.astimezone(zone).time() == hours.end:
-        return end
-    # The clock leaps over that time: it ends where the clock leaps.
-    while end - last_quiet > _NEAREST:
-        middle = last_quiet + (end - last_quiet) / 2
-        last_quiet, end = (middle, end) if _is_quiet(middle, hours) else (last_quiet, middle)
-    return end.replace(microsecond=0)  # clocks are moved at whole seconds
+    # Its end today or tomorrow; a zone may leave out a whole day.
+    ends = [end for days in range(4) for end in _moments(today + timedelta(days), hours.end, zone)]
+    return min(end for end in ends if end > now and not _is_quiet(end, hours))
+
+
+def _moments(day: date, shown: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """When the clock shows a time on a day, in UTC: twice where it is put back; where it leaps over it, when it leaps."""
+    first, second = (datetime.combine(day, shown, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first.astimezone(zone).time() == shown:
+        return first, second
+    before, leap = second, first
+    while leap - before > _NEAREST:
+        middle = before + (leap - before) / 2
+        leapt = middle.astimezone(zone).utcoffset() == first.astimezone(zone).utcoffset()
+        before, leap = (before, middle) if leapt else (middle, leap)
+    leap = leap.replace(microsecond=0)  # clocks are moved at whole seconds
+    return leap, leap
 
 
 def _is_quiet(moment: datetime, hours: QuietHours) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -44,6 +44,7 @@ def _shows_quiet(moment: datetime, hours: QuietHours) -> bool:
 
 
 @given(moved=st.sampled_from(MOVED), after_s=NEAR, start=TIMES, end=TIMES, zone=st.sampled_from(ZONES))
+@example(moved=MOVED[4], after_s=-1, start=time(1, 1), end=time(0, 1), zone="America/Sao_Paulo")
 def test_nothing_goes_while_the_wall_shows_quiet_and_all_goes_when_it_does_no_more(
     moved: datetime, after_s: int, start: time, end: time, zone: str
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sendmill.doctor.rights import COMMANDS, RIGHTS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def test_every_command_of_a_script_is_looked_at() -> None:
