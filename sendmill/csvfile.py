@@ -25,6 +25,8 @@ AUTO = "auto"
 DELIMITERS = ",;\t"
 """What is looked for, in this order."""
 
+NAMES_OF_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
 _BLOCK_BYTES = 1 << 18
 _LONGEST_CELL_CHARS = 100_000
 _LINES_BETWEEN_PROGRESS = 1000
@@ -151,11 +153,13 @@ def rows(
     csv.field_size_limit(_LONGEST_CELL_CHARS)
     with io.TextIOWrapper(_opened(path), known, newline="") as text:
         line = 0
+        lines = _lines(text, on_bytes)
         try:
-            lines = _lines(text, on_bytes)
             head = _head(lines, to_column, delimiter)
-            line = head.before
-            reader = csv.reader(chain([head.line], lines), strict=True, delimiter=head.delimiter)
+        except UnicodeDecodeError:
+            raise _not_in(path, known, line) from None
+        reader = csv.reader(chain([head.line], lines), strict=True, delimiter=head.delimiter)
+        try:
             columns = _columns(reader, to_column, fields, path, all_columns=all_columns)
             table = _Table(columns, to_column, fields, allow_blank=allow_blank, all_columns=all_columns)
             line = head.before + reader.line_num
@@ -169,7 +173,9 @@ def rows(
                 if not all(map(_is_blank, cells)):
                     yield table.row(cells)
         except csv.Error as error:
-            raise InvalidCsv(f"{_name(path)} line {line + 1}: {error}") from None
+            last = head.before + reader.line_num
+            where = f"line {line + 1:,}" if last <= line + 1 else f"lines {line + 1:,} to {last:,}"
+            raise InvalidCsv(f"{_name(path)} {where}: {error}") from None
         except UnicodeDecodeError:
             raise _not_in(path, known, line) from None
 

@@ -6,6 +6,7 @@ refusals as its users. Rows are streamed: nothing grows with the length of the j
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from operator import itemgetter
@@ -30,6 +31,15 @@ LONGEST_NAME_CHARS = 1000
 """Of a template's id, and of an image's or a recording's name or address."""
 
 DUPLICATE_ROW = "duplicate_row"
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""All but tab and line ends: they come of files that were read wrongly, and no vendor says what becomes of them."""
+
+_UNSEEN = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0"
+)
+_VISIBLE = re.compile(rf"[^\s{_UNSEEN}]")
 
 _ERROR_BY_CODE = {
     error.code: error for error in (InvalidMessage, InvalidNumber, EmptyText, NotEncodable, InvalidTemplate)
@@ -189,14 +199,17 @@ def check_text(text: object) -> None:
     """Refuse a text that no vendor can be given.
 
     Raises:
-        EmptyText: nothing or only white space.
+        EmptyText: nothing, or nothing that can be seen.
         NotEncodable: half of a surrogate pair, which no encoding has.
-        InvalidMessage: not a text at all.
+        InvalidMessage: not a text at all, or one with control characters.
     """
     if not isinstance(text, str):
         raise InvalidMessage(f"the text must be a str, not {type(text).__name__}")
-    if not text or text.isspace():
+    if not text or text.isspace() or not _VISIBLE.search(text):
         raise EmptyText("the text is empty")
+    control = _CONTROL.search(text)
+    if control is not None:
+        raise InvalidMessage(f"the text has the control character U+{ord(control[0]):04X} at {control.start() + 1}")
     check_encodable(text)
 
 
@@ -286,6 +299,8 @@ class _AtVendor:
             extra = next(name for name in row if name != "to" and name not in self.fields)
             raise InvalidTemplate(f"the row has a value for {str(extra)[:SHOWN_CHARS]!r}, which the first row has not")
         joined = "\0".join(values)
+        if any(map(_CONTROL.search, values)):
+            raise InvalidMessage("a value has a control character")
         check_encodable(joined)
         return values, joined
 

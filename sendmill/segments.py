@@ -55,6 +55,15 @@ def count_segments(text: str) -> Segments:
     return Segments("UCS-2", units, _parts(units, widths, UNITS_IN_ONE, UNITS_IN_EACH))
 
 
+def beyond_gsm(text: str) -> list[str]:
+    """The few characters for which a text is billed in 16-bit units, each once, as they appear.
+
+    Empty where the text is billed in septets, and where it is written in such characters anyway.
+    """
+    beyond = dict.fromkeys(character for character in text if character not in _GSM_7)
+    return list(beyond) if 2 * len(beyond) < len(set(text)) else []
+
+
 _ASCII_DOUBLE = "^{}\\[]~|"
 """有些符号会扣2個字 (AccessYou p.27), "some symbols cost two": those that GSM-7 escapes. Which ones is not printed."""
 

@@ -1,8 +1,8 @@
 """Templates: one text with named places, filled from each row.
 
-`{name}` is a place; a name has letters of any script, digits and `_`. `{{` and `}}` are literal braces. There are no
-attributes, indexes or formats, so a template can reach nothing but the row's own values, and a value that looks like a
-place is never filled again.
+`{name}` is a place; a name has letters of any script, digits, `_` and spaces between them. `{{` and `}}` are literal
+braces. There are no attributes, indexes or formats, so a template can reach nothing but the row's own values, and a
+value that looks like a place is never filled again.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def _parse(text: str) -> tuple[list[str], list[str]]:
         if end < 0:
             raise InvalidTemplate(f"the brace {{ at character {brace + 1} is not closed: write {{{{ for a literal one")
         name = text[brace + 1 : end]
-        if not name or not all(map(_may_stand_in_a_name, name)):
+        if not name.strip() or name != name.strip() or not all(map(_may_stand_in_a_name, name)):
             raise InvalidTemplate(
-                f"the place at character {brace + 1} has no usable name: a name has letters, digits and _"
+                f"the place at character {brace + 1} has no usable name: a name has letters, digits, _ and spaces"
             )
         names.append(name)
         pieces.append("")
@@ -123,7 +123,7 @@ def _parse(text: str) -> tuple[list[str], list[str]]:
 
 def _may_stand_in_a_name(character: str) -> bool:
     # Marks belong to the letters of many scripts (नाम, ชื่อ), so `str.isalnum` alone would refuse those names.
-    return character == "_" or unicodedata.category(character)[0] in "LMN"
+    return character in "_ " or unicodedata.category(character)[0] in "LMN"
 
 
 def _tuple_getter(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:

@@ -32,7 +32,7 @@ def quiet_until(now: datetime, hours: QuietHours) -> datetime | None:
 
 
 def _moments(day: date, shown: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """When the clock shows a time on a day, in UTC: twice where it is put back; where it leaps over it, when it leaps."""
+    """When the clock shows a time on a day, in UTC: twice where it is put back; the leap where it leaps over it."""
     first, second = (datetime.combine(day, shown, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     if first.astimezone(zone).time() == shown:
         return first, second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -47,8 +48,10 @@ class OneLineErrors(click.Group):
     ) -> Any:
         """Run a command and leave with its exit code; errors are shown here and not by click."""
         del standalone_mode
+        _show_what_a_terminal_has_not()
         try:
             result = super().main(args, _PROGRAM, complete_var, standalone_mode=False, **extra)
+            _write_out()
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx is not None else _PROGRAM
             _leave(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_WRONG_USE, command)
@@ -61,10 +64,30 @@ class OneLineErrors(click.Group):
         except (click.Abort, KeyboardInterrupt):
             _leave("interrupted", EXIT_INTERRUPTED)
         except BrokenPipeError:
-            # The reader of a pipe has left, as `head` does. Python would complain once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()  # the reader of a pipe has left, as `head` does
             sys.exit(EXIT_FAILED)
+        except OSError as error:
+            _give_up_stdout()
+            _leave(f"what there is to tell cannot be written: {error.strerror or type(error).__name__}", EXIT_FAILED)
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def _show_what_a_terminal_has_not() -> None:
+    """One that has no Chinese still shows something."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write_out() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _give_up_stdout() -> None:
+    """Python would complain once more at exit of what it could not write."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(sentence: str, exit_code: int, command: str = _PROGRAM) -> NoReturn:

@@ -15,6 +15,7 @@ from sendmill.messages import Content, Refusal, Sms, TemplateSms
 from sendmill.numbers import unpack
 from sendmill.options import SendOptions
 from sendmill.prepare import PreparedRow, RefusedRow, prepare
+from sendmill.segments import beyond_gsm, count_segments
 from sendmill.tariff import Tariff
 from sendmill.template import Template
 
@@ -55,6 +56,7 @@ def read_and_count(content: Content, options: SendOptions, tariff: Tariff) -> Ou
         outcome.accepted += 1
     outcome.refused, outcome.segments = refused, bill.segments
     outcome.cost, outcome.unpriced = dict(bill.cost), bill.unpriced
+    outcome.beyond = list(bill.beyond)
     return outcome
 
 
@@ -65,6 +67,7 @@ class _Bill:
         self.segments = 0
         self.cost: dict[str, Decimal] = defaultdict(Decimal)
         self.unpriced = 0
+        self.beyond: dict[str, None] = {}
         self._options = options
         self._tariff = tariff
         self._needs = features_of(content, options)
@@ -94,4 +97,9 @@ class _Bill:
         return self._known[account]
 
     def _count(self, account: str | None, text: str) -> int:
-        return self._tariff.segments(account, text, self._options.signature).segments if self._counted else 1
+        if not self._counted:
+            return 1
+        counted = self._tariff.segments(account, text, self._options.signature)
+        if counted == count_segments(text):
+            self.beyond.update(dict.fromkeys(beyond_gsm(text)))
+        return counted.segments

@@ -31,6 +31,7 @@ COLUMNS = (
 )
 
 _STDOUT = "-"
+_BYTE_ORDER_MARK = "\ufeff"
 _STARTS_FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
 _HARMLESS = re.compile(r"[+-][0-9.*]*", re.ASCII)
 """A phone number, masked or not, or a code such as -1: no spreadsheet calculates anything from it."""
@@ -47,9 +48,10 @@ _HARMLESS = re.compile(r"[+-][0-9.*]*", re.ASCII)
     metavar="[FILE]",
     help="CSV in UTF-8, to FILE or to stdout.",
 )
+@click.option("--excel", is_flag=True, help="With a byte order mark, by which Excel knows UTF-8.")
 @reveal_option
 @click.pass_context
-def export(context: click.Context, job: str, *, file: str, reveal: bool) -> None:
+def export(context: click.Context, job: str, *, file: str, excel: bool, reveal: bool) -> None:
     """Write a line for each message of JOB: its id, row, number, state and what is known of it.
 
     Times are UTC. Numbers are masked unless --reveal is given: row and message_id say which is which. Text that a
@@ -59,6 +61,8 @@ def export(context: click.Context, job: str, *, file: str, reveal: bool) -> None
     messages = connected(context).messages(job)
     try:
         with _opened(file) as out:
+            if excel:
+                out.write(_BYTE_ORDER_MARK)
             written = _write(out, messages, reveal=reveal)
     except BrokenPipeError:
         raise

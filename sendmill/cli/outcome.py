@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sendmill.cli.output import costs, money, print_json
+from sendmill.cli.output import costs, money, named_characters, print_json
 from sendmill.cli.refused import see, tell_refused
 from sendmill.messages import Refusal
 from sendmill.states import State
@@ -31,6 +31,8 @@ class Outcome:
     segments: int = 0
     cost: Mapping[str, Decimal] = field(default_factory=dict)
     unpriced: int = 0
+    beyond: Sequence[str] = ()
+    """Characters that made texts longer than they look."""
 
     def fields(self) -> dict[str, Any]:
         """The JSON object."""
@@ -52,6 +54,8 @@ class Outcome:
             print_json(self.fields())
         elif self.job is None:
             click.echo(f"nothing was sent: {self.total:,} rows, {self.accepted:,} would go, {self._came_to()}")
+            if self.beyond:
+                click.echo(f"billed in 16-bit units because of {named_characters(self.beyond)}")
         else:
             self.tell_accepted()
             if self.accepted:

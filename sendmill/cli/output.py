@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,6 +26,9 @@ _COLUMN_GAP_CHARS = 2
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with whole numbers.")
 reveal_option = click.option("--reveal", is_flag=True, help="Show whole phone numbers.")
+
+
+_MOST_NAMED = 3
 
 
 def console(*, stderr: bool = False, at_least_chars: int = 0) -> Console:
@@ -100,6 +104,14 @@ def cell(value: object) -> Text:
 def safe(text: str) -> str:
     """Text from elsewhere, fit for a terminal: a vendor or a handset may have sent escape sequences."""
     return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def named_characters(characters: Sequence[str]) -> str:
+    """Characters as they look and as what they are: a typographic quote looks like a plain one."""
+    names = [(each, unicodedata.name(each, "without a name")) for each in characters[:_MOST_NAMED]]
+    told = [f"{safe(each)} (U+{ord(each):04X} {name})" for each, name in names]
+    more = len(characters) - len(names)
+    return ", ".join([*told, f"{more} more"] if more else told)
 
 
 def number(value: str, *, reveal: bool) -> str:

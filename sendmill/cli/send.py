@@ -34,6 +34,13 @@ SOURCE_OPTIONS = tuple(option.name for option in fields(Source))
 """The options that say what goes to whom."""
 
 
+def _delimiter(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(given or "", given)
+    if delimiter is not None and len(delimiter) != 1:
+        raise click.BadParameter("give one character, such as ; or tab")
+    return delimiter
+
+
 @click.command()
 @click.argument("to", nargs=-1, metavar="[NUMBER]...")
 @click.option("--text", help="The text; the same for all.")
@@ -54,6 +61,10 @@ SOURCE_OPTIONS = tuple(option.name for option in fields(Source))
 @click.option("--subject", help="The MMS's subject; --text is its text.")
 @click.option("--voice", metavar="URL|NAME", help="A recording to play: an address, or what upload named.")
 @click.option("--encoding", default=csvfile.AUTO, show_default=True, help="The file's encoding.")
+@click.option("--delimiter", callback=_delimiter, metavar="C", help="What parts its cells: , ; tab.  [default: found]")
+@click.option("--allow-blank", is_flag=True, help="Send also where a value that the text uses is blank.")
+@click.option("--multiline", is_flag=True, help="Its cells may have several lines.")
+@click.option("--literal", is_flag=True, help="Send {{name}}, [name] and the like as they stand.")
 @click.option("--lane", default=Lane.NORMAL.value, show_default=True, help="otp, normal or bulk.")
 @click.option("--account", help="The account to send through.")
 @click.option("--route", help="The route that chooses the account.")

@@ -9,8 +9,11 @@ from pathlib import Path
 import click
 
 from sendmill import csvfile
+from sendmill.cli.output import safe
 from sendmill.cli.pairs import pairs
+from sendmill.cli.places import refuse_foreign_places
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
+from sendmill.numbers import mask
 from sendmill.template import Template
 
 
@@ -27,6 +30,10 @@ class Source:
     to_column: str
     template: str | None
     encoding: str
+    delimiter: str | None = None
+    allow_blank: bool = False
+    multiline: bool = False
+    literal: bool = False
     mms_image: str | None = None
     subject: str | None = None
     voice: str | None = None
@@ -47,6 +54,8 @@ class Source:
             raise click.UsageError("numbers and --file exclude each other")
         if self.file is None and not self.to:
             raise click.UsageError("give the numbers to send to, or --file")
+        if self.file is not None:
+            self._check_file(self.file)
 
     def content(self, on_bytes: Callable[[int], None] | None = None) -> Content:
         """The job's content; of a file, to be read once."""
@@ -60,6 +69,24 @@ class Source:
         if self.subject is not None:
             return Mms(self.subject, self.text or "", self.mms_image, to)
         return Sms(self.text or "", to)
+
+    def _check_file(self, file: Path) -> None:
+        """Say what was guessed of a file that might be read wrongly, and refuse a text with another tool's places."""
+        if not file.is_file():
+            return  # a pipe is read once
+        form = csvfile.form_of(file, self.to_column, encoding=self.encoding, delimiter=self.delimiter)
+        guessed = (self.encoding, form.encoding) if self.encoding == csvfile.AUTO else ("", "")
+        if guessed[1] not in ("", "utf-8", "utf-8-sig") or form.delimiter != ",":
+            parted = csvfile.NAMES_OF_DELIMITERS.get(form.delimiter, form.delimiter)
+            cells = zip(form.columns, form.first_row, strict=False)
+            first = "; ".join(f"{name}: {mask(cell) if name == self.to_column else cell}" for name, cell in cells)
+            told = f"{file.name} read as {form.encoding}, cells parted by {parted}; its first row: {first}"
+            click.echo(f"sendmill: {safe(told)}", err=True)
+        text = self.template if self.template is not None else self.text
+        if text is not None and not self.literal:
+            refuse_foreign_places(text, form.columns, filled=self.template is not None)
+        if self.template is not None and not Template(self.template).fields:
+            click.echo("sendmill: the template has no place: everybody gets the same text", err=True)
 
     # --- what fits together ----------------------------------------------------------------------------------------
 
@@ -103,7 +130,17 @@ class Source:
         self, fields: tuple[str, ...], on_bytes: Callable[[int], None] | None
     ) -> Iterator[Mapping[str, str | None]]:
         assert self.file is not None
-        return csvfile.rows(self.file, self.to_column, fields=fields, encoding=self.encoding, on_bytes=on_bytes)
+        return csvfile.rows(
+            self.file,
+            self.to_column,
+            fields=fields,
+            encoding=self.encoding,
+            delimiter=self.delimiter,
+            allow_blank=self.allow_blank,
+            multiline=self.multiline,
+            all_columns=self.template_id is not None and not self.field,
+            on_bytes=on_bytes,
+        )
 
     def _variables(self, on_bytes: Callable[[int], None] | None) -> Iterator[Mapping[str, str | None]]:
         """The rows of a vendor's template, by the names of its variables."""

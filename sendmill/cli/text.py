@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from sendmill.cli.connection import connected
-from sendmill.cli.output import json_option, print_json
-from sendmill.segments import COUNTED_BY, COUNTERS, Segments, count_segments
+from sendmill.cli.output import json_option, named_characters, print_json
+from sendmill.segments import COUNTED_BY, COUNTERS, Segments, beyond_gsm, count_segments
 
 _UNITS = {"GSM-7": "septets", "ASCII": "characters", "UCS-2": "16-bit units"}
 
@@ -20,12 +20,15 @@ _UNITS = {"GSM-7": "septets", "ASCII": "characters", "UCS-2": "16-bit units"}
 def segments(context: click.Context, text: str, *, provider: str | None, account: str | None, as_json: bool) -> None:
     """Count the billed parts of TEXT: as the GSM standard does, or as a vendor bills."""
     counted = _counted(context, text, provider, account)
+    beyond = beyond_gsm(text) if counted == count_segments(text) else []
     if as_json:
-        print_json({"encoding": counted.encoding, "units": counted.units, "segments": counted.segments})
+        told = {"encoding": counted.encoding, "units": counted.units, "segments": counted.segments}
+        print_json(told | ({"beyond_gsm": beyond} if beyond else {}))
         return
     unit = _UNITS[counted.encoding]
     parts = "segment" if counted.segments == 1 else "segments"
-    click.echo(f"{counted.segments} {parts}: {counted.units} {unit} of {counted.encoding}")
+    why = f", because of {named_characters(beyond)}" if beyond else ""
+    click.echo(f"{counted.segments} {parts}: {counted.units} {unit} of {counted.encoding}{why}")
 
 
 def _counted(context: click.Context, text: str, provider: str | None, account: str | None) -> Segments:

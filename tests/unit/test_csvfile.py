@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sendmill.csvfile import InvalidCsv, detect_encoding, rows
+from sendmill.prepare import UnusableRecipient
 
 PEOPLE = "phone,name,城市\n+85298882844,陈大文,香港\n+8613712345678,Ann 😀,上海\n"
 EXPECTED = [
@@ -47,7 +48,7 @@ def test_quoted_cells_hold_commas_and_line_breaks(tmp_path: Path) -> None:
     """Quotes are read as spreadsheets write them."""
     path = tmp_path / "people.csv"
     path.write_text('phone,name\n+1,"a, ""b""\nc"\n', encoding="utf-8")
-    assert [{"phone": "+1", "name": 'a, "b"\nc', "to": "+1"}] == list(rows(path, "phone"))
+    assert [{"phone": "+1", "name": 'a, "b"\nc', "to": "+1"}] == list(rows(path, "phone", multiline=True))
 
 
 def test_empty_lines_are_passed_over_and_short_lines_have_none_in_their_last_columns(tmp_path: Path) -> None:
@@ -117,3 +118,139 @@ def test_a_pipe_needs_its_encoding_named(tmp_path: Path) -> None:
     writer.start()
     assert EXPECTED == list(rows(pipe, "phone", encoding="gb18030", on_bytes=lambda _: None))
     writer.join()
+
+
+# --- what could send a text to the wrong person ------------------------------------------------------------------
+
+HEAD = "phone,name,order\n"
+UNUSABLE = [
+    ("+85298882844,Chan, Tai Man,7\n", "4 cells"),
+    ("+85298882844,Ann,7,8,9\n", "5 cells"),
+    ("+85298882844,,7\n", "'name' is blank"),
+    ("+85298882844, ,7\n", "'name' is blank"),
+    ("+85298882844,\u00a0\u200b,7\n", "'name' is blank"),
+    ("+85298882844,#N/A,7\n", "#N/A"),
+    ("+85298882844,#REF!,7\n", "#REF!"),
+    ("+85298882844,#VALUE!,7\n", "#VALUE!"),
+    ("+85298882844,Ann,nan\n", "nan"),
+    ("+85298882844,Ann,NaN\n", "NaN"),
+    ("+85298882844,NULL,7\n", "NULL"),
+    ("+85298882844,Ann, null \n", "null"),
+]
+"""Rows of HEAD that are refused, and what is named. A line more is a case more."""
+
+USABLE = [
+    "+85298882844,Ann,7\n",
+    "+85298882844,Ann,7,,\n",
+    '+85298882844,"Chan, Tai Man",7\n',
+    "+85298882844,Null Island,7\n",
+    "+85298882844,Nan,0\n".replace("Nan", "Nancy"),
+]
+
+
+@pytest.mark.parametrize(("line", "named"), UNUSABLE)
+def test_a_row_that_does_not_fit_its_header_is_refused(tmp_path: Path, line: str, named: str) -> None:
+    """A comma too many shifts the order's number; a blank name greets nobody."""
+    path = tmp_path / "people.csv"
+    path.write_text(HEAD + line, encoding="utf-8")
+    (row,) = rows(path, "phone", fields=("name", "order"))
+    assert isinstance(row["to"], UnusableRecipient)
+    assert named in row["to"].problem
+    assert "+85298882844" == row["to"]
+
+
+@pytest.mark.parametrize("line", USABLE)
+def test_a_row_that_fits_is_taken(tmp_path: Path, line: str) -> None:
+    """Empty cells at its end, and words that only look like nothing."""
+    path = tmp_path / "people.csv"
+    path.write_text(HEAD + line, encoding="utf-8")
+    (row,) = rows(path, "phone", fields=("name", "order"))
+    assert not isinstance(row["to"], UnusableRecipient)
+
+
+def test_what_is_not_used_may_be_blank_and_blanks_may_be_allowed(tmp_path: Path) -> None:
+    """An error of the spreadsheet is none of these."""
+    path = tmp_path / "people.csv"
+    path.write_text(HEAD + "+1,,7\n", encoding="utf-8")
+    (row,) = rows(path, "phone", fields=("order",))
+    assert not isinstance(row["to"], UnusableRecipient)
+    (row,) = rows(path, "phone", fields=("name",), allow_blank=True)
+    assert not isinstance(row["to"], UnusableRecipient)
+
+
+def test_stray_quotes_that_swallow_rows_are_refused_with_both_lines(tmp_path: Path) -> None:
+    """A quote at the start of a cell, and the next one three rows later: the rows between would be one name."""
+    path = tmp_path / "people.csv"
+    path.write_text(HEAD + '+1,Ann,1\n+2,"Bo,2\n+3,Cy,3\n+4,Di",4\n', encoding="utf-8")
+    with pytest.raises(InvalidCsv, match="lines 3 to 5 are one row"):
+        list(rows(path, "phone"))
+    path.write_text(HEAD + '+1,Ann,1\n+2,"Bo,2\n+3,Cy,3\n+4,"Di",4\n', encoding="utf-8")
+    with pytest.raises(InvalidCsv, match="lines 3 to 5: "):
+        list(rows(path, "phone", multiline=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("phone;name\n+1;Ann, B\n", "utf-8"),
+        ("phone\tname\n+1\tAnn, B\n", "utf-8"),
+        ("phone\tname\n+1\tAnn, B\n", "utf-16"),
+        ('phone,name\n+1,"Ann, B"\n', "utf-8"),
+        ("sep=;\nphone;name\n+1;Ann, B\n", "utf-8"),
+        ("SEP=|\r\nphone|name\r\n+1|Ann, B\r\n", "utf-8-sig"),
+        ('"a,b";phone;name\n;+1;Ann, B\n', "utf-8"),
+    ],
+)
+def test_what_parts_cells_is_found(tmp_path: Path, text: str, encoding: str) -> None:
+    """Spreadsheets take it from the country; `sep=` says it."""
+    path = tmp_path / "people.csv"
+    path.write_bytes(text.encode(encoding))
+    (row,) = rows(path, "phone", fields=("name",))
+    assert ("+1", "Ann, B") == (row["to"], row["name"])
+
+
+def test_a_delimiter_may_be_named(tmp_path: Path) -> None:
+    """Where it is none of those that are looked for."""
+    path = tmp_path / "people.csv"
+    path.write_text("phone|name\n+1|Ann\n", encoding="utf-8")
+    (row,) = rows(path, "phone", fields=("name",), delimiter="|")
+    assert "Ann" == row["name"]
+
+
+def test_a_file_that_is_gb18030_by_chance_is_refused(tmp_path: Path) -> None:
+    """It gives characters for private use, which no sender's text has: most Big5 files do, by their commas alone."""
+    path = tmp_path / "people.csv"
+    path.write_bytes("phone,name\n+1,陳大文，你好。\n".encode("big5hkscs"))
+    with pytest.raises(InvalidCsv, match="it is likely --encoding big5hkscs"):
+        list(rows(path, "phone"))
+    assert "陳大文，你好。" == next(rows(path, "phone", encoding="big5hkscs"))["name"]
+
+
+def test_names_of_columns_are_compared_as_people_see_them(tmp_path: Path) -> None:
+    """Composed or not, with spaces in them, and with what nobody sees around them."""
+    path = tmp_path / "people.csv"
+    path.write_text("\ufeffphone ,Pre\u0301nom,First Name\u200b\n+1,Zoe\u0301,Ann\n", encoding="utf-8")
+    (row,) = rows(path, "phone", fields=("Pr\u00e9nom", "First Name"))
+    assert ("Zoe\u0301", "Ann") == (row["Pr\u00e9nom"], row["First Name"])
+    with pytest.raises(InvalidCsv, match=r"has no column 'Vorname': it has phone, Pr\u00e9nom, First Name"):
+        list(rows(path, "phone", fields=("Vorname",)))
+
+
+def test_a_column_that_could_be_meant_twice_is_refused(tmp_path: Path) -> None:
+    """A file's own `to`, and two columns that look alike."""
+    path = tmp_path / "people.csv"
+    path.write_text("phone,to\n+1,Paris\n", encoding="utf-8")
+    with pytest.raises(InvalidCsv, match="column 'to' beside 'phone'"):
+        list(rows(path, "phone", fields=("to",)))
+    assert ["+1"] == [row["to"] for row in rows(path, "phone")]
+    path.write_text("phone,e\u0301,\u00e9\n+1,a,b\n", encoding="utf-8")
+    with pytest.raises(InvalidCsv, match="two columns"):
+        list(rows(path, "phone"))
+
+
+@pytest.mark.parametrize("blank", ["\n", ",,\n", " ,\u00a0,\u3000\n", "\x00\n", "\x1a", '"",""\n'])
+def test_blank_lines_are_no_rows(tmp_path: Path, blank: str) -> None:
+    """Whatever programs leave at the end of a file."""
+    path = tmp_path / "people.csv"
+    path.write_text(HEAD + "+1,Ann,7\n" + blank, encoding="utf-8")
+    assert 1 == len(list(rows(path, "phone", fields=("name",))))

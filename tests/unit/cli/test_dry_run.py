@@ -116,3 +116,54 @@ def test_without_redis_a_dry_run_counts_by_the_standard_and_says_so(
     unset = CliRunner().invoke(cli, arguments)
     assert told == unset.stdout
     assert unset.stderr.startswith(f"{said}SENDMILL_REDIS_URL is not set")
+
+
+def test_characters_that_make_a_text_longer_are_named(desk: Desk) -> None:
+    """A typographic quote costs three parts instead of one, and looks like a plain one."""
+    result = run(desk, "send", "--text", "It’s " + "a" * 150, GOOD, "--dry-run")
+    assert "because of ’ (U+2019 RIGHT SINGLE QUOTATION MARK)\n" in result.stdout
+    assert "because" not in run(desk, "send", "--text", "您好，您的验证码是 1125", GOOD, "--dry-run").stdout
+
+
+def test_what_was_guessed_of_a_file_is_said(desk: Desk, tmp_path: Path) -> None:
+    """With its first row, where it is not what every program writes."""
+    people = tmp_path / "people.csv"
+    people.write_bytes(f"phone;name\n{GOOD};陈大文\n".encode("gb18030"))
+    asked = ("send", "--file", str(people), "--to", "phone", "--template", "{name}您好")
+    said = "people.csv read as gb18030, cells parted by semicolons; its first row: phone: +852****44; name: 陈大文"
+    assert f"sendmill: {said}\n" == run(desk, *asked).stderr
+    people.write_text(f"phone,name\n{GOOD},Ann\n", encoding="utf-8")
+    assert "" == run(desk, *asked).stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "named"),
+    [
+        ("--template", "Dear [name]", "[name]"),
+        ("--template", "Dear {{name}}", "{{name}}"),
+        ("--text", "Dear {name}", "{name}"),
+    ],
+)
+def test_a_text_with_another_tools_place_is_refused(
+    desk: Desk, tmp_path: Path, option: str, text: str, named: str
+) -> None:
+    """Unless it is meant so."""
+    people = tmp_path / "people.csv"
+    people.write_text(f"to,name\n{GOOD},Ann\n", encoding="utf-8")
+    refused = run(desk, "send", "--file", str(people), option, text)
+    assert (1, []) == (refused.exit_code, desk.sent)
+    assert named in refused.stderr
+    assert 0 == run(desk, "send", "--file", str(people), option, text, "--literal").exit_code
+
+
+def test_refused_rows_of_a_file_name_the_cell(desk: Desk, tmp_path: Path) -> None:
+    """Each by its row, and the others go."""
+    people = tmp_path / "people.csv"
+    people.write_text(f"to,name,order\n{GOOD},Chan, Tai Man,7\n{GOOD},,8\n{OTHER},Ann,9\n", encoding="utf-8")
+    asked = ("send", "--file", str(people), "--template", "Dear {name}, {order}", "--json")
+    (told,) = objects(run(desk, *asked, "--dry-run"))
+    assert (3, 1) == (told["total"], told["accepted"])
+    reasons = [each["reason"] for each in told["refused"]]
+    assert [True, True] == ["4 cells" in reasons[0], "'name' is blank" in reasons[1]]
+    (told,) = objects(run(desk, *asked, "--dry-run", "--allow-blank"))
+    assert 2 == told["accepted"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,3 +79,22 @@ def test_help_and_version_need_nothing() -> None:
     assert 0 == CliRunner().invoke(cli, ["--help"]).exit_code
     assert 0 == CliRunner().invoke(cli, ["send", "--help"]).exit_code
     assert CliRunner().invoke(cli, ["--version"]).stdout.startswith("sendmill ")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "environment", "told"),
+    [
+        (">/dev/full", {}, "sendmill: what there is to tell cannot be written: No space left on device\n"),
+        (">&-", {}, ""),
+        ("", {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}, ""),
+    ],
+)
+def test_what_cannot_be_written_is_no_traceback(redirection: str, environment: dict[str, str], told: str) -> None:
+    """A full disk, a closed stdout, a terminal that has no Chinese."""
+    program = Path(sys.executable).with_name("sendmill")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"exec {program} segments 'Hello 您好' {redirection}"],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert told == ended.stderr
+    assert (1 if told else 0) == ended.returncode

@@ -18,8 +18,8 @@ WAVE = b"RIFF\x24\x00\x00\x00WAVEfmt "
 
 def test_sensitive_words_are_listed(desk: Desk) -> None:
     """One a line and exit code 1; nothing found is 0."""
-    desk.sensitive_words = ["发票", "贷款\x1b[31m"]
-    found = run(desk, "check-words", "发票,贷款\x1b[31m", "--account", "mainland")
+    desk.sensitive_words = ["发票", "贷款\u202e[31m"]
+    found = run(desk, "check-words", "发票,贷款\u202e[31m", "--account", "mainland")
     assert ("发票\n贷款·[31m\n", 1) == (found.stdout, found.exit_code)
     clean = run(desk, "check-words", "hello", "--account", "mainland")
     assert ("no sensitive words\n", 0) == (clean.stdout, clean.exit_code)
