@@ -188,7 +188,8 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a push carries that its vendor makes anew for each: of two with the same one at most one is the vendor's.
+    """What a push carries that its vendor makes anew, and that covers nothing else of it: the same push under the same
+    one again is a repetition; another push under it may be the vendor's too.
 
     `mark` tells it from others and holds no secret. After `valid_s` it is refused as too old.
     """

@@ -6,9 +6,11 @@ send: bad escapes, spaces around names, raw GB18030 bytes. Everything here takes
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +25,11 @@ _ESCAPED = [chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byt
 """Each byte as it stands in a form: half the time of the standard library's `quote`."""
 
 _NAMES_KEPT = 1024
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
+_EITHER = ("utf-8", "gb18030")
+_WIDER = {"gbk": "gb18030", "gb2312": "gb18030"}
+"""What contains another charset is read in its place: GB18030 has all characters of both."""
+
 _AROUND_NAMES = " \t\r\n\0"
 
 
@@ -88,6 +95,35 @@ def decode_form(raw: bytes, charset: str = "utf-8") -> dict[str, str]:
 def push_fields(push: Push, charset: str = "utf-8") -> dict[str, str]:
     """The fields of a push: those of the body, then those of the address.
 
-    The documents say POST and give an address with a query as the example, so both places are read.
+    The documents say POST and give an address with a query as the example, so both places are read. Each is in the
+    charset that its Content-Type names, else in the vendor's own, else in the other of UTF-8 and GB18030: the first in
+    which all of it is text.
     """
-    return decode_form(push.query, charset) | decode_form(push.body, charset)
+    named = charset_of(push.headers)
+    return _form_in(push.query, [charset]) | _form_in(push.body, [*named, charset])
+
+
+def charset_of(headers: Mapping[str, str]) -> list[str]:
+    """The charset that a Content-Type names, where Python knows it. Names of headers are small letters."""
+    found = _CHARSET.search(headers.get("content-type", ""))
+    with contextlib.suppress(LookupError):
+        name = codecs.lookup(found[1]).name if found else ""
+        return [_WIDER.get(name, name)] if name else []
+    return []
+
+
+def text_in(raw: bytes, charsets: Sequence[str]) -> str:
+    """Bytes in the first of some charsets in which they are text, UTF-8 and GB18030 among them."""
+    for charset in dict.fromkeys((*charsets, *_EITHER)):
+        with contextlib.suppress(UnicodeDecodeError):
+            return raw.decode(charset)
+    return raw.decode(charsets[-1], "replace")
+
+
+def _form_in(raw: bytes, charsets: Sequence[str]) -> dict[str, str]:
+    plain = unquote_to_bytes(raw.replace(b"+", b" "))
+    for charset in dict.fromkeys((*charsets, *_EITHER)):
+        with contextlib.suppress(UnicodeDecodeError):
+            plain.decode(charset)
+            return decode_form(raw, charset)
+    return decode_form(raw, charsets[-1])

@@ -8,6 +8,8 @@ from sendmill.errors import InvalidNumber
 
 _E164 = re.compile(r"\+861[3-9][0-9]{9}")
 _AS_VENDORS_WRITE = re.compile(r"(?:\+|00)?(?:86)?(1[0-9]{10})")
+_ESCAPED_PLUS = re.compile("%2b", re.IGNORECASE)
+_BETWEEN = str.maketrans("", "", " -()\u00a0\t")
 
 
 def check_mainland(number: str) -> None:
@@ -28,8 +30,10 @@ def to_national(number: str) -> str:
 
 
 def to_e164(mobile: str) -> str | None:
-    """What a vendor writes (`13800138000`, `8613…`, `+8613…`) as E.164; None where it is no mainland mobile number."""
-    found = _AS_VENDORS_WRITE.fullmatch(mobile.strip())
+    """What a vendor writes (`13800138000`, `8613…`, `+86 138…`, `0086-138…`) as E.164; None where it is no mainland
+    mobile number. A plus sign may still be escaped: some escape twice, and an unescaped one was read as a space.
+    """
+    found = _AS_VENDORS_WRITE.fullmatch(_ESCAPED_PLUS.sub("+", mobile).translate(_BETWEEN))
     return f"+86{found[1]}" if found else None
 
 

@@ -23,6 +23,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
+from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, SecretStr
 
@@ -51,7 +52,7 @@ from providers.content import (
     refuse_unpaired_surrogates,
     utf16_units,
 )
-from providers.forms import percent_decode
+from providers.forms import charset_of, text_in
 from providers.mainland import check_mainland, to_e164, to_national
 from providers.outcomes import CodeTable, judge, unreadable
 from providers.pushes import without_unreachable
@@ -227,7 +228,8 @@ class Sms467890(Provider):
         many numbers, so a report is known by `msgid` and number together.
         """
         raw = push.body or push.query
-        texts = _REPORT.split(percent_decode(raw).strip("\ufeff \t\r\n\0"))
+        plain = unquote_to_bytes(raw.replace(b"+", b" "))
+        texts = _REPORT.split(text_in(plain, [*charset_of(push.headers), "utf-8"]).strip("\ufeff \t\r\n\0"))
         # What stands before the first name is nothing in the documented form.
         if len(texts) == 1 or texts[0].strip():
             raise PushRefused("a push of sms467890 begins with Report=")
@@ -267,9 +269,9 @@ class Sms467890(Provider):
 
 def _report(text: str) -> Report:
     fields = [field.strip() for field in text.strip(" \t\r\n&\0").split(",")]
-    if len(fields) != _REPORT_FIELDS:
+    if len(fields) < _REPORT_FIELDS:
         raise PushRefused("a report of sms467890 has the four fields msgid, mobile, report_status, report_time")
-    message_id, mobile, word, time = fields
+    message_id, mobile, word, time, *_ = fields  # a vendor may add a field at the end
     number = to_e164(mobile)
     if not message_id or number is None:
         raise PushRefused("a report of sms467890 names a msgid and a mainland mobile number")

@@ -161,7 +161,7 @@ def _refuse_two_readings(raw: str, text: str, region: str | None) -> None:
         return
     before, gap = text[: gaps[-1].start()], gaps[-1][0]
     after = text[gaps[-1].end() :].strip(" )./-")
-    if gap == "." and (len(after) == 1 or (text.count(".") == 1 and len(after) <= _FRACTION_DIGITS)):
+    if gap == "." and (len(after) == 1 or (len(gaps) == 1 and len(after) <= _FRACTION_DIGITS)):
         raise InvalidNumber(f"{mask(raw)} ends in .{after}, as a spreadsheet writes numbers: make its column text")
     if "/" in gap and len(after) <= _FRACTION_DIGITS:
         raise InvalidNumber(f"{mask(raw)} has an extension after a slash: write one whole number")

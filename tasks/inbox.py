@@ -18,7 +18,7 @@ import msgspec
 import redis.asyncio
 
 from providers.base import Proof, Push, Response
-from sendmill.errors import PushRefused, StoreError
+from sendmill.errors import StoreError
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
@@ -111,15 +111,7 @@ class Inbox:
     async def store(self, entries: Sequence[Entry]) -> int:
         """Store entries in one step; returns how many there was room for: the first so many.
 
-        Forged ones count as stored and are not.
-
-        Raises:
-            redis.RedisError: nobody knows whether they are stored. Storing them again is harmless.
-        """
-        return (await self.store_proven(entries))[0]
-
-    async def store_proven(self, entries: Sequence[Entry]) -> tuple[int, frozenset[int]]:
-        """The same; tells besides which of them, counted from 0, are forged: another push came under their proof.
+        What came before under its proof counts as stored and is not stored again.
 
         Raises:
             redis.RedisError: nobody knows whether they are stored. Storing them again is harmless.
@@ -129,8 +121,7 @@ class Inbox:
             headers = msgspec.msgpack.encode(entry.headers)
             args += (entry.size_bytes, entry.kind, entry.at_ms, entry.method, entry.query, headers, entry.body)
             args += (entry.proof, entry.proof_ms)
-        count, *forged = await _STORE.arun(self._server, self._keys.state, *args)
-        return int(count), frozenset(int(place) - 1 for place in forged)
+        return int(await _STORE.arun(self._server, self._keys.state, *args))
 
     async def read(self, most: int = BATCH_ENTRIES) -> list[Entry]:
         """The oldest entries."""
@@ -178,7 +169,6 @@ class Writer:
 
         Raises:
             InboxFull: there is no room, nothing was stored.
-            PushRefused: another push came under its proof.
             redis.RedisError: nobody knows whether it is stored. Storing it again is harmless.
         """
         stored = asyncio.get_running_loop().create_future()
@@ -208,9 +198,9 @@ class Writer:
 
     async def _write_together(self, together: Sequence[tuple[Entry, asyncio.Future[bool]]]) -> None:
         error: Exception | None = None
-        count, forged = 0, frozenset[int]()
+        count = 0
         try:
-            count, forged = await self._store([entry for entry, _ in together])
+            count = await self._store([entry for entry, _ in together])
         except asyncio.CancelledError:
             for _, stored in together:
                 stored.cancel()
@@ -222,17 +212,15 @@ class Writer:
                 continue  # it was not waited for so long
             if error is not None:
                 stored.set_exception(error)
-            elif place in forged:
-                stored.set_exception(PushRefused("another push came under its proof before"))
             else:
                 stored.set_result(place < count)
 
-    async def _store(self, entries: Sequence[Entry]) -> tuple[int, frozenset[int]]:
+    async def _store(self, entries: Sequence[Entry]) -> int:
         try:
-            return await self._inbox.store_proven(entries)
+            return await self._inbox.store(entries)
         except RedisAway:
             # A connection that stood idle over a restart of Redis breaks at its first use.
-            return await self._inbox.store_proven(entries)
+            return await self._inbox.store(entries)
 
 
 def _entry(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:

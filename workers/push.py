@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -56,13 +57,34 @@ _LARGEST_PORT: Final = 65535
 log = structlog.get_logger(__name__)
 
 
+class _Handler(web.RequestHandler):
+    """aiohttp's, for request lines whose target has spaces or 8-bit bytes: some vendors escape nothing."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(_UNESCAPED.sub(_with_all_escaped, data, count=1))
+
+
+_UNESCAPED: Final = re.compile(rb"\A((?:GET|POST) )([^\r\n]*[ \x80-\xff][^\r\n]*?)( HTTP/1\.[01]\r?\n)")
+
+
+def _with_all_escaped(line: re.Match[bytes]) -> bytes:
+    return line[1] + re.sub(rb"[ \x80-\xff]", lambda byte: b"%%%02X" % byte[0][0], line[2]) + line[3]
+
+
 class _Server(web.Server):
     """aiohttp's, with an end to the number of connections, of all and of one address."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._options = options
         self._of_peer: Counter[str] = Counter()
         self._peers: dict[web.RequestHandler, str] = {}
+
+    def __call__(self) -> web.RequestHandler:
+        """The protocol of one connection."""
+        return _Handler(self, loop=asyncio.get_running_loop(), **self._options)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from providers import registry
-from providers.base import Proof, Provider, Push
+from providers.base import Ack, Proof, Provider, Push
 from providers.pushes import push_warning
 from sendmill.errors import PushRefused
 from sendmill.ledger.keys import AccountKeys, JobKeys
@@ -51,6 +52,9 @@ RETRY_AFTER_S = 10
 _READY_S = 2.0
 _READY_KEPT_MS = 60_000
 _REFUSALS_TOLD_S = 60.0
+_ABSOLUTE = re.compile(r"^https?://[^/?]*", re.IGNORECASE)
+"""A target may name the host too (RFC 9112, 3.2.2)."""
+
 _METHODS = frozenset({"GET", "POST"})
 _PARTS = 3  # push, account, token
 
@@ -127,7 +131,7 @@ class Receiver:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever it is, and count it."""
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = _ABSOLUTE.sub("", request.raw_path, count=1).partition("?")
         if path in ("/healthz", "/readyz"):
             return await self._healthy(path)
         account = "-"
@@ -197,18 +201,19 @@ class Receiver:
                 headers={name.lower(): value for name, value in request.headers.items()},
                 body=await _body(request) if size_bytes else b"",
             )
+            if not push.body.strip() and not push.query:
+                raise _NotTaken(400, "empty")
             proof = await self._check(account, push)
             await self._store(account, entry_of_push(account.provider.without_secrets(push), proof))
         finally:
             self._body_bytes -= size_bytes
-        ack = account.provider.ack(push)
+        ack = _ack(account, push)
         return web.Response(body=ack.body, status=ack.status, content_type=ack.content_type)
 
     async def _check(self, account: Receiving, push: Push) -> Proof | None:
-        """Refuse what does not come from the vendor, or is nothing that it documents; returns its proof."""
+        """Refuse what does not come from the vendor; returns its proof. What it says is read by who folds it."""
         try:
             account.provider.authenticate_push(push, datetime.now(UTC))
-            account.provider.pushed(push)
             return account.provider.proof(push)
         except PushRefused as refusal:
             await self._tell_refusal(account, refusal)
@@ -236,9 +241,6 @@ class Receiver:
         try:
             async with asyncio.timeout(STORE_S):
                 await account.writer.store(entry)
-        except PushRefused as refusal:
-            await self._tell_refusal(account, refusal)
-            raise _NotTaken(400, "not a push of this account's vendor") from None
         except InboxFull:
             await self._spool(account, entry)
             raise _NotTaken(503, "the inbox is full") from None
@@ -292,8 +294,19 @@ def _receiving(settings: Settings, server: redis.asyncio.Redis, name: str) -> Re
     return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name), warning)
 
 
+def _ack(account: Receiving, push: Push) -> Ack:
+    try:
+        return account.provider.ack(push)
+    except Exception:
+        log.exception("a push broke its acknowledgement", account=account.name)
+        return Ack(b"ok")
+
+
 async def _body(request: web.BaseRequest) -> bytes:
     body = bytearray()
+    if request.headers.get("Expect", "").strip().lower() == "100-continue" and request.transport is not None:
+        # Its sender waits a second or more for this (RFC 9110, 10.1.1).
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(BODY_S):
             async for part in request.content.iter_any():

@@ -85,7 +85,8 @@ async def _attacked(target: Target, pid: int, sizes: Mapping[str, Any]) -> tuple
         "cpu_percent": 100 * (cpu_s([pid]) - before_cpu_s) / took_s,
         "honest_refused": honest.refused,
     }
-    return found, honest.taken + tally.overheard
+    # Who knows the token of an account without a proof is taken for its vendor: what he says is kept, unread.
+    return found, honest.taken + tally.overheard + tally.answers["fuzzed body", hostile.TAKEN]
 
 
 class _Honest:

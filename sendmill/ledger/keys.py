@@ -97,7 +97,7 @@ resent              zset    call without an answer whose rows go again → ms wh
 sweeps              hash    as that of the jobs
 horizon             zset    slice → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
-proof:<mark>        string  digest of the push that came under a vendor's proof, for as long as the proof is good
+proof:<mark>:<sha1> string  that a push came under a vendor's proof, for as long as the proof is good
 inbox_bytes         string  what the entries of `inbox` take, roughly
 bad                 stream  what came and could not be read, raw, for a person; capped
 early               zset    msgpack report that matches nothing yet → ms when it is tried again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def test_a_reply_is_shown_with_the_message_that_it_answers(system: System) -> No
 
 def test_a_job_for_later_is_cancelled(system: System) -> None:
     """It stands as scheduled, then as cancelled."""
-    sent = run(system, "send", "--text", "hi", HONG_KONG, "--at", "2099-01-01T00:00:00+08:00", "--json")
+    later = (datetime.now(UTC) + timedelta(days=300)).isoformat()
+    sent = run(system, "send", "--text", "hi", HONG_KONG, "--at", later, "--json")
     assert 0 == sent.exit_code
     job = sent.objects()[0]["job"]
     assert {"scheduled": 1} == run(system, "status", job, "--json").objects()[0]["states"]
@@ -98,6 +100,7 @@ def test_a_job_for_later_is_cancelled(system: System) -> None:
         (["--text", "hi", HONG_KONG, "--account", "nope"], 1, "no account nope is configured: there are bulk, hk,"),
         (["--text", "hi", HONG_KONG, "--route", "nope"], 1, "no route nope is configured"),
         (["--text", "hi", HONG_KONG, "--at", "2020-01-01T00:00:00+08:00"], 2, "is past"),
+        (["--text", "hi", HONG_KONG, "--at", "2099-01-01T00:00:00+08:00"], 2, "more than a year ahead"),
         (["--text", "hi", HONG_KONG, "--at", "2099-01-01T00:00:00"], 2, "has no time zone"),
     ],
 )

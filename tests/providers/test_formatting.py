@@ -105,7 +105,7 @@ TABLE = (
     # trunk zeros and prefixes that the region does not have
     Given("098882844", HK),
     Given("085298882844", HK),
-    Given("0085298882844", HK),  # from Hong Kong one dials 001
+    Given("0085298882844", HK, *_HONG_KONG),  # from Hong Kong one dials 001, and 00852… is no other number
     # too short, too long, not assigned
     Given("12", HK),
     Given("10086", CN),
@@ -126,11 +126,14 @@ TABLE = (
     Given("not a number", CN),
     Given("98882844 ext 5", HK),
     Given("tel:+85298882844", None),
-    Given("１３７１２３４５６７８", CN),
-    Given("+８５２９８８８２８４４", None),
+    Given("１３７１２３４５６７８", CN, *_MAINLAND),
+    Given("+８５２９８８８２８４４", None, *_HONG_KONG),
     Given("٩٨٨٨٢٨٤٤", HK),
-    Given("+852\N{NO-BREAK SPACE}98882844", None),
-    Given("\N{LEFT-TO-RIGHT MARK}+85298882844", None),
+    Given("+852\N{NO-BREAK SPACE}98882844", None, *_HONG_KONG),
+    Given("\N{LEFT-TO-RIGHT MARK}+85298882844", None, *_HONG_KONG),
+    Given("+852 98882844.0", None),
+    Given("98882844/5", HK),
+    Given("0085362345678", HK),  # Macao as it is read, Cuba as it is dialled
     Given("++85298882844", None),
     Given("85298882844+", HK),
     Given("+85298882844,+85298882845", None),

@@ -240,7 +240,6 @@ class TestSms467890(ProviderContract):
         [
             b"800000,13800138000,DELIVRD,1772337906",
             b"Report=800000,13800138000,DELIVRD",
-            b"Report=800000,13800138000,DELIVRD,1772337906,5",
             b"Report=,13800138000,DELIVRD,1772337906",
             b"Report=800000,mobile number,DELIVRD,timestamp",
         ],
