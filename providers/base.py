@@ -302,6 +302,11 @@ class Provider(ABC):
     def service_for(self, message: Message, recipients: int) -> Service:
         """The endpoint for a call of this message to that many waiting recipients (1 or more)."""
 
+    def keeps_time(self, kind: Kind, options: Mapping[str, Any]) -> bool:
+        """Whether the vendor would wait for the `send_at` of such a message, where it keeps times at all."""
+        del kind, options
+        return True
+
     def largest_call(self, message: Message) -> int:
         """The most recipients that any endpoint of this account takes of this message in one call."""
         del message

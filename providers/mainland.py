@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sendmill.errors import InvalidNumber
+from sendmill.states import State
 
 _E164 = re.compile(r"\+861[3-9][0-9]{9}")
+_NOT_FINAL = frozenset({"ACCEPTD", "ENROUTE"})
+_STATE_WORD = re.compile(r"[A-Z0-9_:.\-]{1,32}")
 _AS_VENDORS_WRITE = re.compile(r"(?:\+|00)?(?:86)?(1[0-9]{10})")
 _ESCAPED_PLUS = re.compile("%2b", re.IGNORECASE)
 _BETWEEN = str.maketrans("", "", " -()\u00a0\t")
@@ -35,6 +39,19 @@ def to_e164(mobile: str) -> str | None:
     """
     found = _AS_VENDORS_WRITE.fullmatch(_ESCAPED_PLUS.sub("+", mobile).translate(_BETWEEN))
     return f"+86{found[1]}" if found else None
+
+
+def state_of(word: str, table: Mapping[str, State]) -> State | None:
+    """The state of a report's word, whatever its case.
+
+    The documents print a few words and say that gateways give others, for failures (xioo §3.2: 其他 网关内部状态). So
+    what stands not in the table is undelivered, but for the two words of SMPP 3.4 (§5.2.28) that end nothing and for
+    what is no word at all. A poll gives each record once: who waited for a better word would wait for ever.
+    """
+    upper = word.strip().upper()
+    if upper in _NOT_FINAL or not _STATE_WORD.fullmatch(upper):
+        return None
+    return table.get(upper, State.UNDELIVERED)
 
 
 def sender_of_reply(mobile: str) -> str | None:

@@ -53,7 +53,7 @@ from providers.content import (
     utf16_units,
 )
 from providers.forms import charset_of, text_in
-from providers.mainland import check_mainland, to_e164, to_national
+from providers.mainland import check_mainland, state_of, to_e164, to_national
 from providers.outcomes import CodeTable, judge, unreadable
 from providers.pushes import without_unreachable
 from providers.reading import Unreadable, fields_of, text_of
@@ -94,9 +94,6 @@ STATES = {
 }
 """`report_status`. The page says that UNKNOWN is "Failed to send", whatever the word means elsewhere."""
 
-NOT_FINAL = frozenset({"ACCEPTD", "ENROUTE"})
-"""Words of the SMPP standard (3.4, section 5.2.28) that end nothing."""
-
 MAX_NUMBERS = 5000
 """Page, "send", Mobile."""
 
@@ -106,7 +103,6 @@ stricter reading, because the vendor's own way to count is not said."""
 
 SEND = Service("send", MAX_NUMBERS)
 
-_STATE_WORD = re.compile(r"[A-Z0-9_:.-]{1,32}", re.ASCII)
 _REPORT = re.compile(r"report\s*=", re.IGNORECASE)
 _REPORT_FIELDS = 4
 _AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,6})?", re.ASCII)
@@ -275,7 +271,7 @@ def _report(text: str) -> Report:
     number = to_e164(mobile)
     if not message_id or number is None:
         raise PushRefused("a report of sms467890 names a msgid and a mainland mobile number")
-    state = _state(word)
+    state = state_of(word, STATES)
     return Report(
         state=state,
         raw_state=word,
@@ -284,11 +280,3 @@ def _report(text: str) -> Report:
         code=None if state is State.DELIVERED else word,
         occurred_at=parse_moment(time),
     )
-
-
-def _state(word: str) -> State | None:
-    """Two words are documented; carriers send many more, all for failures. Text that is no status word says nothing."""
-    upper = word.upper()
-    if upper in NOT_FINAL or not _STATE_WORD.fullmatch(upper):
-        return None
-    return STATES.get(upper, State.UNDELIVERED)

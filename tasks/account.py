@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from config.settings import AccountSettings
 from providers.base import Provider, Service
 from sendmill.features import Feature
 from sendmill.ledger.keys import AccountKeys
+from sendmill.messages import Kind
 from tasks.known_optouts import KnownOptOuts
 from tasks.outbox import Outbox
 from tasks.outcomes import OutcomeWriter
@@ -67,8 +69,12 @@ class Account:
 
     @property
     def vendor_keeps_time(self) -> bool:
-        """Whether messages go to the vendor before their time, which it keeps."""
+        """Whether some messages go to the vendor before their time, which it keeps."""
         return self.settings.schedule == "vendor" and Feature.SCHEDULE in self.provider.offers()
+
+    def time_is_kept(self, kind: str, options: Mapping[str, Any]) -> bool:
+        """Whether these do: an address that heeds no time would send them at once."""
+        return self.vendor_keeps_time and self.provider.keeps_time(Kind(kind), options)
 
     @property
     def call_ms(self) -> int:

@@ -173,7 +173,7 @@ class _Rescue:
                     created_ms=meta.created_ms,
                     expires_ms=meta.expires_ms,
                 ),
-                due_ms=0 if self._others[account].vendor_keeps_time else meta.at_ms or 0,
+                due_ms=0 if self._others[account].time_is_kept(meta.kind, meta.options) else meta.at_ms or 0,
                 horizon_ms=read.header.expires_ms + self._runtime.settings.report_horizon_h * 3_600_000,
                 segments=segments,
                 cost=cost,

@@ -98,7 +98,8 @@ async def _may_be_planned(runtime: Runtime, meta: JobMeta) -> bool:
         return True
     routes = Routes(runtime.settings.routes)
     names = {meta.account} if meta.account is not None else routes.accounts_of(meta.route)
-    if names and all(name in runtime.accounts and runtime.accounts[name].vendor_keeps_time for name in names):
+    known = [runtime.accounts.get(name) for name in names]
+    if known and all(each is not None and each.time_is_kept(meta.kind, meta.options) for each in known):
         return True
     await runtime.server.zadd(runtime.jobs.due, {meta.job: meta.at_ms})
     return False
@@ -248,7 +249,7 @@ def slice_body(  # noqa: PLR0917 - all of it is needed, in one place
         ref=meta.ref,
         kind=meta.kind,
         parts=parts,
-        send_at_ms=meta.at_ms if known is not None and known.vendor_keeps_time else None,
+        send_at_ms=meta.at_ms if known is not None and known.time_is_kept(meta.kind, meta.options) else None,
     )
 
 

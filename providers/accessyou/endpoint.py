@@ -14,9 +14,12 @@ from providers.content import signed_text
 from providers.forms import encode_form
 from providers.outcomes import CodeTable
 from providers.reading import Unreadable
-from sendmill.errors import InvalidOption
+from sendmill.errors import InvalidOption, TextTooLong
 from sendmill.messages import Kind
 from sendmill.segments import Segments, count_accessyou
+
+MAX_ADDRESS_BYTES = 8000
+"""A guess of ours, as `sms.max_url_bytes`: web servers commonly refuse a request line over 8,190 bytes."""
 
 IN_FLIGHT = 1
 """p.43, p.83: "you must capture our Message ID and error code before sending another SMS". Printed for sendsms and
@@ -86,10 +89,19 @@ class TextEndpoint(Endpoint):
         return count_accessyou(self.content(message))
 
 
-def address(url: str, fields: Sequence[tuple[str, str | None]], cookie: str | None) -> Request:
-    """GET with the fields that have a value, in their order. POST is not supported (p.41)."""
+def address(
+    url: str, fields: Sequence[tuple[str, str | None]], cookie: str | None, most_bytes: int | None = MAX_ADDRESS_BYTES
+) -> Request:
+    """GET with the fields that have a value, in their order. POST is not supported (p.41).
+
+    Raises:
+        TextTooLong: it has more than `most_bytes`; None asks nothing.
+    """
     given = [(name, value) for name, value in fields if value is not None]
-    return Request("GET", f"{url}?{encode_form(given)}", cookie_header(cookie))
+    whole = f"{url}?{encode_form(given)}"
+    if most_bytes is not None and len(whole) > most_bytes:
+        raise TextTooLong(f"the text is too long for the address of a GET: {len(whole):,} bytes of {most_bytes:,}")
+    return Request("GET", whole, cookie_header(cookie))
 
 
 def cookie_header(cookie: str | None) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from config.settings import AccountSettings
 from providers.accessyou import media
@@ -138,6 +138,11 @@ class AccessYou(Provider):
     def largest_call(self, message: Message) -> int:
         """20,000 where a batch may take it, else 1."""
         return self._endpoint(message, 2).service.max_numbers
+
+    def keeps_time(self, kind: Kind, options: Mapping[str, Any]) -> bool:
+        """p.10: only sendsms-batch schedules; every other address sends at once."""
+        by_batch = kind in {Kind.SMS, Kind.TEMPLATE} and options.get("service") in {None, "batch"}
+        return by_batch and "batch" in self._endpoints
 
     def check(self, message: Message) -> None:
         """Refuse what the service would refuse, or what it cannot do."""
@@ -288,7 +293,8 @@ class AccessYou(Provider):
             case Kind.VENDOR_TEMPLATE:
                 return ("sms", "otp") if self._settings.template_service == "sms" else ("otp", "sms")
         alone = recipients == 1 and message.send_at is None and self._fits_sms(message)
-        return ("sms", "batch", "vercode", "email") if alone else ("batch", "sms", "vercode", "email")
+        # Not vercode: what is no code may end that service (p.79). A job names it.
+        return ("sms", "batch", "email") if alone else ("batch", "sms", "email")
 
     def _fits_sms(self, message: Message) -> bool:
         sms = self._endpoints.get("sms")

@@ -24,8 +24,8 @@ MAX_CHARS = 11
 """p.56: 3 to 11 of a-z, A-Z, 0-9 and space; p.44: an alphanumeric one has no more than 11."""
 
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
-# "[0-9] must be placed after [a-z] or [A-Z]" (p.56). Spaces at the ends would be lost on the way.
-_LETTERS_THEN_DIGITS = re.compile(r"[A-Za-z][A-Za-z ]*[0-9 ]*", re.ASCII)
+# "[0-9] must be placed after [a-z] or [A-Z]" (p.56): a letter first, then any. Spaces at the ends would be lost.
+_LETTER_FIRST = re.compile(r"[A-Za-z][A-Za-z0-9 ]*", re.ASCII)
 
 
 def check_sender(sender: str) -> None:
@@ -42,8 +42,10 @@ def check_sender(sender: str) -> None:
         return
     if len(sender) > MAX_CHARS:
         raise SenderNotAllowed(f"an alphanumeric sender ID of AccessYou has at most {MAX_CHARS} characters")
-    if not _LETTERS_THEN_DIGITS.fullmatch(sender) or sender != sender.strip():
-        raise SenderNotAllowed("a sender ID of AccessYou has letters and spaces first, then digits, or digits alone")
+    if not _LETTER_FIRST.fullmatch(sender) or sender != sender.strip():
+        raise SenderNotAllowed(
+            "a sender ID of AccessYou has a letter first, then letters, digits and spaces, or digits alone"
+        )
 
 
 def check_new_sender(sender: str) -> None:

@@ -22,12 +22,15 @@ from providers.accessyou.templates import check_template, variables
 from providers.base import Call, Message, Request, Service
 from providers.content import refuse_empty, refuse_unpaired_surrogates
 from providers.forms import FORM_HEADERS, encode_form, percent_encode
-from sendmill.errors import TextTooLong, UnsupportedFeature
+from sendmill.errors import InvalidTemplate, TextTooLong, UnsupportedFeature
 from sendmill.messages import Kind
 from sendmill.segments import Segments
 
 MAX_BATCH_NUMBERS = 20_000
 """p.63: max 20,000 numbers."""
+
+MAX_LONG_PARTS = 10
+"""p.40."""
 
 _LONGEST_PHONE = "9" * 15
 _LONGEST_REFERENCE = "z" * 32
@@ -53,6 +56,8 @@ class SendSms(TextEndpoint):
             if self._sms.style == "msg":
                 raise UnsupportedFeature('templates need style = "tid": the older form of sendsms has none')
             check_template(message)
+            if not message.values.get("a"):
+                raise InvalidTemplate("sendsms needs a value for the variable a (p.42)")
         else:
             refuse_empty(message)
             refuse_unpaired_surrogates(self.content(message))
@@ -86,13 +91,13 @@ class SendSms(TextEndpoint):
         if sms.style == "msg":
             content = self.content(message)
             older = [("accountno", self._accountno), ("pwd", pwd), ("phone", phone), ("msg", content), *optional]
-            return address(sms.url, older, sms.cookie)
+            return address(sms.url, older, sms.cookie, None)
         if message.kind is Kind.VENDOR_TEMPLATE:
             filled = [("tid", message.template_id), *variables(message)]
         else:
             filled = [("tid", sms.tid), ("a", self.content(message))]
         login = [("phone", phone), ("pwd", pwd), ("accountno", self._accountno), ("user", sms.user or "")]
-        return address(sms.url, [*filled, *login, *optional], sms.cookie)
+        return address(sms.url, [*filled, *login, *optional], sms.cookie, None)
 
 
 class SendBatch(TextEndpoint):
@@ -151,6 +156,8 @@ class SendVercode(TextEndpoint):
         refuse_empty(message)
         refuse_unpaired_surrogates(self.content(message))
         parts = self.segments(message).segments
+        if parts > MAX_LONG_PARTS:
+            raise TextTooLong(f"the text has {parts} parts: vercode takes {MAX_LONG_PARTS} at most")
         if parts > 1 and not self._vercode.long:
             raise TextTooLong(
                 f"the text has {parts} parts: vercode takes one, or set vercode.long where AccessYou opened it"

@@ -48,9 +48,12 @@ STATES: Mapping[str, State] = {
     "DELETED": State.UNDELIVERED,
     "UNDELIV": State.UNDELIVERED,
     "REJECTD": State.REJECTED,
+    "REJECT": State.REJECTED,  # 审核驳回 at xioo
+    "DTBLACK": State.REJECTED,  # 目的号码是黑名单号码 at xioo
+    "MBBLACK": State.REJECTED,  # the same of the gateway's list
     "UNKNOWN": State.UNKNOWN,
 }
-"""State words in upper case; carriers' own codes are told apart by CARRIER_CODE. All others change nothing."""
+"""State words in upper case; carriers' own codes are told apart by CARRIER_CODE. `mainland.state_of` has the others."""
 
 CARRIER_CODE = re.compile(r"[A-Z]{2,4}:[0-9A-Z]{1,6}")
 """How carriers' gateways write their own failures: `MK:0012`, `ERR:104` (the latter is in xioo's table)."""

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from providers.base import Push, Received, Reply, Report
 from providers.clock import parse_wall_clock
 from providers.forms import push_fields
-from providers.mainland import sender_of_reply, to_e164
+from providers.mainland import sender_of_reply, state_of, to_e164
 from providers.smsadmin.answers import CHARSET
 from providers.smsadmin.codes import CARRIER_CODE, STATES
 from sendmill.errors import PushRefused
@@ -123,7 +123,7 @@ def lower_fields(push: Push) -> dict[str, str]:
 def report_of(word: str, mobile: str, linkid: str, time: str, *, carrier_codes: State | None) -> Report:
     """One report from its fields."""
     upper = word.upper()
-    state = carrier_codes if CARRIER_CODE.fullmatch(upper) else STATES.get(upper)
+    state = carrier_codes if CARRIER_CODE.fullmatch(upper) else state_of(word, STATES)
     return Report(
         state=state,
         raw_state=word,

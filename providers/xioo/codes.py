@@ -55,13 +55,12 @@ STATES: Mapping[str, State] = {
     "UNKNOWN": State.UNKNOWN,
     "REJECTD": State.REJECTED,
     "DTBLACK": State.REJECTED,  # 目的号码是黑名单号码
+    "MBBLACK": State.REJECTED,
     "ERR:104": State.UNDELIVERED,  # 系统忙
     "REJECT": State.REJECTED,  # 审核驳回: refused by a person after the submit was accepted
 }
 """§3.2, in upper case."""
 
-_NOT_FINAL = frozenset({"ACCEPTD", "ENROUTE"})
-_STATE_WORD = re.compile(r"[A-Z0-9_:.\-]{1,32}")
 
 # Three digits are enough for every code and too few for a phone number.
 _CODE = re.compile(r"-?[0-9]{1,3}")
@@ -77,15 +76,6 @@ class Success(NamedTuple):
     invalid: int
     accepted: int
     blacklisted: int
-
-
-def state_of(word: str) -> State | None:
-    """The state of a report's word. §3.2: 其他 网关内部状态, which gateways give to failures; so what stands not in the
-    table is undelivered, but for the two words of SMPP 3.4 that end nothing and for what is no word at all."""
-    upper = word.upper()
-    if upper in _NOT_FINAL or not _STATE_WORD.fullmatch(upper):
-        return None
-    return STATES.get(upper, State.UNDELIVERED)
 
 
 def split_code(answer: str) -> tuple[str, str] | None:

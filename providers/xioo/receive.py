@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from providers.base import Proof, Push, Received, Reply, Report
 from providers.clock import parse_moment, parse_wall_clock
 from providers.forms import push_fields
-from providers.mainland import sender_of_reply, to_e164
-from providers.xioo.codes import state_of
+from providers.mainland import sender_of_reply, state_of, to_e164
+from providers.xioo.codes import STATES
 from providers.xioo.settings import XiooSettings
 from sendmill.errors import PushRefused
 from sendmill.states import State
@@ -85,7 +85,7 @@ def read(fields: Mapping[str, str], extno_prefix_chars: int) -> Received:
     mobiles = [mobile for mobile in fields.get("mobile", "").split(",") if mobile.strip()]
     if not word or not mobiles:
         raise PushRefused("neither a report (mobile, state) nor replies (args)")
-    state = state_of(word)
+    state = state_of(word, STATES)
     occurred_at = parse_wall_clock(fields.get("time", ""))  # §3.1: of the first number; taken for all
     reports = tuple(
         Report(

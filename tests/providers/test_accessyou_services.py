@@ -80,7 +80,7 @@ def _query(request: Request) -> list[tuple[str, str]]:
         (Message("hello", options={"service": "email"}), "email"),
         (Message("hello", options={"service": "batch"}), "batch"),
         (_template(a="1"), "otp"),
-        (Message("", kind=Kind.VENDOR_TEMPLATE, template_id="1", options={"service": "sms"}), "sms"),
+        (Message("", kind=Kind.VENDOR_TEMPLATE, template_id="1", values={"a": "1"}, options={"service": "sms"}), "sms"),
         (_mms(), "mms"),
         (_voice(), "voice"),
     ],
@@ -476,3 +476,70 @@ def test_a_mails_repr_and_the_settings_hide_the_password() -> None:
 def _answered(message: Message, name: str) -> Accepted:
     provider = build()
     return provider.submitted(_call(provider, message), answer(payload(VENDOR, name)))
+
+
+# --- what the document says besides ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "kept"),
+    [
+        (Kind.SMS, {}, True),
+        (Kind.SMS, {"service": "batch"}, True),
+        (Kind.TEMPLATE, {}, True),
+        *((Kind.SMS, {"service": service}, False) for service in ("sms", "vercode", "email")),
+        *((kind, {}, False) for kind in (Kind.MMS, Kind.VOICE, Kind.VENDOR_TEMPLATE)),
+    ],
+)
+def test_only_a_batch_is_sent_at_its_time(kind: Kind, options: dict[str, str], *, kept: bool) -> None:
+    """p.10: every other address would send at once, so our clock keeps the others."""
+    assert kept == build().keeps_time(kind, options)
+
+
+def test_a_text_never_goes_by_vercode_unless_its_job_says_so() -> None:
+    """p.79: what is no code may end that service."""
+    alone = build(sms=None, batch=None, email=None)
+    with pytest.raises(UnsupportedFeature):
+        alone.check(Message("Our new shop opens today"))
+    alone.check(Message("Your code is 1125", options={"service": "vercode"}))
+
+
+def test_a_long_vercode_has_ten_parts_at_most() -> None:
+    """p.40."""
+    provider = build(vercode={**SETTINGS["vercode"], "long": True})
+    provider.check(Message("a" * 1530, options={"service": "vercode"}))
+    with pytest.raises(TextTooLong, match="takes 10 at most"):
+        provider.check(Message("a" * 1531, options={"service": "vercode"}))
+
+
+def test_sendsms_needs_its_first_variable() -> None:
+    """p.42: `a` is mandatory."""
+    without = Message("", kind=Kind.VENDOR_TEMPLATE, template_id="1", options={"service": "sms"})
+    with pytest.raises(InvalidTemplate, match="variable a"):
+        build().check(without)
+
+
+@pytest.mark.parametrize("sender", ["A1B2", "Acme24 Shop", "A1 B2 C3"])
+def test_digits_and_letters_may_follow_each_other_in_a_sender(sender: str) -> None:
+    """p.56: a digit must be placed after a letter; a letter may stand after a digit."""
+    build().check(Message("hello", sender=sender))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        _mms(text="您" * 1000),
+        Message("", kind=Kind.VENDOR_TEMPLATE, template_id="1", values={"a": "您" * 1000}),
+        Message("您" * 900, options={"service": "vercode"}),
+    ],
+)
+def test_what_no_address_can_hold_is_refused_before_it_goes(message: Message) -> None:
+    """A web server would answer 414 or cut it off."""
+    provider = build(vercode={**SETTINGS["vercode"], "long": True})
+
+    def sent() -> None:
+        provider.check(message)
+        provider.submit_request(_call(provider, message))
+
+    with pytest.raises(TextTooLong):
+        sent()
