@@ -38,7 +38,14 @@ _VALUE = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s&,;}\"')]+"
 _ASSIGNED = re.compile(
     rf"\b((?:{'|'.join(sorted(REMOVED_KEYS - {'message'}))})[\"']?\s*[=:]\s*)(?:{_VALUE})", re.IGNORECASE
 )
-_NUMBER = re.compile(r"(?<!\d)(?:\+?\d{7,15}|\+\d{1,3}[ -]\d[\d -]{4,14}\d)(?!\d)")
+_NUMBER = re.compile(r"\+?\d{7,}|\+\d{1,3}[ -]\d[\d -]{4,14}\d(?!\d)")
+"""A run of more digits may hold one, as a vendor's record that joins its fields does."""
+
+_GROUPED = re.compile(
+    r"(?<![\w.:-])(?!\d{4}-\d\d-\d\d\b)(?:\(\+?\d{1,4}\)|\+?\d{1,4})(?:[ -]{1,2}\(?\d{2,4}\)?){1,4}(?![\w:])"
+)
+_FEWEST_GROUPED_DIGITS = 8
+"""`138-0013-8000`, `(852) 9123 4567`. A date is none."""
 
 
 class Redactor:
@@ -56,7 +63,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with everything replaced that must not be seen."""
-        return _NUMBER.sub(_masked, self._without_secrets(text))
+        return _NUMBER.sub(_masked, _GROUPED.sub(_masked_group, self._without_secrets(text)))
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a log line: names stay, values are cleaned, and what is no plain value becomes a clean text."""
@@ -113,3 +120,8 @@ def _bare_url(matched: re.Match[str]) -> str:
 
 def _masked(matched: re.Match[str]) -> str:
     return mask(matched.group())
+
+
+def _masked_group(matched: re.Match[str]) -> str:
+    found = matched.group()
+    return mask(found) if sum(map(str.isdigit, found)) >= _FEWEST_GROUPED_DIGITS else found

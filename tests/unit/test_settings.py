@@ -331,3 +331,29 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variable: str) -> None:
     line = refusal(tmp_path, GOOD, HK_PWD="x", **{variable: f"{CANARY} !"})
     assert line.startswith(f"environment: {variable}: ")
     assert CANARY not in line
+
+
+@pytest.mark.parametrize(
+    ("stored", "problem"),
+    [
+        (b"secret", None),
+        (b"secret\n", None),
+        (b"secret\r\n", None),
+        (b" secret ", None),
+        (b"secret\n\n", "several line ends"),
+        (b"secret\r\n\r\n", "several line ends"),
+        (b"\xef\xbb\xbfsecret", "byte order mark"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["file", "env"])
+def test_what_editors_put_around_a_secret(tmp_path: Path, kind: str, stored: bytes, problem: str | None) -> None:
+    """One line end is cut off, of a file as of a variable; what nobody would see is refused."""
+    (tmp_path / "hk.pwd").write_bytes(stored)
+    text = GOOD if kind == "env" else GOOD.replace("env:HK_PWD", "file:hk.pwd")
+    if problem is not None:
+        with pytest.raises(ConfigError, match=problem):
+            read(tmp_path, text, HK_PWD=stored.decode())
+        return
+    hongkong = read(tmp_path, text, HK_PWD=stored.decode()).accounts["hk"]
+    assert isinstance(hongkong, PostSettings)
+    assert stored.decode().rstrip("\r\n") == hongkong.pwd.get_secret_value()
