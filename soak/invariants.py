@@ -105,7 +105,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         5,
         "workers/receiver.py",
-        "            await self._store(account, entry_of_push(account.provider.without_secrets(push), proof))\n",
+        "            await self._store(account, entry_of_push(kept, proof))\n",
         "",
         "a push is stored before it is acknowledged",
         "tests/integration/test_push.py::test_a_push_is_stored_raw_and_acknowledged_as_its_vendor_expects",
@@ -161,7 +161,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         8,
         "config/redaction.py",
-        "return _NUMBER.sub(_masked, self._without_secrets(text))",
+        "return _NUMBER.sub(_masked, _GROUPED.sub(_masked_group, self._without_secrets(text)))",
         "return self._without_secrets(text)",
         "numbers are masked in every line",
         "tests/unit/test_logging.py::test_a_whole_number_never_survives",

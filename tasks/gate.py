@@ -11,10 +11,12 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import structlog
 import tenacity
 from redis.exceptions import RedisError
 
-from providers.base import Call
+from providers.base import Call, Mail, Request
+from sendmill.errors import InvalidMessage
 from sendmill.ledger.away import RedisAway
 from tasks.account import Account
 from tasks.outbox import CallRows, Grant
@@ -24,6 +26,8 @@ from tasks.throttle import LateCall
 
 _REBUILD_S = 30.0
 """A request that was built longer ago is built anew: dynamic passwords hash the time."""
+
+log = structlog.get_logger(__name__)
 
 _undoing: set[asyncio.Task[None]] = set()
 """Tasks that nobody waits for are kept from the garbage collector here."""
@@ -53,8 +57,20 @@ async def build(account: Account, call: ReadyCall) -> None:
     if call.request is None or time.time() - call.request_made_at > _REBUILD_S:
         call.request_made_at = time.time()
         typed = call.typed = _typed(account, call)
-        provider = account.provider
-        call.request = provider.mail_request(typed) if call.service.by_mail else provider.submit_request(typed)
+        call.request = _request_of(account, call, typed)
+
+
+def _request_of(account: Account, call: ReadyCall, typed: Call) -> Request | Mail:
+    provider = account.provider
+    try:
+        return provider.mail_request(typed) if call.service.by_mail else provider.submit_request(typed)
+    except InvalidMessage:
+        raise
+    except Exception as error:
+        # A provider promises to raise nothing else. These rows would break it again; the account's others go on.
+        log.exception("a provider broke on a message", account=account.name, provider=provider.name)
+        told = f"the provider {provider.name} broke on it ({type(error).__name__}): see the log"
+        raise InvalidMessage(told) from None
 
 
 async def ask(account: Account, calls: Sequence[ReadyCall]) -> Grant:

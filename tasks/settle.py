@@ -13,6 +13,7 @@ from sendmill.options import Lane
 from sendmill.states import State
 from tasks import sweeps
 from tasks.account import Account
+from tasks.each import each
 from tasks.living import bury
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL
 from tasks.retention import trim
@@ -28,15 +29,19 @@ async def settle(runtime: Runtime) -> None:
     """Give up on reports past the horizon, and remove jobs past their retention. Safe to run twice."""
     now_ms = await redis_now_ms(runtime.server)
     await sweeps.sweep_jobs(runtime, now_ms)
-    for account in runtime.accounts.values():
-        await expire_waiting(account)
-        await sweeps.sweep_inbox(runtime, account, now_ms)
-        await give_up_reports(runtime, account, now_ms)
-        # No report of a first sending comes any more.
-        await runtime.server.zremrangebyscore(account.keys.resent, 0, now_ms - _horizon_ms(runtime))
+    accounts = runtime.accounts.items()
+    await each("settle", {name: _settle_account(runtime, account, now_ms) for name, account in accounts})
     await retire_old(runtime, now_ms)
     await trim(runtime, now_ms)
     await bury(runtime.server, runtime.jobs, now_ms)
+
+
+async def _settle_account(runtime: Runtime, account: Account, now_ms: int) -> None:
+    await expire_waiting(account)
+    await sweeps.sweep_inbox(runtime, account, now_ms)
+    await give_up_reports(runtime, account, now_ms)
+    # No report of a first sending comes any more.
+    await runtime.server.zremrangebyscore(account.keys.resent, 0, now_ms - _horizon_ms(runtime))
 
 
 def _horizon_ms(runtime: Runtime) -> int:

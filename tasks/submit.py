@@ -17,7 +17,7 @@ import structlog
 import tenacity
 from redis.exceptions import RedisError
 
-from providers.base import Accepted, Mail
+from providers.base import Accepted, Call, Mail, Response
 from providers.connections import Session
 from providers.http import NotInTime, exchange
 from providers.mail import deliver
@@ -136,7 +136,7 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
             response = await exchange(
                 session, request, timeout_s=timeout_s, write_until=write_until, on_written=on_written
             )
-        accepted = account.provider.submitted(typed, response)
+        accepted = _read(account, typed, response)
     except NotInTime as late:
         await give_up(account, [call.number])
         return late
@@ -161,6 +161,21 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
     await _told_late(call)
     await account.outcomes.write(_accepted(account, call, accepted))
     return None
+
+
+def _read(account: Account, call: Call, response: Response) -> Accepted:
+    """What an answer says.
+
+    Raises:
+        ProviderError: as the provider's `submitted`; OutcomeUnknown where it breaks, which it promises not to do.
+    """
+    try:
+        return account.provider.submitted(call, response)
+    except ProviderError:
+        raise
+    except Exception as error:
+        log.exception("an answer broke its reader", account=account.name, provider=account.provider.name)
+        raise OutcomeUnknown(f"the answer broke its reader ({type(error).__name__}): see the log") from None
 
 
 def _note_written(account: Account, call: ReadyCall) -> None:

@@ -12,6 +12,7 @@ from config import names
 from sendmill.broker import SMALL_ROWS
 from sendmill.ledger.scripts import Script
 from tasks.account import Account
+from tasks.each import each
 from tasks.outbox import REPLICAS_MS
 from tasks.runtime import Runtime, redis_now_ms
 
@@ -43,8 +44,8 @@ async def tick(runtime: Runtime) -> bool:
         await runtime.send(names.PLAN, job.decode())
     if small == b"1" and sending:
         await runtime.send(names.PLAN_NOW)
-    for account in runtime.accounts.values():
-        await tick_account(runtime, account, sending)
+    accounts = runtime.accounts.items()
+    await each("tick", {name: tick_account(runtime, account, sending) for name, account in accounts})
     await runtime.server.set(runtime.jobs.ticked, now_ms)
     return small == b"1" and not sending
 

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -81,6 +81,7 @@ class Receiving:
     writer: Writer
     spool: Spool
     warning: str
+    tokens: tuple[bytes, ...]
 
 
 class Receiver:
@@ -204,7 +205,8 @@ class Receiver:
             if not push.body.strip() and not push.query:
                 raise _NotTaken(400, "empty")
             proof = await self._check(account, push)
-            await self._store(account, entry_of_push(account.provider.without_secrets(push), proof))
+            kept = _without_tokens(account, account.provider.without_secrets(push))
+            await self._store(account, entry_of_push(kept, proof))
         finally:
             self._body_bytes -= size_bytes
         ack = _ack(account, push)
@@ -291,7 +293,16 @@ def _receiving(settings: Settings, server: redis.asyncio.Redis, name: str) -> Re
     provider = registry.build(name, settings.accounts[name])
     inbox = Inbox(server, keys)
     warning = push_warning(provider, settings.accounts[name])
-    return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name), warning)
+    tokens = tuple(token.get_secret_value().encode() for token in settings.accounts[name].push_token)
+    return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name), warning, tokens)
+
+
+def _without_tokens(account: Receiving, push: Push) -> Push:
+    """What is kept of a push does not open the door to the next one, wherever its sender wrote the token."""
+    for token in account.tokens:
+        if token in push.query or token in push.body:
+            push = replace(push, query=push.query.replace(token, b""), body=push.body.replace(token, b""))
+    return push
 
 
 def _ack(account: Receiving, push: Push) -> Ack:

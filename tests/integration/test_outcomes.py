@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from providers.base import Call, Response
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
+from tasks import settle, wake
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
@@ -165,3 +169,87 @@ async def test_rows_of_different_jobs_with_one_text_travel_together(
             await one.send(Sms("Closed today", number), account="hk")
         await one.drain("hk")
     assert [8] == [len(call["numbers"]) for call in simulator.journal()]
+
+
+# --- what breaks in a provider -------------------------------------------------------------------------------------
+
+
+async def test_a_provider_that_breaks_on_a_message_holds_up_no_other(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stopped its whole account: the same row came first again and again."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
+        provider = one.runtime.accounts["world"].provider
+        request = provider.submit_request
+
+        def breaks(call: Call) -> Any:
+            if "odd" in call.message.text:
+                raise KeyError("what nobody thought of")
+            return request(call)
+
+        monkeypatch.setattr(provider, "submit_request", breaks)
+        odd = await one.send(Sms("odd", hong_kong(1)[0]), account="world")
+        others = await one.send(Sms("even", hong_kong(3, first=5)), account="world")
+        await one.drain("world")
+        assert {State.FAILED: 1} == await one.states(odd)
+        assert {State.SUBMITTED: 3} == await one.states(others)
+
+
+async def test_an_answer_that_breaks_its_reader_leaves_its_rows_unconfirmed(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor has them perhaps: they are not sent again, and the others go on."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
+        provider = one.runtime.accounts["world"].provider
+        submitted = provider.submitted
+
+        def breaks(call: Call, response: Response) -> Any:
+            if "odd" in call.message.text:
+                raise IndexError("what nobody thought of")
+            return submitted(call, response)
+
+        monkeypatch.setattr(provider, "submitted", breaks)
+        odd = await one.send(Sms("odd", hong_kong(1)[0]), account="world")
+        others = await one.send(Sms("even", hong_kong(3, first=5)), account="world")
+        await one.drain("world")
+        assert {State.UNCONFIRMED: 1} == await one.states(odd)
+        assert {State.SUBMITTED: 3} == await one.states(others)
+
+
+async def test_an_outcome_that_cannot_be_packed_takes_no_other_with_it(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor's id may be anything; those written with it waited for ever."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["world"])) as one:
+        provider = one.runtime.accounts["world"].provider
+        submitted = provider.submitted
+
+        def odd_id(call: Call, response: Response) -> Any:
+            accepted = submitted(call, response)
+            return replace(accepted, answer="\ud800") if "odd" in call.message.text else accepted
+
+        monkeypatch.setattr(provider, "submitted", odd_id)
+        await one.send(Sms("odd", hong_kong(1)[0]), account="world")
+        others = await one.send(Sms("even", hong_kong(30, first=5)), account="world")
+        await one.drain("world")
+        assert {State.SUBMITTED: 30} == await one.states(others)
+
+
+@pytest.mark.parametrize("step", ["tick", "settle"])
+async def test_what_one_account_raises_holds_up_no_other(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Nothing was swept, woken or retired behind it, of any account."""
+    seen: list[str] = []
+
+    async def breaks(_: Any, account: Any, *__: object) -> None:
+        if account.name == "hk":
+            raise KeyError("what nobody thought of")
+        seen.append(account.name)
+
+    monkeypatch.setattr(wake, "tick_account", breaks)
+    monkeypatch.setattr(settle, "_settle_account", breaks)
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk", "world", "xi"])) as one:
+        await (wake.tick if step == "tick" else settle.settle)(one.runtime)
+        assert {"world", "xi"} == set(seen)
+        assert (step == "tick") == bool(await one.runtime.server.exists(one.runtime.jobs.ticked))

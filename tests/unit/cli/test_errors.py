@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,7 +90,7 @@ def test_help_and_version_need_nothing() -> None:
 )
 def test_what_cannot_be_written_is_no_traceback(redirection: str, environment: dict[str, str], told: str) -> None:
     """A full disk, a closed stdout, a terminal that has no Chinese."""
-    program = Path(sys.executable).with_name("sendmill")
+    program = f"{sys.executable} -c 'from sendmill.cli import cli; cli()'"
     ended = subprocess.run(
         ["/bin/sh", "-c", f"exec {program} segments 'Hello 您好' {redirection}"],
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False,
