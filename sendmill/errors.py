@@ -11,6 +11,7 @@
     ├ ProviderError                       provider, account, vendor_code, http_status
     │ ├ NotSent        ConnectFailed · Throttled · Busy                       certainly not accepted
     │ ├ Refused        RecipientRefused · ContentRefused · RequestRefused     final
+    │ │                TooManyRecipients                                      goes again in smaller calls
     │ ├ AccountBlocked BadCredentials · NoBalance · Frozen · IpForbidden      the account stops, the messages wait
     │ └ OutcomeUnknown                                                        never resent blindly
     ├ PushRefused                         wrong token, signature or shape: 4xx, nothing stored
@@ -168,6 +169,19 @@ class ContentRefused(Refused):
 
 class RequestRefused(Refused):
     """The vendor refuses the shape of the request: a fault of ours."""
+
+
+class TooManyRecipients(RequestRefused):
+    """The vendor takes fewer recipients in a call than this one had.
+
+    `most` is what it takes, None where it does not say.
+    """
+
+    def __init__(
+        self, message: str, *, most: int | None = None, vendor_code: str | None = None, http_status: int | None = None
+    ) -> None:
+        super().__init__(message, vendor_code=vendor_code, http_status=http_status)
+        self.most = most
 
 
 class AccountBlocked(ProviderError):

@@ -34,6 +34,7 @@ class Smsadmin:
         "push_misprint": False,
         "push_in_query": False,
         "spaces_as_printed": False,
+        "max_numbers": 0,
     }
     delivered: ClassVar[str] = "DELIVRD"
     failed: ClassVar[list[str]] = ["UNDELIV", "EXPIRED", "REJECTD", "MK:0001"]

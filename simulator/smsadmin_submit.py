@@ -102,10 +102,13 @@ def submit(desk: Desk, call: Call, rules: Endpoint, linkids: Linkids) -> Answer:
         numbers, invalid = split_numbers(desk, call, mobile, ";", mainland)
         rows, texts = len(numbers) + invalid, [template]
     code = _content_error(desk, call, rules, texts, rows)
+    agreed = account.number("max_numbers") or rules.max_numbers
+    if not code and rows > agreed:
+        code = "3"
     if not code and account.balance < len(numbers):
         code = "2"
     if code:
-        return Answer(code_line(account, code, rules.max_numbers), code, numbers=numbers, texts=texts[:1])
+        return Answer(code_line(account, code, agreed), code, numbers=numbers, texts=texts[:1])
     unique = dict.fromkeys(numbers)
     if len(unique) < len(numbers):
         keep = sorted({number: at for at, number in reversed(list(enumerate(numbers)))}.values())

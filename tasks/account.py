@@ -30,7 +30,8 @@ class Account:
     `max_in_flight` is the account's own setting, for each service. `tag` opens every reference that this ledger gives
     to the account's vendor: a ledger that starts anew counts calls from 1 again, and its references must differ.
     `optouts` is the process's copy, the same for all accounts. `written` are calls that left on time, until the gate
-    has been told so.
+    has been told so. `taken` is the most recipients that the vendor takes in a call of a service, where that turned out
+    fewer than its document says; a new process finds out anew.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Account:
     max_in_flight: int | None
     tag: str
     written: set[int] = field(default_factory=set)
+    taken: dict[str, int] = field(default_factory=dict)
 
     def reference(self, call: int) -> str:
         """Our reference of a call: at most 32 of `[0-9a-z]`, different for every call."""

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from providers.connections import Session
 from providers.http import NotInTime
-from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError
+from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, TooManyRecipients
 from tasks import gate, submit
 from tasks.account import Account
 from tasks.admission import Admission
@@ -187,7 +187,7 @@ class Drain:
         asking: list[ReadyCall] = []
         while calls and len(asking) < room and self._admission.has_room(asking, calls[0]):
             call = calls.popleft()
-            if call.dropped:
+            if call.dropped or not self._stock.fits(call):
                 self._stock.repack(call)
             else:
                 asking.append(call)
@@ -304,6 +304,9 @@ class Drain:
                 await all_well(self._outbox.server, self._account.keys, self._outbox.host)
             if self._stock.let_go(call, requeued=False):
                 await self._stock.release_done(aside=False)
+            return
+        if isinstance(error, TooManyRecipients) and submit.worth_halving(call, error):
+            self._stock.take_apart(call, error.most)
             return
         if submit.worth_halving(call, error):
             for half in call.halves(self._account.provider):

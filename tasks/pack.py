@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,6 +163,7 @@ class Packer:
     Args:
         provider: chooses endpoints and says how many numbers they take.
         largest: the most recipients that a limit of the account allows in one call, None for any number.
+        taken: the most that the vendor turned out to take in a call of a service: see `Account.taken`.
         linger_s: a call that is not full waits so long for rows of its content, unless they are otp.
         clock: seconds that only grow.
     """
@@ -172,11 +173,13 @@ class Packer:
         provider: Provider,
         largest: int | None,
         *,
+        taken: Mapping[str, int] | None = None,
         linger_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._provider = provider
         self._largest = largest
+        self._taken = {} if taken is None else taken
         self._linger_s = linger_s
         self._clock = clock
         self._groups: dict[str, dict[Content, _Group]] = {}
@@ -290,8 +293,13 @@ class Packer:
         return min((max(0.0, self._left_s(lane)) for lane in self._groups if self._groups[lane]), default=None)
 
     def _most(self, message: Message) -> int:
-        personal = self._provider.personal_service(message) if message.kind is Kind.TEMPLATE else None
-        most = self._provider.largest_call(message) if personal is None else personal.max_numbers
+        service = self._provider.personal_service(message) if message.kind is Kind.TEMPLATE else None
+        if service is None:
+            most = self._provider.largest_call(message)
+            service = self._provider.service_for(message, most)
+        else:
+            most = service.max_numbers
+        most = min(most, self._taken.get(service.name, most))
         return most if self._largest is None else min(most, self._largest)
 
     def _cut(self, content: Content, group: _Group) -> ReadyCall | None:
@@ -324,9 +332,13 @@ class Packer:
     def shrink(self, largest: int) -> None:
         """From now on a call carries no more recipients than this."""
         self._largest = largest if self._largest is None else min(self._largest, largest)
+        self.measure()
+
+    def measure(self) -> None:
+        """Look again how many recipients a call may carry."""
         for lane, groups in self._groups.items():
             for content, group in groups.items():
-                group.most = min(group.most, largest)
+                group.most = self._most(group.message)
                 if group.rows >= group.most:
                     self._full.setdefault(lane, {})[content] = None
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 
+import structlog
 from redis.exceptions import RedisError
 
 from sendmill.states import State
@@ -39,6 +40,9 @@ _JOBS_HELD = 4
 """Where calls are limited a slice of each of so many jobs is held, if so many wait: they take turns here."""
 
 
+log = structlog.get_logger(__name__)
+
+
 class Stock:
     """What one drain holds of an account.
 
@@ -55,7 +59,8 @@ class Stock:
         self._most_open = most_open
         self._clock = clock
         linger_s = account.settings.linger_ms / 1000
-        self._packer = Packer(account.provider, largest_call(account.limits), linger_s=linger_s)
+        largest = largest_call(account.limits)
+        self._packer = Packer(account.provider, largest, taken=account.taken, linger_s=linger_s)
         self._most_held = most_held(account.limits, 2 * most_open)
         self._leases: dict[str, Lease] = {}
         self._ready: dict[tuple[str, str], Line] = {}
@@ -169,6 +174,21 @@ class Stock:
     def shrink(self, largest: int) -> None:
         """From now on a call carries no more recipients than this."""
         self._packer.shrink(largest)
+
+    def fits(self, call: ReadyCall) -> bool:
+        """Whether the vendor takes so many recipients, as far as this process has heard."""
+        return call.recipients <= self._account.taken.get(call.service.name, call.recipients)
+
+    def take_apart(self, call: ReadyCall, most: int | None) -> None:
+        """The vendor takes fewer recipients than a call had, so many where it says: from now on calls are smaller."""
+        taken = self._account.taken
+        name, account = call.service.name, self._account.name
+        fewer = min(most or call.recipients // 2, taken.get(name, call.recipients))
+        if fewer != taken.get(name):
+            taken[name] = fewer
+            log.warning("the vendor takes fewer numbers in a call", account=account, service=name, most=fewer)
+        self._packer.measure()
+        self.repack(call)
 
     # --- quiet hours ---------------------------------------------------------------------------------------------
 

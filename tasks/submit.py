@@ -32,6 +32,7 @@ from sendmill.errors import (
     Refused,
     RequestRefused,
     Throttled,
+    TooManyRecipients,
 )
 from sendmill.ledger.refs import ref_of
 from sendmill.states import State
@@ -261,10 +262,13 @@ def _down_after(error: ProviderError) -> int:
 def worth_halving(call: ReadyCall, error: ProviderError | None) -> bool:
     """Whether a refusal may mean a part of the rows: then they go again in halves until the one stands alone.
 
-    A refused recipient among many does not condemn the others, nor does one row's content where each has its own.
+    A refused recipient among many does not condemn the others, nor does one row's content where each has its own. What
+    the vendor finds too many at once goes in smaller calls: unless it says a most that the call kept to.
     """
     if call.recipients == 1:
         return False
+    if isinstance(error, TooManyRecipients):
+        return error.most is None or error.most < call.recipients
     return isinstance(error, RecipientRefused) or (call.personal and isinstance(error, ContentRefused))
 
 

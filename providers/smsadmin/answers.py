@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 
 from providers.base import Response
 from providers.outcomes import CodeTable, judge, unreadable
-from sendmill.errors import ContentRefused, Refused, RequestRefused
+from sendmill.errors import ContentRefused, Refused, TooManyRecipients
 
 CHARSET = "gb18030"
 """§1 says GB2312. This charset contains it and what real handsets write besides."""
@@ -71,8 +71,11 @@ def over_limit(coded: Coded, http_status: int) -> Refused:
         return ContentRefused(
             f"smsadmin takes texts of up to {coded.limit} characters here", vendor_code="7", http_status=http_status
         )
-    return RequestRefused(
-        f"smsadmin takes up to {coded.limit} numbers in a call", vendor_code="3", http_status=http_status
+    return TooManyRecipients(
+        f"smsadmin takes up to {coded.limit} numbers in a call",
+        most=int(coded.limit or 0) or None,
+        vendor_code="3",
+        http_status=http_status,
     )
 
 

@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 
 from providers.outcomes import CodeTable
-from sendmill.errors import BadCredentials, ContentRefused, Frozen, NoBalance, RequestRefused
+from sendmill.errors import BadCredentials, ContentRefused, Frozen, NoBalance, TooManyRecipients
 from sendmill.states import State
 
 SUBMIT_CODES: CodeTable = {
     "0": None,  # 发送成功
     "1": BadCredentials,  # 用户名或密码错误
     "2": NoBalance,  # 余额不足
-    "3": RequestRefused,  # 超过发送最大量: more numbers than the address takes
+    "3": TooManyRecipients,  # 超过发送最大量: more numbers than the address takes
     "4": Frozen,  # 此用户不允许发送
     "5": ContentRefused,  # 手机号或发送信息不能为空
     "6": ContentRefused,  # words that do not pass; in no edition of the document, seen from the live service

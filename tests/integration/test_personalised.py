@@ -209,6 +209,38 @@ async def test_a_call_refused_for_one_row_is_halved_until_that_row_stands_alone(
         assert {"0", code} == {call["outcome"] for call in one.calls()}
 
 
+@pytest.mark.parametrize("kind", ["personal", "text"])
+async def test_a_vendor_that_takes_fewer_numbers_than_its_document_says_is_sent_smaller_calls(
+    simulator: Simulator, redis_url: str, namespace: str, kind: str
+) -> None:
+    """Code 3 names what it takes: the rows go again by so many at once, and what comes later does from the start."""
+    taken = {"options": {"max_numbers": 7}}
+    async with shop(simulator, redis_url, namespace, taken, personalised=kind == "personal") as one:
+        for numbers in (NUMBERS[:50], NUMBERS[50:90]):
+            given = [
+                {"to": to, "name": f"王{at if kind == 'personal' else ''}", "order": "1"}
+                for at, to in enumerate(numbers)
+            ]
+            await one.send(given)
+            assert {State.SUBMITTED: len(numbers)} == await one.states()
+            assert set(numbers) <= one.texts().keys()
+        assert [50] == [len(call["numbers"]) for call in one.calls() if not call["accepted"]]
+        accepted = sorted(len(call["numbers"]) for call in one.calls() if call["accepted"])
+        assert [1, 5] + 12 * [7] == accepted
+        assert 0 == simulator.duplicates()["total"]
+
+
+async def test_a_call_that_keeps_to_the_most_a_vendor_names_is_refused_for_good(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Smaller calls would fare no better, and would be a call for each row."""
+    simulator.add_faults({"kind": "code", "code": "3", "vendor": "smsadmin"})
+    async with shop(simulator, redis_url, namespace) as one:
+        await one.send(rows(20))
+        assert {State.FAILED: 20} == await one.states()
+        assert 1 == len(one.calls())
+
+
 async def test_a_template_keeps_its_time_at_the_vendor(simulator: Simulator, redis_url: str, namespace: str) -> None:
     """With `schedule = "vendor"` the rows go at once, and the vendor waits."""
     at = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)

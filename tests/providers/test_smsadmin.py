@@ -30,8 +30,8 @@ from sendmill.errors import (
     NotSent,
     OutcomeUnknown,
     ProviderError,
-    RequestRefused,
     TextTooLong,
+    TooManyRecipients,
     UnsupportedFeature,
 )
 from sendmill.segments import Segments
@@ -123,8 +123,8 @@ WIRES = [
 REFUSALS = [
     ("submit-1.bin", "1", BadCredentials),
     ("submit-2.bin", "2", NoBalance),
-    ("submit-3-get.bin", "3", RequestRefused),
-    ("submit-3-post.bin", "3", RequestRefused),
+    ("submit-3-get.bin", "3", TooManyRecipients),
+    ("submit-3-post.bin", "3", TooManyRecipients),
     ("submit-4.bin", "4", Frozen),
     ("submit-5.bin", "5", ContentRefused),
     ("submit-6.bin", "6", ContentRefused),

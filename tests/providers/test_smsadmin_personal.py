@@ -17,7 +17,7 @@ from sendmill.errors import (
     Frozen,
     NoBalance,
     ProviderError,
-    RequestRefused,
+    TooManyRecipients,
     UnsupportedFeature,
 )
 from sendmill.features import Feature
@@ -236,7 +236,7 @@ def test_what_goes_there_becomes_the_text_that_any_other_address_would_get(
 REFUSALS = {
     "1": BadCredentials,
     "2": NoBalance,
-    "3": RequestRefused,
+    "3": TooManyRecipients,
     "4": Frozen,
     "5": ContentRefused,
     "6": ContentRefused,
