@@ -30,6 +30,8 @@ MAX_ANSWER_BYTES = 1_000_000
 
 _ADDRESSES_KEPT = 256
 
+_BROKEN = (aiohttp.ClientConnectionError, OSError)
+
 STATUS_TOO_MANY_REQUESTS = 429
 STATUS_UNAVAILABLE = 503
 STATUS_FIRST_ERROR = 300
@@ -42,6 +44,10 @@ _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 class NotInTime(NotSent):
     """The connection was at hand only after the time by which the request was to be written."""
+
+
+class ConnectionClosed(OutcomeUnknown):
+    """The vendor closed a connection that had served before, without a word of an answer."""
 
 
 class _Headers(Mapping[str, str]):
@@ -72,6 +78,9 @@ class _Sending:
     """How far a request has come."""
 
     written = False
+    answered = False
+    unsaid = False
+    """Whether a connection that had served before closed without a word."""
 
 
 async def exchange(
@@ -104,7 +113,7 @@ async def exchange(
     try:
         response = await _send(session, request, sending, timeout_s, max_answer_bytes, write_until, on_written)
     except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-        failure = _failure(error, timeout_s, written=sending.written)
+        failure = _failure(error, timeout_s, sending)
     else:
         return _checked(response)
     # Raised out here: the original holds the address, password included, and would ride along as the context.
@@ -125,7 +134,9 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
     address, target = (_posted_to if request.method == "POST" else _addressed)(request.url)
     origin = session.origin(address)
     raw = _bytes_of(request, target, origin.host)
-    connection = session.idle_connection(origin) or await session.connect(origin, timeout_s)
+    idle = session.idle_connection(origin)
+    connection = idle or await session.connect(origin, timeout_s)
+    used = idle is not None or session.is_used(connection)
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None or transport.is_closing():
         connection.close()
@@ -144,6 +155,7 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
             asyncio.get_running_loop().call_soon(on_written)
         session.deadlines.set(protocol, ends_at)
         message, content = await protocol.read()
+        sending.answered = True
         while message.code < STATUS_FIRST_FINAL:
             message, content = await protocol.read()
         body = content.read_nowait() if content.is_eof() else await _read(content, max_answer_bytes)
@@ -151,6 +163,8 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
     except BaseException as error:
         in_time = session.deadlines.ended(protocol)
         connection.close()
+        sending.unsaid = used and in_time and not sending.answered and isinstance(error, _BROKEN)
+        origin.broke(unsaid=sending.unsaid)
         if in_time or not isinstance(error, Exception):
             raise
         raise TimeoutError from None
@@ -161,6 +175,7 @@ async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was giv
     if len(body) > max_answer_bytes:
         connection.close()
         raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=message.code)
+    origin.served(message.raw_headers, used=used)
     session.give_back(origin, connection)
     return Response(message.code, _Headers(message.raw_headers), body)
 
@@ -215,12 +230,14 @@ async def _read(content: StreamReader, max_answer_bytes: int) -> bytes:
     return bytes(parts)
 
 
-def _failure(error: Exception, timeout_s: float, *, written: bool) -> ConnectFailed | OutcomeUnknown:
+def _failure(error: Exception, timeout_s: float, sending: _Sending) -> ConnectFailed | OutcomeUnknown:
     name = type(error).__name__
-    if not written:
+    if not sending.written:
         return ConnectFailed(f"no connection to the vendor ({name})")
     if isinstance(error, TimeoutError):
         return OutcomeUnknown(f"no answer within {timeout_s:g} s")
+    if sending.unsaid:
+        return ConnectionClosed("the vendor closed a connection, after an answer on it, without announcing that")
     return OutcomeUnknown(f"the connection broke before the answer was read ({name})")
 
 

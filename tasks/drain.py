@@ -17,7 +17,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from providers.connections import Session
-from providers.http import NotInTime
+from providers.http import ConnectionClosed, NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, TooManyRecipients
 from tasks import gate, submit
 from tasks.account import Account
@@ -316,7 +316,7 @@ class Drain:
             # What this account would be sent next would fare no better now.
             self._halted = True
         unknown = isinstance(error, OutcomeUnknown)
-        if isinstance(error, AccountBlocked) or (unknown and not self._trouble_told):
+        if isinstance(error, AccountBlocked | ConnectionClosed) or (unknown and not self._trouble_told):
             await submit.report_trouble(self._account, error)
             self._trouble_told = self._trouble_told or unknown
         again = submit.state_after(error, duplicates_ok=call.duplicates_ok) == "q"

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from providers.base import Accepted, Call, Mail, Response
 from providers.connections import Session
-from providers.http import NotInTime, exchange
+from providers.http import ConnectionClosed, NotInTime, exchange
 from providers.mail import deliver
 from sendmill.errors import (
     AccountBlocked,
@@ -295,6 +295,9 @@ async def report_trouble(account: Account, error: ProviderError) -> None:
     if isinstance(error, AccountBlocked):
         if await suspend(account, error, detail):
             log.error("account suspended", account=account.name, error=type(error).__name__, code=error.code)
+    elif isinstance(error, ConnectionClosed):
+        if await alerts.open_alert(server, account.keys, alerts.CONNECTION_CLOSED, str(error)):
+            log.error("the vendor closes connections without announcing it", account=account.name)
     elif isinstance(error, OutcomeUnknown) and error.http_status is not None:
         opened = await alerts.open_alert(server, account.keys, alerts.UNREADABLE_ANSWER, detail)
         if opened:

@@ -52,6 +52,7 @@ async def test_a_get_that_is_not_answered_is_one_request_on_the_wire(
         await one.drain("hk")
         assert {State.SUBMITTED: 1} == await one.states(first)
         assert {State.UNCONFIRMED: 1} == await one.states(second)
+        assert ([] if kind == "hang" else [b"connection_closed"]) == await _alerts(one, "hk")
     assert 2 == simulator.counters("accessyou", "11000001")["requests_by_endpoint"]["sendsms.php"]
 
 
