@@ -107,15 +107,15 @@ async def test_a_word_in_no_table_changes_nothing_and_is_kept(runtime: Runtime, 
     rows = Rows(mainland)
     [call] = await rows.submitted([ONE])
     for _ in range(2):
-        await push_mainland(mainland, mainland.reference(call), ONE, "MYSTERY-7")
+        await push_mainland(mainland, mainland.reference(call), ONE, "状态 7")
         await reports.fold_account(runtime, mainland)
     server, keys = mainland.outbox.server, mainland.keys
     assert [State.SUBMITTED] == await rows.states()
     [alert] = await told(mainland, "alert")
     assert (b"unmapped_state", b"1") == (alert[b"code"], alert[b"open"])
-    assert b"MYSTERY-7" in alert[b"detail"]
+    assert "状态 7" in alert[b"detail"].decode()
     assert 2 == await server.xlen(keys.bad)
-    assert "MYSTERY-7" == msgspec.msgpack.decode((await server.lrange(keys.history("job1.0.0"), 0, 0))[0])[3]
+    assert "状态 7" == msgspec.msgpack.decode((await server.lrange(keys.history("job1.0.0"), 0, 0))[0])[3]
 
 
 async def test_what_cannot_be_read_is_put_aside_and_holds_up_nothing(runtime: Runtime, bulk: Account) -> None:

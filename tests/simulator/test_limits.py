@@ -42,9 +42,12 @@ def test_a_window_holds_the_last_second(stamps: list[int]) -> None:
         assert window.add(stamp, 1) == expected
 
 
-@given(st.text(st.characters(codec="gb2312"), max_size=70))
+@given(st.text(st.characters(codec="gb2312", exclude_characters="・―"), max_size=70))
 def test_gb2312_text_survives(text: str) -> None:
-    """Unless it happens to be valid UTF-8 of wide characters, which short nonsense can be."""
+    """Unless it happens to be valid UTF-8 of wide characters, which short nonsense can be.
+
+    Of two characters GBK makes others than GB2312 does.
+    """
     encoded = text.encode("gb2312")
     try:
         assert gbk.decode(encoded) == text
