@@ -146,6 +146,8 @@ class AccountSettings(Strict):
     linger_ms: int = Field(default=0, ge=0, le=10_000)
     treat_as_not_sent: Sequence[str] = ()
     """Vendor codes that only say "failed": those listed here are taken as certainly not sent."""
+    unknown_statuses: Sequence[Literal[301, 302, 307, 308, 401, 403, 404, 405, 410, 413, 414]] = ()
+    """HTTP statuses of a refusal at the door that this vendor may give for messages that it took."""
     schedule: Literal["sendmill", "vendor"] = "sendmill"
     """Who waits for a message's `at`: our clock, or the vendor's where it keeps times."""
     check_words: bool = False

@@ -13,9 +13,10 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -23,7 +24,17 @@ from aiohttp.streams import StreamReader
 
 from providers.base import Request, Response
 from providers.connections import Session
-from sendmill.errors import Busy, ConnectFailed, NotSent, OutcomeUnknown, Throttled
+from sendmill.errors import (
+    AccountBlocked,
+    BadCredentials,
+    Busy,
+    ConnectFailed,
+    NotSent,
+    OutcomeUnknown,
+    Throttled,
+    TooManyRecipients,
+    WrongAddress,
+)
 
 MAX_ANSWER_BYTES = 1_000_000
 """No documented answer comes near this; a larger one is cut off as unreadable."""
@@ -39,7 +50,17 @@ STATUS_FIRST_FINAL = 200
 """Those below announce the answer."""
 
 # A wish beyond some years is no wish; the drain caps what is left.
+_HOST = re.compile(r"[a-z0-9.\-]{1,253}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+_DOOR: Mapping[int, type[AccountBlocked | TooManyRecipients]] = {
+    **dict.fromkeys((301, 302, 307, 308, 404, 405, 410), WrongAddress),
+    **dict.fromkeys((401, 403), BadCredentials),
+    **dict.fromkeys((413, 414), TooManyRecipients),
+}
+"""What a web server says before it hands a request to whoever sends messages (RFC 9110 §15.4 and §15.5). 303 is not
+among them: it is what a handler answers that has taken a form."""
 
 
 class NotInTime(NotSent):
@@ -91,6 +112,7 @@ async def exchange(
     max_answer_bytes: int = MAX_ANSWER_BYTES,
     write_until: float = math.inf,
     on_written: Callable[[], None] | None = None,
+    unknown_statuses: Collection[int] | None = None,
 ) -> Response:
     """Send a request and read its answer to the end.
 
@@ -101,11 +123,13 @@ async def exchange(
         max_answer_bytes: a longer answer is an unknown outcome.
         write_until: on `time.monotonic`; a request that could only be written later is not.
         on_written: called when the request has been written, a turn of the loop later at most.
+        unknown_statuses: those of a refusal at the door that are no certain word of this vendor's; None for all.
 
     Raises:
         NotInTime: nothing was written, because `write_until` had passed.
         ConnectFailed: nothing was written (DNS, connect, TLS, no free connection in time).
         Throttled, Busy: the vendor answered 429 or 503.
+        WrongAddress, BadCredentials, TooManyRecipients: it was refused at the door, by its status.
         OutcomeUnknown: the request was written and no usable answer came, or one with another status than 2xx.
     """
     sending = _Sending()
@@ -115,7 +139,7 @@ async def exchange(
     except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
         failure = _failure(error, timeout_s, sending)
     else:
-        return _checked(response)
+        return _checked(response, unknown_statuses)
     # Raised out here: the original holds the address, password included, and would ride along as the context.
     raise failure
 
@@ -241,15 +265,26 @@ def _failure(error: Exception, timeout_s: float, sending: _Sending) -> ConnectFa
     return OutcomeUnknown(f"the connection broke before the answer was read ({name})")
 
 
-def _checked(response: Response) -> Response:
+def _checked(response: Response, unknown_statuses: Collection[int] | None) -> Response:
     status = response.status
     if status == STATUS_TOO_MANY_REQUESTS:
         raise Throttled("the vendor answered 429", http_status=status, retry_after_s=_retry_after_s(response))
     if status == STATUS_UNAVAILABLE:
         raise Busy("the vendor answered 503", http_status=status, retry_after_s=_retry_after_s(response))
+    if status in _DOOR and unknown_statuses is not None and status not in unknown_statuses:
+        raise _DOOR[status](f"the vendor's server answered {status}{_elsewhere(response)}", http_status=status)
     if status >= STATUS_FIRST_ERROR:
         raise OutcomeUnknown(f"the vendor answered {status}", http_status=status)
     return response
+
+
+def _elsewhere(response: Response) -> str:
+    """The host that a redirect names, without the rest of its address, which may have been ours with its password."""
+    with contextlib.suppress(ValueError):
+        host = urlsplit(response.headers.get("location", "")).hostname
+        if host and _HOST.fullmatch(host):
+            return f" and sends to {host}"
+    return ""
 
 
 def _retry_after_s(response: Response) -> float | None:

@@ -13,6 +13,7 @@
     │ ├ Refused        RecipientRefused · ContentRefused · RequestRefused     final
     │ │                TooManyRecipients                                      goes again in smaller calls
     │ ├ AccountBlocked BadCredentials · NoBalance · Frozen · IpForbidden      the account stops, the messages wait
+    │ │                WrongAddress                                           the same
     │ └ OutcomeUnknown                                                        never resent blindly
     ├ PushRefused                         wrong token, signature or shape: 4xx, nothing stored
     └ StoreError                          Redis away, illegal state change
@@ -202,6 +203,10 @@ class Frozen(AccountBlocked):
 
 class IpForbidden(AccountBlocked):
     """The vendor does not let this host's address in."""
+
+
+class WrongAddress(AccountBlocked):
+    """The server at the account's address knows no such page, or sends elsewhere: no handler took the call."""
 
 
 class OutcomeUnknown(ProviderError):

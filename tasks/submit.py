@@ -64,7 +64,7 @@ UNKNOWN_IN_A_ROW = 5
 """So many calls in a row that the vendor did not take, or of which nobody knows, open the account's breaker."""
 
 _NOT_SERVED = frozenset({401, 403, 404, 405, 410})
-"""The vendor's web server knows no such address, or lets nobody in: the next call would fare no better. Whether it took
+"""Where an account's `unknown_statuses` names them: the next call would fare no better, and whether the vendor took
 this one is not known all the same."""
 
 log = structlog.get_logger(__name__)
@@ -135,7 +135,12 @@ async def _once(account: Account, session: Session, call: ReadyCall, *, last: bo
             response = await deliver(request, timeout_s=timeout_s, write_until=write_until, on_written=on_written)
         else:
             response = await exchange(
-                session, request, timeout_s=timeout_s, write_until=write_until, on_written=on_written
+                session,
+                request,
+                timeout_s=timeout_s,
+                write_until=write_until,
+                on_written=on_written,
+                unknown_statuses=account.settings.unknown_statuses,
             )
         accepted = _read(account, typed, response)
     except NotInTime as late:

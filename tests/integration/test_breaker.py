@@ -44,13 +44,14 @@ async def _alerts(one: Flow) -> list[tuple[bytes, bytes]]:
         ({"kind": "status", "status": 503}, 3, 0),
         ({"kind": "status", "status": 502}, 5, 5),
         ({"kind": "close"}, 5, 5),
-        ({"kind": "status", "status": 404}, 1, 1),
+        ({"kind": "status", "status": 404}, 1, 0),
+        ({"kind": "status", "status": 302}, 1, 0),
     ],
 )
 async def test_calls_that_fail_in_a_row_stop_the_account(
     simulator: Simulator, redis_url: str, namespace: str, fault: dict[str, object], calls: int, unconfirmed: int
 ) -> None:
-    """Not a thousand messages become unconfirmed, but those of five calls; one where there is no such address."""
+    """Not a thousand messages become unconfirmed, but those of five calls; none where there is no such address."""
     simulator.add_faults(fault)
     async with flow(_settings(simulator, redis_url, namespace)) as one:
         job = await _singles(one, 40)

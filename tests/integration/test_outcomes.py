@@ -116,6 +116,57 @@ async def test_an_account_that_the_vendor_refuses_stops_and_keeps_its_messages(
         assert [b"account_blocked"] == await _alerts(one, account)
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 403, 404, 405, 410])
+async def test_what_is_refused_at_the_door_stops_the_account_and_keeps_its_messages(
+    simulator: Simulator, redis_url: str, namespace: str, status: int
+) -> None:
+    """A wrong address took nothing: every row is queued, one alert says the status; mended, all are sent once."""
+    simulator.add_faults({"kind": "status", "status": status})
+    rows = [{"to": number, "n": place} for place, number in enumerate(mainland(100))]
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=ONE_A_CALL)) as one:
+        job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
+        await one.drain("mainland")
+        assert {State.QUEUED: 100} == await one.states(job)
+        assert [b"account_blocked"] == await _alerts(one, "mainland")
+        detail = await one.runtime.server.xrange(one.runtime.keys_of("mainland").events)
+        assert any(f"answered {status}".encode() in fields.get(b"detail", b"") for _, fields in detail)
+        simulator.clear_faults()
+        await asyncio.to_thread(one.client.resume, "mainland")
+        await one.drain("mainland")
+        assert {State.SUBMITTED: 100} == await one.states(job)
+    assert 0 == simulator.duplicates()["total"]
+
+
+@pytest.mark.parametrize(("status", "state"), [(404, State.UNCONFIRMED), (302, State.QUEUED)])
+async def test_an_account_may_say_which_statuses_are_no_word_of_its_vendor(
+    simulator: Simulator, redis_url: str, namespace: str, status: int, state: State
+) -> None:
+    """`unknown_statuses` brings the caution back, for those alone."""
+    simulator.add_faults({"kind": "status", "status": status})
+    changed = ONE_A_CALL | {"unknown_statuses": [404]}
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=changed)) as one:
+        job = await one.send(Sms("Hello", mainland(1)), account="mainland")
+        await one.drain("mainland")
+        assert {state: 1} == await one.states(job)
+
+
+@pytest.mark.parametrize("status", [413, 414])
+async def test_a_call_that_is_too_large_for_the_vendors_server_goes_in_halves(
+    simulator: Simulator, redis_url: str, namespace: str, status: int
+) -> None:
+    """Until it fits; a single message that does not is failed."""
+    simulator.add_faults({"kind": "status", "status": status, "count": 2})
+    async with flow(settings_for(simulator, redis_url, namespace, ["bulk"])) as one:
+        job = await one.send(Sms("Hello", mainland(64)), account="bulk")
+        await one.drain("bulk")
+        assert {State.SUBMITTED: 64} == await one.states(job)
+        simulator.add_faults({"kind": "status", "status": status})
+        alone = await one.send(Sms("Alone", mainland(1)), account="bulk")
+        await one.drain("bulk")
+        assert {State.FAILED: 1} == await one.states(alone)
+    assert 0 == simulator.duplicates()["total"]
+
+
 async def test_a_number_that_the_vendor_refuses_does_not_take_the_others_with_it(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:

@@ -16,7 +16,16 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from providers.base import Request
 from providers.connections import Session
 from providers.http import MAX_ANSWER_BYTES, NotInTime, exchange
-from sendmill.errors import Busy, ConnectFailed, OutcomeUnknown, ProviderError, Throttled
+from sendmill.errors import (
+    BadCredentials,
+    Busy,
+    ConnectFailed,
+    OutcomeUnknown,
+    ProviderError,
+    Throttled,
+    TooManyRecipients,
+    WrongAddress,
+)
 from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
 
 UNSIGNED = Path(__file__).resolve().parents[1] / "support" / "unsigned.pem"
@@ -97,17 +106,39 @@ async def test_429_and_503_are_certainly_not_sent(
     assert (int(status[:3]), retry_after_s) == (raised.value.http_status, raised.value.retry_after_s)
 
 
-@pytest.mark.parametrize(
-    "status",
-    ["301 Moved", "302 Found", "307 Temporary", "400 Bad", "404 Not Found", "500 Error", "502 Bad", "504 Late"],
-)
+@pytest.mark.parametrize("status", ["300 Many", "303 See Other", "400 Bad", "500 Error", "502 Bad", "504 Late"])
 async def test_every_other_status_is_an_unknown_outcome(session: Session, status: str) -> None:
     """Not even a code of acceptance in the body makes a success of it; a redirect is not followed."""
     async with wire_server(answers(b"854998103", status=status, headers=("Location: /elsewhere",))) as server:
         with pytest.raises(OutcomeUnknown) as raised:
-            await _get(session, server.url)
+            await exchange(session, Request("GET", server.url + SECRET_PATH), timeout_s=10.0, unknown_statuses=())
     assert int(status[:3]) == raised.value.http_status
     assert [SECRET_PATH] == server.targets
+
+
+DOOR = [
+    *((status, WrongAddress) for status in (301, 302, 307, 308, 404, 405, 410)),
+    *((status, BadCredentials) for status in (401, 403)),
+    *((status, TooManyRecipients) for status in (413, 414)),
+]
+
+
+@pytest.mark.parametrize(("status", "refused"), DOOR)
+async def test_what_a_web_server_refuses_at_the_door_no_handler_took(
+    session: Session, status: int, refused: type[ProviderError]
+) -> None:
+    """A submit is told so, by class, with the host of a redirect and no more; unless the account says otherwise."""
+    location = "Location: http://user:pw@www.example.com/login?pwd=secret"
+    async with wire_server(answers(b"<html>", status=f"{status} No", headers=(location,))) as server:
+        for unknown, expected in (((), refused), ((status,), OutcomeUnknown), (None, OutcomeUnknown)):
+            with pytest.raises(expected) as raised:
+                await exchange(
+                    session, Request("GET", server.url + SECRET_PATH), timeout_s=10.0, unknown_statuses=unknown
+                )
+            assert status == raised.value.http_status
+            if expected is not OutcomeUnknown:
+                assert f"the vendor's server answered {status} and sends to www.example.com" == str(raised.value)
+    assert [SECRET_PATH] * 3 == server.targets
 
 
 # --- not sent ----------------------------------------------------------------------------------------------------
