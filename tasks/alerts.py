@@ -9,7 +9,8 @@ word that is in no table), `unreadable_report` (a poll or push that cannot be re
 `newer_format` (an older worker met messages of a newer version: opened by rows.lua, over when a worker starts that
 knows them), `ledger_lost` (Redis came back without more than workers could write again: lost.lua), `redis_denied`
 (Redis refused user, password or a command: told when it does no more), `connection_closed` (the vendor closed a
-connection between two calls without announcing it).
+connection between two calls without announcing it), `balance_refused` (the vendor refuses the login of the balance
+query; over with the next balance).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CLOCK_STEP = "clock_step"
 NEWER_FORMAT = "newer_format"
 REDIS_DENIED = "redis_denied"
 CONNECTION_CLOSED = "connection_closed"
+BALANCE_REFUSED = "balance_refused"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
 _WELL = Script(Path(__file__).parent / "lua" / "well.lua")

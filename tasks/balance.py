@@ -11,8 +11,8 @@ import structlog
 from config.schedule import BALANCE_EVERY_S
 from providers.base import Balance
 from providers.http import exchange
-from sendmill.errors import InvalidMessage, ProviderError
-from tasks import alerts
+from sendmill.errors import AccountBlocked, InvalidMessage, ProviderError
+from tasks import alerts, refusals
 from tasks.account import Account
 from tasks.runtime import Runtime
 
@@ -71,3 +71,11 @@ async def _refresh(runtime: Runtime, account: Account) -> None:
         return  # the account has no such query
     except ProviderError as error:
         log.warning("no balance", account=account.name, error=type(error).__name__, code=error.code)
+        if isinstance(error, AccountBlocked):
+            wait_s = await refusals.refused(runtime.server, account.keys, "balance")
+            await runtime.server.set(once, 1, px=int(wait_s * 1000))
+            detail = f"{type(error).__name__}: {error}"
+            await alerts.open_alert(runtime.server, account.keys, alerts.BALANCE_REFUSED, detail)
+        return
+    await refusals.let_in(runtime.server, account.keys, "balance")
+    await alerts.resolve_alert(runtime.server, account.keys, alerts.BALANCE_REFUSED)

@@ -21,7 +21,7 @@ from providers.base import Poll, Response
 from providers.http import exchange
 from sendmill.errors import AccountBlocked, NotSent, ProviderError, SendmillError
 from sendmill.ledger.scripts import Script
-from tasks import alerts, reports
+from tasks import alerts, refusals, reports
 from tasks.account import Account
 from tasks.each import each
 from tasks.inbox import MOST_BYTES, MOST_ENTRIES, Inbox, entry_of_poll
@@ -33,9 +33,6 @@ POLL_S = 20.0
 
 PATIENCE_S = 2.5
 """The clock ticks as often as the vendor allows a poll: what is due soon is waited for, not left to the next one."""
-
-BLOCKED_S = 60.0
-"""A vendor that refuses the login is asked again after this: some lock an account that keeps trying."""
 
 FAILURES_BEFORE_ALERT = 3
 
@@ -102,6 +99,7 @@ class _Poller:
         self._server = runtime.server
         self._inbox = Inbox(runtime.server, account.keys)
         self._spool = Spool.of(runtime.settings.namespace, account.name)
+        self._question = f"poll:{address.name}"
         self._token = ""
         self._ended_at: dict[tuple[str, str], float] = runtime.shared.setdefault("polls_ended_at", {})
 
@@ -133,10 +131,13 @@ class _Poller:
             await self._keep(response)
             received = self._account.provider.polled(self._address, response)
         except AccountBlocked:
-            wait_s = max(wait_s, BLOCKED_S)
+            with contextlib.suppress(RedisError):
+                wait_s = max(wait_s, await refusals.refused(self._server, self._account.keys, self._question))
         except (SendmillError, ValueError):
             log.warning("an answer to a poll cannot be read", account=self._account.name, poll=self._address.name)
         else:
+            with contextlib.suppress(RedisError):
+                await refusals.let_in(self._server, self._account.keys, self._question)
             return received.more
         finally:
             await self._end(wait_s)

@@ -15,7 +15,7 @@ from config.redaction import Redactor
 from providers.base import Report, Response
 from providers.http import exchange
 from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, ProviderError
-from tasks import alerts
+from tasks import alerts, refusals
 from tasks.account import Account
 from tasks.calls import CallRecord, row_of
 from tasks.each import each
@@ -35,9 +35,6 @@ QUERIES_PER_PAGE = 20
 
 FIRST_WAIT_MS = 5_000
 LONGEST_WAIT_MS = 600_000
-
-BLOCKED_S = 60.0
-"""A vendor that refuses the login, or does not answer, is asked again after this."""
 
 _HOUR_MS = 3_600_000
 _FINAL_STATES = frozenset("dnerfpck")
@@ -109,6 +106,7 @@ class _Asker:
             if not await held.renew():
                 break
         if self._answered and not self._halted:
+            await refusals.let_in(self._server, self._keys, "query")
             await alerts.resolve_alert(self._server, self._keys, alerts.REPORTS_FAILING)
         return asked
 
@@ -160,9 +158,11 @@ class _Asker:
         self._halted = True
         detail = f"{type(error).__name__}: {error}"
         log.warning("messages cannot be asked about", account=self._account.name, detail=detail)
-        await self._server.set(self._keys.polled("query"), 1, px=int(BLOCKED_S * 1000))
+        wait_s = refusals.FIRST_S
         if isinstance(error, AccountBlocked | InvalidMessage):
+            wait_s = await refusals.refused(self._server, self._keys, "query")
             await alerts.open_alert(self._server, self._keys, alerts.REPORTS_FAILING, detail)
+        await self._server.set(self._keys.polled("query"), 1, px=int(wait_s * 1000))
 
     async def _put_aside(self, vendor_message_id: str, response: Response, error: OutcomeUnknown) -> None:
         entry = Entry(f"query:{vendor_message_id}", _now_ms(), headers={}, body=response.body)

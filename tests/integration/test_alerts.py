@@ -20,7 +20,7 @@ from sendmill.errors import InvalidOption, NoBalance
 from simulator.client import Simulator
 from tasks import alerts
 from tasks.alert_url import TOO_OLD_S, post_alerts
-from tasks.balance import balance
+from tasks.balance import balance, balances
 from tasks.suspend import suspend
 from tests.support.flow import Flow, flow
 from tests.support.rows import settings_of
@@ -173,3 +173,22 @@ async def test_a_low_balance_is_told_once_and_over_once(
         assert [(b"low_balance", b"1"), (b"low_balance", b"0")] == [
             (fields[b"code"], fields[b"open"]) for _, fields in entries
         ]
+
+
+async def test_a_balance_login_that_is_refused_is_told_once_and_asked_less_and_less_often(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """Not each minute: some vendors lock an account that keeps trying. All is over with the next balance."""
+    simulator.add_faults({"kind": "code", "code": "1", "vendor": "smsadmin", "count": 3})
+    async with flow(settings_for(simulator, redis_url, namespace, [ACCOUNT])) as one:
+        server, keys = one.runtime.server, one.runtime.keys_of(ACCOUNT)
+        for wait_s in (60, 120, 240, 54):
+            await balances(one.runtime)
+            assert 1000 * (wait_s - 10) < await server.pttl(keys.polled("balance")) <= 1000 * wait_s
+            await server.delete(keys.polled("balance"))
+        entries = await server.xrange(keys.events)
+        assert [(b"balance_refused", b"1"), (b"balance_refused", b"0")] == [
+            (fields[b"code"], fields[b"open"]) for _, fields in entries
+        ]
+        assert None is await server.hget(keys.state, "refused:balance")
+        assert b"active" == (await server.hget(keys.state, "state") or b"active")

@@ -267,18 +267,21 @@ async def test_an_answer_that_cannot_be_read_is_put_aside_and_told(
 async def test_a_refused_login_is_told_once_and_not_tried_every_five_seconds(
     runtime: Runtime, account: Account, vendor: StubVendor
 ) -> None:
-    """An account that keeps trying may be locked; the alert is over with the next answer."""
+    """An account that keeps trying may be locked: waits double up to 10 minutes. All is over with the next answer."""
     server, keys = account.outbox.server, account.keys
-    vendor.then(plain(b"1"), plain(b"1"))
-    for _ in range(2):
+    vendor.then(*6 * [plain(b"1")], plain(b"160"), plain(b"1"))
+    for wait_s in (60, 120, 240, 480, 600, 600):
         await poll_once(runtime, account)
         assert {"reports_failing"} == await open_alerts(account)
-        assert 50_000 < await server.pttl(keys.polled("report")) <= 60_001
+        assert 1000 * (wait_s - 10) < await server.pttl(keys.polled("report")) <= 1000 * wait_s + 1
         await server.delete(keys.polled("report"))
     await poll_once(runtime, account)
     assert set() == await open_alerts(account)
     told = [fields for _, fields in await server.xrange(keys.events) if fields[b"kind"] == b"alert"]
     assert [b"1", b"0"] == [fields[b"open"] for fields in told]
+    await server.delete(keys.polled("report"))
+    await poll_once(runtime, account)
+    assert 50_000 < await server.pttl(keys.polled("report")) <= 60_001
 
 
 async def test_a_vendor_that_fails_three_times_in_a_row_is_told(

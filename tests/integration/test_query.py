@@ -179,10 +179,12 @@ async def test_a_refused_login_stops_the_asking_for_a_while(
     await run(runtime)
     assert 1 == len(vendor.paths)
     assert {"reports_failing"} == await open_alerts(account)
+    assert b"1" == await account.outbox.server.hget(account.keys.state, "refused:query")
     assert None is await account.outbox.server.hget(account.keys.state, "state")
     await account.outbox.server.delete(account.keys.polled("query"))
     await run(runtime)
     assert set() == await open_alerts(account)
+    assert None is await account.outbox.server.hget(account.keys.state, "refused:query")
     assert [] == await waits_ms(account)
 
 
