@@ -14,9 +14,18 @@ def bracketed(signature: str) -> str:
     return f"【{name}】" if name else ""
 
 
+def parted(text: str) -> tuple[str, str]:
+    """The name in the 【…】 that a text itself begins or ends with, and the text without it; no name where it has none."""
+    stripped = text.strip()
+    end = stripped.find("】") + 1
+    if stripped.startswith("【") and (name := bare(stripped[:end])):
+        return name, stripped[end:]
+    start = stripped.rfind("【")
+    if stripped.endswith("】") and start >= 0 and (name := bare(stripped[start:])):
+        return name, stripped[:start]
+    return "", text
+
+
 def is_signed(text: str) -> bool:
     """True where the text itself begins or ends with a 【…】 that holds something."""
-    stripped = text.strip()
-    if stripped.startswith("【") and bare(stripped[: stripped.find("】") + 1]):
-        return True
-    return stripped.endswith("】") and "【" in stripped and bool(bare(stripped[stripped.rfind("【") :]))
+    return bool(parted(text)[0])

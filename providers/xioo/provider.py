@@ -33,11 +33,11 @@ from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
 from providers.pushes import without_unreachable
 from providers.secrets import secrets_of
-from providers.signatures import bare, bracketed
+from providers.signatures import bare, bracketed, is_signed, parted
 from providers.xioo import receive
 from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
 from providers.xioo.settings import XiooSettings
-from sendmill.errors import InvalidOption, RecipientRefused, TextTooLong
+from sendmill.errors import EmptyText, InvalidOption, RecipientRefused, TextTooLong
 from sendmill.features import Feature
 from sendmill.segments import Segments, count_characters
 
@@ -89,6 +89,8 @@ class Xioo(Provider):
         if extno is not None and not _EXTNO.fullmatch(str(extno)):
             raise InvalidOption("extno is digits alone, at most 20")
         content = self._content(message)
+        if not content.strip():
+            raise EmptyText("the text is nothing but a signature")
         refuse_unpaired_surrogates(content + self._sign(message))
         if (length := utf16_units(content)) > MAX_CONTENT_CHARS:
             raise TextTooLong(f"{length} characters; xioo takes {MAX_CONTENT_CHARS}")
@@ -100,7 +102,8 @@ class Xioo(Provider):
     def segments(self, message: Message) -> Segments:
         """Parts of 70 and 67 characters, signature included, whatever the script (inferred: §1.6 counts alike)."""
         sign = self._sign(message)
-        return count_characters((f"【{sign}】" if sign else "") + message.text)
+        signature = "" if self._settings.sign_in_content or not sign else f"【{sign}】"
+        return count_characters(signature + self._content(message))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -192,12 +195,21 @@ class Xioo(Provider):
     # --- helpers -------------------------------------------------------------------------------------------------
 
     def _sign(self, message: Message) -> str:
-        """The signature without brackets, as the document's samples write it; empty where there is none."""
+        """The signature without brackets, as the document's samples write it; empty where there is none.
+
+        One that the text brings itself goes before the account's.
+        """
+        if message.signature is None and (name := parted(message.text)[0]):
+            return name
         own = self._settings.sign if self._settings.sign is not None else self._settings.signature
         return bare((own if message.signature is None else message.signature) or "")
 
     def _content(self, message: Message) -> str:
-        signature = bracketed(self._sign(message)) if self._settings.sign_in_content else ""
+        signed = message.signature is None and is_signed(message.text)
+        if not self._settings.sign_in_content:
+            # The vendor places `sign` itself: what the text brings would stand there twice.
+            return parted(message.text)[1] if signed else message.text
+        signature = "" if signed else bracketed(self._sign(message))
         return message.text if message.text.startswith(signature) else signature + message.text
 
     def _post(self, pairs: list[tuple[str, str]]) -> Request:

@@ -49,5 +49,8 @@ class XiooSettings(AccountSettings):
     push_pwd: SecretStr | None = None
     """The pwd that pushes carry; None takes any (§3.1, §4.1: it may be empty)."""
 
+    reply_pwd: SecretStr | None = None
+    """The pwd of pushed replies where it is another than that of reports (§4.1: each is configured by itself)."""
+
     ack: str = "OK"
     """The body of our answer to a push. The document asks for none (§3, §4)."""

@@ -14,6 +14,7 @@ from providers.xioo.codes import BALANCE_CODES, SUBMIT_CODES
 from sendmill.errors import (
     BadCredentials,
     ContentRefused,
+    EmptyText,
     Frozen,
     InvalidOption,
     IpForbidden,
@@ -136,6 +137,13 @@ class TestXioo(ProviderContract):
             ({"sign_in_content": True}, Message("你好"), "测试签名", "【测试签名】你好"),
             ({"sign_in_content": True}, Message("【测试签名】你好"), "测试签名", "【测试签名】你好"),
             ({"sign_in_content": True, "sign": None}, Message("你好"), "", "你好"),
+            ({}, Message("【丙】你好"), "丙", "你好"),
+            ({}, Message("你好【丙】"), "丙", "你好"),
+            ({}, Message("【丙】你好", signature="【甲】"), "甲", "【丙】你好"),
+            ({}, Message("【】你好"), "测试签名", "【】你好"),
+            ({}, Message("你好【丙】!"), "测试签名", "你好【丙】!"),
+            ({"sign_in_content": True}, Message("【丙】你好"), "丙", "【丙】你好"),
+            ({"sign_in_content": True}, Message("你好【丙】"), "丙", "你好【丙】"),
         ],
     )
     def test_the_signature_is_a_field_of_its_own(
@@ -171,6 +179,11 @@ class TestXioo(ProviderContract):
         assert 50 == self.provider(max_numbers_per_call=50).service_for(self.message, 100).max_numbers
 
     # --- checks --------------------------------------------------------------------------------------------------
+
+    def test_a_signature_alone_is_no_message(self) -> None:
+        """It would go as an empty content."""
+        with pytest.raises(EmptyText):
+            self.provider().check(Message(" 【丙】 "))
 
     def test_500_characters_pass_and_the_signature_does_not_count(self) -> None:
         """§1.6: 1-500 for content; an emoji is counted as two."""

@@ -224,6 +224,11 @@ def test_a_push_with_another_signature_is_refused(changes: dict[str, str]) -> No
         ({"access_secret": ACCESS_SECRET}, _form(name="admin", pwd="push-password", args="x"), True),
         ({"access_secret": ACCESS_SECRET}, _form(name="other", pwd="push-password", args="x"), False),
         ({"access_secret": ACCESS_SECRET}, _signed(pwd="push-password"), True),
+        ({"reply_pwd": "of-replies"}, _form(name="admin", pwd="of-replies", args="x"), True),
+        ({"reply_pwd": "of-replies"}, _form(name="admin", pwd="push-password", args="x"), False),
+        ({"reply_pwd": "of-replies"}, _form(name="admin", pwd="push-password", state="x"), True),
+        ({"reply_pwd": "of-replies"}, _form(name="admin", pwd="of-replies", state="x"), False),
+        ({"push_pwd": None, "reply_pwd": "of-replies"}, _form(name="admin", state="x"), True),
         ({"access_secret": ACCESS_SECRET}, _signed(pwd="other"), False),
     ],
 )
