@@ -15,7 +15,7 @@ def bracketed(signature: str) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """The name in the 【…】 that a text itself begins or ends with, and the text without it; no name where there is none."""
+    """The name in the 【…】 that a text begins or ends with, and the text without it; no name where there is none."""
     stripped = text.strip()
     end = stripped.find("】") + 1
     if stripped.startswith("【") and (name := bare(stripped[:end])):
