@@ -12,7 +12,8 @@ import redis
 
 from sendmill.client import Client
 from sendmill.doctor.findings import Level
-from sendmill.doctor.rights import RIGHTS
+from sendmill.doctor.rights import RIGHTS, examine_rights
+from sendmill.ledger.connection import connect
 from sendmill.messages import Sms
 from simulator.embedded import EmbeddedValkey, free_tcp_port
 from simulator.system import System
@@ -58,3 +59,14 @@ def test_doctor_names_what_is_not_allowed() -> None:
         with Client(url) as client:
             (told,) = [each for each in client.doctor(timeout_s=1.0) if each.check == "rights"]
         assert (Level.PROBLEM, True) == (told.level, "WAIT, XADD" in told.said)
+
+
+def test_the_question_leaves_the_server_alive() -> None:
+    """Valkey 9.1 ends where it is asked about a script by a user of some keys without as many words as a script has."""
+    with EmbeddedValkey(tcp_port=free_tcp_port()) as valkey, redis.Redis.from_url(valkey.redis_url) as server:
+        server.execute_command("ACL", "SETUSER", "mill", "on", ">pw", "~sendmill:*", "&*", *RIGHTS.split())
+        ledger = connect(f"redis://mill:pw@127.0.0.1:{valkey.tcp_port}/0", "sendmill", timeout_s=5.0)
+        for place in range(300):
+            server.set(f"sendmill:{place % 97}", "x" * (place * 13 % 4000))
+            assert [Level.OK] == [each.level for each in examine_rights(ledger)]
+        ledger.server.close()
