@@ -37,7 +37,6 @@ CONNECTION_CLOSED = "connection_closed"
 BALANCE_REFUSED = "balance_refused"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
-_WELL = Script(Path(__file__).parent / "lua" / "well.lua")
 
 
 async def open_alert(server: redis.asyncio.Redis, keys: AccountKeys, code: str, detail: str) -> bool:
@@ -48,8 +47,3 @@ async def open_alert(server: redis.asyncio.Redis, keys: AccountKeys, code: str, 
 async def resolve_alert(server: redis.asyncio.Redis, keys: AccountKeys, code: str) -> bool:
     """End an alert; returns False where none was open."""
     return bool(await _ALERT.arun(server, keys.state, code, "", "resolve"))
-
-
-async def all_well(server: redis.asyncio.Redis, keys: AccountKeys, host: str) -> bool:
-    """The vendor took a call from a host: end what stood against that; returns whether an alert was open."""
-    return bool(await _WELL.arun(server, keys.state, host))

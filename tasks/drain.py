@@ -22,13 +22,13 @@ from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnkn
 from tasks import gate, submit
 from tasks.account import Account
 from tasks.admission import Admission
-from tasks.alerts import all_well
 from tasks.line import Line
 from tasks.opened import OpenCalls
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
 from tasks.quiet import wall_clock
 from tasks.stock import LANES, LOOK_AGAIN_S, Stock
+from tasks.suspend import all_well
 from tasks.throttle import TELL_WITHIN_S
 
 DRAIN_S = 20.0
@@ -301,7 +301,7 @@ class Drain:
             self._recovered = self._recovered or self._trying
             if not self._all_well:
                 self._all_well = True
-                await all_well(self._outbox.server, self._account.keys, self._outbox.host)
+                await all_well(self._account)
             if self._stock.let_go(call, requeued=False):
                 await self._stock.release_done(aside=False)
             return

@@ -13,7 +13,9 @@ FIRST_PROBE_MS = 30_000
 LONGEST_PROBE_MS = 600_000
 """When a suspended account is asked about first, and at the longest, doubling in between."""
 
-_SUSPEND = Script(Path(__file__).parent / "lua" / "suspend.lua")
+_LUA = Path(__file__).parent / "lua"
+_SUSPEND = Script(_LUA / "suspend.lua")
+_WELL = Script(_LUA / "well.lua")
 
 
 async def suspend(account: Account, error: AccountBlocked, detail: str) -> bool:
@@ -24,6 +26,14 @@ async def suspend(account: Account, error: AccountBlocked, detail: str) -> bool:
         hosts = {host, *await _sending_hosts(account)}
     told: list[str | int] = [type(error).__name__, detail, FIRST_PROBE_MS, LONGEST_PROBE_MS, host, *sorted(hosts)]
     return bool(await _SUSPEND.arun(account.outbox.server, account.keys.state, *told))
+
+
+async def all_well(account: Account) -> None:
+    """The vendor took a call from this host: end what stood against that, and against hosts that are no more."""
+    server, state, host = account.outbox.server, account.keys.state, account.outbox.host
+    _, others_barred = await _WELL.arun(server, state, host)
+    if others_barred:
+        await _WELL.arun(server, state, host, *sorted(await _sending_hosts(account)))
 
 
 async def _sending_hosts(account: Account) -> set[str]:

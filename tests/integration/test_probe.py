@@ -229,3 +229,27 @@ async def test_an_address_that_is_forbidden_stops_its_host_first(
         ended = [(BLOCKED, b"0"), (b"ip_forbidden", b"0")]
         assert ended == (await _alerts(here, "hk"))[2:]
         assert 0 == await here.runtime.server.hlen(here.runtime.keys_of("hk").alerts)
+
+
+async def test_a_host_that_was_replaced_keeps_no_alert_open(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """A container that was barred and is gone is let in by nobody: the next call that is taken ends its alert."""
+    settings = _settings(simulator, redis_url, namespace, "hk")
+    async with flow(settings) as gone, flow(settings) as here:
+        for one, host in ((gone, "gone"), (here, "here")):
+            _on(one, host)
+            await beat_heart(one.runtime)
+        await suspend(gone.runtime.accounts["hk"], IpForbidden("not this address"), "not this address")
+        server, jobs, keys = here.runtime.server, here.runtime.jobs, here.runtime.keys_of("hk")
+        for alive, alert in (
+            (True, [(b"ip_forbidden", b"1")]),
+            (False, [(b"ip_forbidden", b"1"), (b"ip_forbidden", b"0")]),
+        ):
+            if not alive:
+                await server.zrem(jobs.processes, gone.runtime.process)
+            await here.send(Sms(f"Hello {alive}", hong_kong(1)), account="hk")
+            await here.drain("hk")
+            assert alert == await _alerts(here, "hk")
+        left = [field for field in await server.hkeys(keys.state) if b":gone" in field]
+        assert [] == left
