@@ -53,7 +53,11 @@ class Endpoint(ABC):
         if message.options.get("dnc", "n") not in ("y", "n"):
             raise InvalidOption("dnc is y or n")
         if message.sender is not None:
-            check_sender(message.sender)
+            self.check_sender(message.sender)
+
+    def check_sender(self, sender: str) -> None:
+        """Refuse a sender ID that no text bears. Raises SenderNotAllowed."""
+        check_sender(sender)
 
     def accepted(self, answer: Answer) -> Accepted:
         """What an answer with a code of success says.

@@ -20,7 +20,7 @@ from providers.accessyou.settings import AccessYouSettings, Media, Voice
 from providers.base import Call, Message, Request, Service, Upload
 from providers.content import refuse_unpaired_surrogates
 from providers.reading import Unreadable, text_of
-from sendmill.errors import EmptyText, InvalidOption, UnsupportedFeature
+from sendmill.errors import EmptyText, InvalidOption, SenderNotAllowed, UnsupportedFeature
 from sendmill.messages import Kind
 
 IMAGE_KEPT_S = 14 * 86_400
@@ -46,6 +46,13 @@ class SendMms(Endpoint):
         self._accountno = settings.accountno
         self._mms = mms
         self.service = Service("mms", 1, IN_FLIGHT, reports=reports)
+
+    def check_sender(self, sender: str) -> None:
+        """p.104: digits, letters, space and the like, and virtually no limit on how many."""
+        if not (sender.strip() == sender and sender.isascii() and sender.isprintable() and sender):
+            raise SenderNotAllowed(
+                "the sender of an MMS at AccessYou has letters, digits, spaces and other ASCII signs"
+            )
 
     def check(self, message: Message) -> None:
         """Refuse an empty subject, and a picture whose name or address breaks the rules."""

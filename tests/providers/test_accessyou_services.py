@@ -231,6 +231,19 @@ def test_an_mms_has_its_options_and_line_breaks_as_the_document_writes_them() ->
     assert "msg=" not in _request(_mms(text="", image=None)).url
 
 
+@pytest.mark.parametrize("sender", ["1", "A", "85298882844123456789", "Acme Ltd. & Sons, since 1912", "0 A"])
+def test_an_mms_may_bear_any_sender_of_ascii(sender: str) -> None:
+    """p.104: no rule of texts (p.44, p.56) holds for it."""
+    build().check(_mms(sender=sender))
+
+
+@pytest.mark.parametrize("sender", ["", " ", " Acme", "Acme\n", "甲"])
+def test_an_mms_sender_that_nobody_would_see_as_it_is_is_refused(sender: str) -> None:
+    """It would be cut, or end the line."""
+    with pytest.raises(SenderNotAllowed):
+        build().check(_mms(sender=sender))
+
+
 @pytest.mark.parametrize("image", ["accessyou", "A-b_9", "x" * 50, "abc.gif", PICTURE, "https://abc.com/a/b.GIF"])
 def test_an_image_within_the_rules_passes(image: str) -> None:
     """A name of p.106, or an address that AccessYou can fetch."""
