@@ -51,7 +51,7 @@ up: $(STAMP) ## keep the whole system running with the simulator; prints the URL
 
 # A file's tests stay together in one process: some share a whole system.
 test: lint ## lint, then every test, with real workers, beat and push (5 minutes on two cores)
-	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minutes on two cores, otherwise idle)
 	@exec $(BIN)/python -m bench

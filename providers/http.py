@@ -260,6 +260,10 @@ def _failure(error: Exception, timeout_s: float, sending: _Sending) -> ConnectFa
         return ConnectFailed(f"no connection to the vendor ({name})")
     if isinstance(error, TimeoutError):
         return OutcomeUnknown(f"no answer within {timeout_s:g} s")
+    wrong = error.__cause__ if isinstance(error, HttpProcessingError | aiohttp.ClientPayloadError) else None
+    if isinstance(wrong, HttpProcessingError):
+        # By its class alone: what the parser says of it quotes the answer.
+        return OutcomeUnknown(f"the answer is no valid HTTP ({type(wrong).__name__})")
     if sending.unsaid:
         return ConnectionClosed("the vendor closed a connection, after an answer on it, without announcing that")
     return OutcomeUnknown(f"the connection broke before the answer was read ({name})")

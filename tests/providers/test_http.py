@@ -272,6 +272,29 @@ async def test_a_reused_connection_that_closes_unanswered_is_one_request_on_the_
     assert (2, 1) == (len(server.heads), server.connections)
 
 
+ODD = {
+    "no HTTP": b"<html>busy</html>\r\n\r\n",
+    "no status": b"HTTP/1.1 abc OK\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+    "both lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    "a chunk without size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n1\r\n0\r\n\r\n",
+    "a header without colon": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n1",
+    "gzip that is none": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+}
+
+
+@pytest.mark.parametrize("answer", [pytest.param(raw, id=name) for name, raw in ODD.items()])
+async def test_an_answer_that_is_no_valid_http_is_named_so_and_spoils_no_other(session: Session, answer: bytes) -> None:
+    """It came whole: the connection is not what is wrong. The next request has its own answer, over another one."""
+    async with wire_server(hangs(answer), answers(b"2")) as server:
+        with pytest.raises(OutcomeUnknown, match=r"^the answer is no valid HTTP \(\w+\)$") as raised:
+            await _get(session, server.url)
+        assert (None, None) == (raised.value.__cause__, raised.value.__context__)
+        assert b"2" == await _get(session, server.url)
+        assert 2 == server.connections
+
+
 async def test_an_answer_beyond_reason_is_an_unknown_outcome(session: Session) -> None:
     """One byte over the limit is refused, the limit itself is read; an endless answer does not fill the memory."""
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1)
