@@ -46,7 +46,20 @@ def over_the_limit(command: Sequence[Any]) -> tuple[Any, ...] | None:
     return ("EVAL", _OVER, 1, command[1], name, *command[2:])
 
 
-class RedisClient(redis.Redis):
+class _Reading:
+    """How a client and a pipeline read answers: a refusal is a Redis that is away."""
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        """An answer; kombu reads some itself."""
+        try:
+            return super().parse_response(connection, command_name, **options)  # type: ignore[misc]
+        except ResponseError as error:
+            if (away := _refusal(error)) is None:
+                raise
+            raise away from error
+
+
+class RedisClient(_Reading, redis.Redis):
     """redis-py's client."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -74,15 +87,6 @@ class RedisClient(redis.Redis):
             raise away from error
         return _read(self.response_callbacks, args[0], answer, options)
 
-    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        """An answer; kombu reads some itself."""
-        try:
-            return super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
-        except ResponseError as error:
-            if (away := _refusal(error)) is None:
-                raise
-            raise away from error
-
     def register_script(self, script: Any) -> Any:
         """A script of somebody else's (kombu's, redis-py's own of its locks), which may exceed the limit too."""
         text = script.decode() if isinstance(script, bytes) else script
@@ -93,17 +97,8 @@ class RedisClient(redis.Redis):
         return RedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-class RedisPipeline(Pipeline):
+class RedisPipeline(_Reading, Pipeline):
     """redis-py's pipeline."""
-
-    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        """One of its answers."""
-        try:
-            return super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
-        except ResponseError as error:
-            if (away := _refusal(error)) is None:
-                raise
-            raise away from error
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """What is asked while keys are watched."""
@@ -148,7 +143,20 @@ class RedisPipeline(Pipeline):
         return answers
 
 
-class AsyncRedisClient(redis.asyncio.Redis):
+class _AsyncReading:
+    """The same for coroutines."""
+
+    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        """An answer."""
+        try:
+            return await super().parse_response(connection, command_name, **options)  # type: ignore[misc]
+        except ResponseError as error:
+            if (away := _refusal(error)) is None:
+                raise
+            raise away from error
+
+
+class AsyncRedisClient(_AsyncReading, redis.asyncio.Redis):  # type: ignore[misc]  # its own bases disagree
     """redis-py's client for coroutines."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -181,31 +189,13 @@ class AsyncRedisClient(redis.asyncio.Redis):
         await self.connection_pool.disconnect(inuse_connections=False)
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
-    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        """An answer."""
-        try:
-            return await super().parse_response(connection, command_name, **options)
-        except ResponseError as error:
-            if (away := _refusal(error)) is None:
-                raise
-            raise away from error
-
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:  # noqa: FBT001, FBT002 - as redis-py has it
         """Several commands, a transaction by default."""
         return AsyncRedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-class AsyncRedisPipeline(redis.asyncio.client.Pipeline):
+class AsyncRedisPipeline(_AsyncReading, redis.asyncio.client.Pipeline):  # type: ignore[misc]  # as above
     """redis-py's pipeline for coroutines."""
-
-    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        """One of its answers."""
-        try:
-            return await super().parse_response(connection, command_name, **options)
-        except ResponseError as error:
-            if (away := _refusal(error)) is None:
-                raise
-            raise away from error
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as redis-py has it
         """All of it, as `RedisPipeline` does."""
