@@ -112,18 +112,15 @@ def charset_of(headers: Mapping[str, str]) -> list[str]:
     return []
 
 
-def text_in(raw: bytes, charsets: Sequence[str]) -> str:
-    """Bytes in the first of some charsets in which they are text, UTF-8 and GB18030 among them."""
-    for charset in dict.fromkeys((*charsets, *_EITHER)):
-        with contextlib.suppress(UnicodeDecodeError):
-            return raw.decode(charset)
-    return raw.decode(charsets[-1], "replace")
-
-
-def _form_in(raw: bytes, charsets: Sequence[str]) -> dict[str, str]:
+def fitting_charset(raw: bytes, charsets: Sequence[str]) -> str:
+    """The first of some charsets, UTF-8 and GB18030 too, in which escaped bytes are text; else the last given."""
     plain = unquote_to_bytes(raw.replace(b"+", b" "))
     for charset in dict.fromkeys((*charsets, *_EITHER)):
         with contextlib.suppress(UnicodeDecodeError):
             plain.decode(charset)
-            return decode_form(raw, charset)
-    return decode_form(raw, charsets[-1])
+            return charset
+    return charsets[-1]
+
+
+def _form_in(raw: bytes, charsets: Sequence[str]) -> dict[str, str]:
+    return decode_form(raw, fitting_charset(raw, charsets))

@@ -23,7 +23,6 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
-from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, SecretStr
 
@@ -52,7 +51,7 @@ from providers.content import (
     refuse_unpaired_surrogates,
     utf16_units,
 )
-from providers.forms import charset_of, text_in
+from providers.forms import charset_of, fitting_charset, percent_decode
 from providers.mainland import check_mainland, state_of, to_e164, to_national
 from providers.outcomes import CodeTable, judge, unreadable
 from providers.pushes import without_unreachable
@@ -224,8 +223,8 @@ class Sms467890(Provider):
         many numbers, so a report is known by `msgid` and number together.
         """
         raw = push.body or push.query
-        plain = unquote_to_bytes(raw.replace(b"+", b" "))
-        texts = _REPORT.split(text_in(plain, [*charset_of(push.headers), "utf-8"]).strip("\ufeff \t\r\n\0"))
+        charset = fitting_charset(raw, [*charset_of(push.headers), "utf-8"])
+        texts = _REPORT.split(percent_decode(raw, charset).strip("\ufeff \t\r\n\0"))
         # What stands before the first name is nothing in the documented form.
         if len(texts) == 1 or texts[0].strip():
             raise PushRefused("a push of sms467890 begins with Report=")
