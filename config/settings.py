@@ -5,7 +5,7 @@ Only workers read it. Vendors' own fields are models that the providers bring, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from typing import Annotated, Final, Literal, Self
@@ -35,20 +35,17 @@ DEFAULT_NAMESPACE: Final = "sendmill"
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
 
 
-def _usable(url: str) -> str:
-    try:
-        broker_at(url)
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
-    return url
+def _readable_by(read: Callable[[str], object]) -> AfterValidator:
+    """Refuse a URL that its reader refuses, in the reader's words."""
 
+    def checked(url: str) -> str:
+        try:
+            read(url)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return url
 
-def _of_redis(url: str) -> str:
-    try:
-        RedisUrl.parse(url)
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
-    return url
+    return AfterValidator(checked)
 
 
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
@@ -171,9 +168,9 @@ class Route(Strict):
 class Site(Strict):
     """What the file says once. URLs are kept out of the repr because they may hold passwords."""
 
-    redis_url: Annotated[str, AfterValidator(_of_redis)] = Field(default=DEFAULT_REDIS_URL, repr=False)
+    redis_url: Annotated[str, _readable_by(RedisUrl.parse)] = Field(default=DEFAULT_REDIS_URL, repr=False)
     """Ledger, outbox, events and requests: see `sendmill.redis_url`."""
-    broker_url: Annotated[str, AfterValidator(_usable)] | None = Field(default=None, repr=False)
+    broker_url: Annotated[str, _readable_by(broker_at)] | None = Field(default=None, repr=False)
     """Celery's broker, as `redis_url` or as kombu writes another one; None is `redis_url`."""
     replicas: int = Field(default=0, ge=0, le=5)
     """How many replicas of Redis have to confirm that a job is stored, that a call may go and what became of it."""

@@ -49,10 +49,9 @@ STATUS_FIRST_ERROR = 300
 STATUS_FIRST_FINAL = 200
 """Those below announce the answer."""
 
-# A wish beyond some years is no wish; the drain caps what is left.
 _HOST = re.compile(r"[a-z0-9.\-]{1,253}", re.ASCII)
+# A wish beyond some years is no wish; the drain caps what is left.
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
-
 
 _DOOR: Mapping[int, type[AccountBlocked | TooManyRecipients]] = {
     **dict.fromkeys((301, 302, 307, 308, 404, 405, 410), WrongAddress),

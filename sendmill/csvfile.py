@@ -109,11 +109,15 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 def _name_of(cell: str) -> str:
     """A column's name as it is compared: composed, without what nobody sees around it."""
-    return unicodedata.normalize("NFC", cell).strip().strip(_UNSEEN).strip()
+    return _seen(unicodedata.normalize("NFC", cell))
 
 
 def _is_blank(cell: str) -> bool:
-    return not cell.strip().strip(_UNSEEN).strip()
+    return not _seen(cell)
+
+
+def _seen(cell: str) -> str:
+    return cell.strip().strip(_UNSEEN).strip()
 
 
 def rows(

@@ -305,10 +305,10 @@ class Drain:
             if self._stock.let_go(call, requeued=False):
                 await self._stock.release_done(aside=False)
             return
-        if isinstance(error, TooManyRecipients) and submit.worth_halving(call, error):
-            self._stock.take_apart(call, error.most)
-            return
         if submit.worth_halving(call, error):
+            if isinstance(error, TooManyRecipients):
+                self._stock.take_apart(call, error.most)
+                return
             for half in call.halves(self._account.provider):
                 self._stock.put_first(half)
             return

@@ -33,7 +33,7 @@ from providers.mainland import check_mainland, to_national
 from providers.outcomes import judge, unreadable
 from providers.pushes import without_unreachable
 from providers.secrets import secrets_of
-from providers.signatures import bare, bracketed, is_signed, parted
+from providers.signatures import bare, bracketed, parted
 from providers.xioo import receive
 from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
 from providers.xioo.settings import XiooSettings
@@ -205,11 +205,10 @@ class Xioo(Provider):
         return bare((own if message.signature is None else message.signature) or "")
 
     def _content(self, message: Message) -> str:
-        signed = message.signature is None and is_signed(message.text)
+        name, rest = parted(message.text) if message.signature is None else ("", message.text)
         if not self._settings.sign_in_content:
-            # The vendor places `sign` itself: what the text brings would stand there twice.
-            return parted(message.text)[1] if signed else message.text
-        signature = "" if signed else bracketed(self._sign(message))
+            return rest  # the vendor places `sign` itself: what the text brings would stand there twice
+        signature = "" if name else bracketed(self._sign(message))
         return message.text if message.text.startswith(signature) else signature + message.text
 
     def _post(self, pairs: list[tuple[str, str]]) -> Request:

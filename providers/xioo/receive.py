@@ -51,8 +51,9 @@ def authenticate(fields: Mapping[str, str], settings: XiooSettings, now: datetim
         _check_signature(fields, settings.access_secret.get_secret_value(), settings.push_window_s, now)
     elif settings.push_name is not None and not _same(fields.get("name", ""), settings.push_name):
         raise PushRefused("name is not the push_name of this account")
-    own = "reply_pwd" if "args" in fields and settings.reply_pwd is not None else "push_pwd"
-    pwd = settings.reply_pwd if own == "reply_pwd" else settings.push_pwd
+    own, pwd = "push_pwd", settings.push_pwd
+    if "args" in fields and settings.reply_pwd is not None:
+        own, pwd = "reply_pwd", settings.reply_pwd
     if pwd is not None and not _same(fields.get("pwd", ""), pwd.get_secret_value()):
         raise PushRefused(f"pwd is not the {own} of this account")
 
