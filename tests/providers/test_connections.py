@@ -100,7 +100,7 @@ async def _unconfirmed(per_s: int, after_ms: int, headers: str) -> int:
         for _ in range(200):
             if per_s:
                 sending.create_task(one(session, url))
-                await asyncio.sleep(1 / per_s)
+                await asyncio.sleep(1 / per_s)  # the load itself: what closes meanwhile depends on the pace
             else:
                 await one(session, url)
     return len(failed)

@@ -8,11 +8,14 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_asyncio
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from config.settings import AccountSettings
+from providers import http
 from providers.base import Request
 from providers.connections import Session
 from providers.http import MAX_ANSWER_BYTES, NotInTime, exchange
@@ -121,6 +124,12 @@ DOOR = [
     *((status, BadCredentials) for status in (401, 403)),
     *((status, TooManyRecipients) for status in (413, 414)),
 ]
+
+
+def test_the_setting_names_each_refusal_at_the_door() -> None:
+    """One that it lacked could be taken out by nobody."""
+    (statuses,) = get_args(AccountSettings.model_fields["unknown_statuses"].annotation)
+    assert sorted(status for status, _ in DOOR) == sorted(get_args(statuses)) == sorted(http._DOOR)
 
 
 @pytest.mark.parametrize(("status", "refused"), DOOR)
