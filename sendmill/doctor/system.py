@@ -92,9 +92,11 @@ def _beat(ledger: Ledger, living: Mapping[str, Living], now_ms: int) -> Iterator
 def _tick(ledger: Ledger, now_ms: int) -> Finding:
     with store_errors():
         ticked = ledger.server.get(ledger.jobs.ticked)
-    if ticked is None or now_ms - int(ticked) > TICK_LATE_MS:
-        last = "never" if ticked is None else f"{(now_ms - int(ticked)) / 1000:,.0f} s ago"
-        return problem("tick", f"last done {last}", "beat and workers live: look whether they have the same broker_url")
+    same_broker = "beat and workers live: look whether they have the same broker_url"
+    if ticked is None:
+        return problem("tick", "never done", f"wait 10 s where beat was just started; {same_broker}")
+    if now_ms - int(ticked) > TICK_LATE_MS:
+        return problem("tick", f"last done {(now_ms - int(ticked)) / 1000:,.0f} s ago", same_broker)
     return ok("tick", f"last done {max(0, now_ms - int(ticked)) / 1000:.1f} s ago")
 
 

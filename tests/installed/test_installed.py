@@ -179,10 +179,15 @@ def test_events_and_the_doctor_from_an_application(application: Environment, run
         timeout_s=90,
         what="a report is read",
     )
-    ended = application.run("sendmill", "doctor", env={"SENDMILL_REDIS_URL": running.redis_url})
-    assert "" == ended.stderr
-    for told in ("queue send: ", "queue plan: ", "queue reports: ", "beat: alive", "tick: last done"):
-        assert f"ok       {told}" in ended.stdout
+    told = ("queue send: ", "queue plan: ", "queue reports: ", "beat: alive", "tick: last done")
+
+    def all_are_found() -> bool:
+        """A clock that was just started may not lead or have ticked yet: the doctor says to wait."""
+        ended = application.run("sendmill", "doctor", env={"SENDMILL_REDIS_URL": running.redis_url})
+        assert "" == ended.stderr
+        return all(f"ok       {each}" in ended.stdout for each in told)
+
+    running.wait_until(all_are_found, timeout_s=60, what="the doctor finds every process")
     running.check()
 
 

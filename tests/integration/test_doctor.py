@@ -127,6 +127,10 @@ async def test_a_beat_that_does_not_lead_or_whose_ticks_reach_nobody_is_told(cli
     await clinic.live()
     await clinic.server.set(clinic.jobs.ticked, 1)
     assert ["tick"] == await clinic.problems()
+    await clinic.server.delete(clinic.jobs.ticked)
+    (just_started,) = [each for each in await clinic.findings() if each.check == "tick"]
+    assert (Level.PROBLEM, "never done") == (just_started.level, just_started.said)
+    assert str(just_started.do).startswith("wait 10 s where beat was just started")
 
 
 async def test_a_clock_that_is_wrong_is_told_with_its_machine(clinic: Clinic) -> None:
