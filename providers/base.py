@@ -232,7 +232,8 @@ class PublishedLimit:
     """A number from the vendor's document: `name` as in `[accounts.x.limits]`, its value, and where it stands.
 
     `may_be_raised` marks defaults of ours: a plan may allow more than the smallest published figure, up to `at_most`
-    where the vendor names the largest.
+    where the vendor names the largest. `services` are those that it holds for, together; None is all of them. A second
+    limit of a name, for other services, has a colon and a word of its own behind it: no setting changes that one.
     """
 
     name: str
@@ -240,6 +241,7 @@ class PublishedLimit:
     source: str
     may_be_raised: bool = False
     at_most: int | None = None
+    services: tuple[str, ...] | None = None
 
 
 class Provider(ABC):

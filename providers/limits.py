@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from config.settings import AccountSettings
 from providers.base import Provider, PublishedLimit
 from sendmill.errors import ConfigError
@@ -27,6 +29,11 @@ def effective(provider: Provider, settings: AccountSettings) -> dict[str, int]:
             _refuse_wider(provider, published[name], value)
         limits[name] = value
     return limits
+
+
+def services_of(provider: Provider) -> dict[str, Sequence[str]]:
+    """The services that a limit holds for, by its name, where these are not all."""
+    return {limit.name: limit.services for limit in provider.limits if limit.services is not None}
 
 
 def _refuse_wider(provider: Provider, limit: PublishedLimit, value: int) -> None:

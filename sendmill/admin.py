@@ -96,11 +96,12 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         pipe.hgetall(keys.state)
         pipe.zcard(keys.open)
         pipe.hexists(keys.clock, "broken")
-        for limit in _RATES:
+        names = [*_RATES, *(name for name in limits if name not in _RATES)]
+        for limit in names:
             pipe.lrange(keys.used(limit), 0, -1)
         (seconds, micros), raw_state, in_flight, broken, *logs = pipe.execute()
     state = {field.decode(): value.decode() for field, value in raw_state.items()}
-    rate = _binding_rate(limits, state, dict(zip(_RATES, logs, strict=True)), seconds * 1000 + micros / 1000)
+    rate = _binding_rate(limits, state, dict(zip(names, logs, strict=True)), seconds * 1000 + micros / 1000)
     events_kept, events_trimmed = _events(ledger, keys)
     balance = " ".join(part for part in (state.get("balance"), state.get("balance_unit")) if part)
     return AccountInfo(
@@ -155,7 +156,7 @@ def _binding_rate(
         allowed = min((int(most) for most in set_here if most is not None), default=None)
         if allowed is None:
             continue
-        window_s = _WINDOW_S[name.partition("_per_")[2]]
+        window_s = _WINDOW_S[name.partition(":")[0].partition("_per_")[2]]
         used = 0
         for entry in entries:
             at_ms, count = entry.split()

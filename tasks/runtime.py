@@ -21,7 +21,7 @@ from config.settings import Settings
 from providers import registry
 from providers.base import Provider
 from providers.connections import Session
-from providers.limits import effective
+from providers.limits import effective, services_of
 from providers.pushes import push_warning
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
@@ -157,7 +157,7 @@ class Runtime:
                 outbox=outbox,
                 outcomes=OutcomeWriter(name, outbox),
                 optouts=optouts,
-                limits=limits_of(values),
+                limits=limits_of(values, services_of(provider)),
                 max_in_flight=values.get("max_in_flight"),
                 tag=(tag or b"").decode(),
             )

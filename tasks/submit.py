@@ -191,7 +191,7 @@ def _note_written(account: Account, call: ReadyCall) -> None:
         account.written.add(call.number)
         return
     # Asked before it was granted: by Redis' clock it left no later than this.
-    late = LateCall(call.number, call.granted_ms, call.granted_ms + 1000 * after_s, call.recipients)
+    late = LateCall(call.number, call.granted_ms, call.granted_ms + 1000 * after_s, call.recipients, call.service.name)
     call.late = asyncio.create_task(tell_late(account, late))
 
 

@@ -6,7 +6,7 @@ window for any number of processes, plus 20 ms for the jitter of the way to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,17 +30,19 @@ LEAST_HELD = 16
 _WINDOW_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
 
-class Limit(msgspec.Struct, frozen=True):
-    """At most `most` of `unit` (calls or recipients) in any `window_ms`."""
+class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """At most `most` of `unit` (calls or recipients) in any `window_ms`: of some services together, or of all."""
 
     name: str
     unit: str
     window_ms: int
     most: int
+    services: Sequence[str] | None = None
 
     def for_script(self) -> dict[str, Any]:
         """The limit as the gate reads it."""
-        return {"name": self.name, "unit": self.unit, "window_ms": self.window_ms, "most": self.most}
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
 
 
 class LateCall(msgspec.Struct, array_like=True, frozen=True):
@@ -50,15 +52,19 @@ class LateCall(msgspec.Struct, array_like=True, frozen=True):
     granted_ms: float
     written_ms: float
     recipients: int
+    service: str
 
 
-def limits_of(values: Mapping[str, int]) -> list[Limit]:
-    """Limits from settings such as {"calls_per_s": 50, "recipients_per_h": 20000}; others are left out."""
+def limits_of(values: Mapping[str, int], services: Mapping[str, Sequence[str]]) -> list[Limit]:
+    """Limits from settings such as {"calls_per_s": 50, "recipients_per_h": 20000}; others are left out.
+
+    `services` has, by the limit's name, those that it holds for, where these are not all.
+    """
     limits = []
     for name, most in values.items():
-        unit, _, window = name.partition("_per_")
+        unit, _, window = name.partition(":")[0].partition("_per_")
         if window in _WINDOW_MS:
-            limits.append(Limit(name, unit, _WINDOW_MS[window], most))
+            limits.append(Limit(name, unit, _WINDOW_MS[window], most, services.get(name)))
     return limits
 
 

@@ -91,7 +91,9 @@ class AccessYou(Provider):
             "smsapi.pdf p.9: from 20K to 200K sms per hour, by plan",
             may_be_raised=True,
             at_most=200_000,
+            services=("sms", "batch", "email"),
         ),
+        PublishedLimit("recipients_per_h:mms", 36_000, "smsapi.pdf p.9: 36000 per hour", services=("mms",)),
         PublishedLimit(
             "max_in_flight", IN_FLIGHT, "smsapi.pdf p.43: the message id must be there before another SMS is sent"
         ),

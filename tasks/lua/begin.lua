@@ -6,7 +6,7 @@
 -- nothing of its call. Stops at the first call that may not go.
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack {lane, service, owner, slots (0: any number), call_ms (its timeout and grace),
---         limits: [{name, unit, window_ms, most}], written: [call that left on time and was not told of],
+--         limits: [{name, unit, window_ms, most, services: nil for all}], written: [call that left on time and was not told of],
 --         calls: [{no, recipients, rows: [[slice, epoch, first, last, …]]}]}
 -- Returns {granted, why, a, b, ms, limited ("1" or "0")}: why is ok | wait (a: ms) | slot | void
 --         | paused (a: state, host or outage) | large (a: the most recipients that may go at once)
@@ -22,7 +22,11 @@ local opened, unwritten = {}, {}
 local slots = key('slots:' .. ask.service)
 
 local host = string.match(ask.owner, '^[^:]*')
-local state, limits, most_open, barred = standing(ask.limits, ask.slots, 'barred:' .. host)
+local state, all_limits, most_open, barred = standing(ask.limits, ask.slots, 'barred:' .. host)
+local limits = {}
+for _, limit in ipairs(all_limits) do
+  if holds_for(limit, ask.service) then limits[#limits + 1] = limit end
+end
 
 local function result(why, a, b)
   if granted > 0 then
@@ -49,6 +53,7 @@ if trying and math.max(cool, tonumber(waits[6] or '0')) > now then return result
 local opens = math.max(cool, quarantine)
 if opens > now then return result('wait', string.format('%.3f', opens - now)) end
 local TRIAL_RECIPIENTS = 100
+local OTP_ASKS_AGAIN_MS = 1000
 
 local function misfit(call)
   for _, rows in ipairs(call.rows) do
@@ -93,7 +98,10 @@ for _, call in ipairs(ask.calls) do
       return result('slot')
     end
   end
-  if ask.lane ~= 'otp' and tonumber(waits[2] or '0') > now then return result('wait', '5') end
+  local otp_until = tonumber(waits[2] or '0')
+  if ask.lane ~= 'otp' and otp_until > now then
+    return result('wait', string.format('%.3f', math.max(5, otp_until - OTP_ASKS_AGAIN_MS - now)))
+  end
   local wait = 0
   for _, limit in ipairs(limits) do
     -- A limit that was tightened while calls were packed: larger than a whole window, it would wait for ever.
@@ -103,7 +111,7 @@ for _, call in ipairs(ask.calls) do
   end
   if wait > 0 then
     -- Who asked asks again within a second; an otp that is gone holds up nobody for longer.
-    if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp', now + math.min(wait, 1000) + 1000) end
+    if ask.lane == 'otp' then redis.call('HSET', key('clock'), 'otp', now + math.min(wait, 1000) + OTP_ASKS_AGAIN_MS) end
     return result('wait', string.format('%.3f', wait))
   end
   if ask.lane == 'otp' and granted == 0 then redis.call('HDEL', key('clock'), 'otp', 'otp:' .. ask.service) end

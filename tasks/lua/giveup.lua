@@ -5,7 +5,7 @@
 -- Undo calls that were granted and certainly not made: their rows are queued again, their numbers become void, so that
 -- a `begin` that is still on its way to this server marks nothing.
 -- KEYS[1] the account's state hash
--- ARGV[1] ms for which the numbers stay void, ARGV[2] msgpack [{name, unit, window_ms, most}], ARGV[3..] call numbers
+-- ARGV[1] ms for which the numbers stay void, ARGV[2] msgpack [{name, unit, window_ms, most, services}], ARGV[3..] call numbers
 -- Returns the number of calls undone.
 
 local now = clock_ms()
@@ -34,7 +34,9 @@ for i = 3, #ARGV do
   if record[1] then
     queue_again(no, cmsgpack.unpack(record[1]))
     for _, limit in ipairs(limits) do
-      refund(limit, cost_of(limit, tonumber(record[3])), tonumber(record[4]))
+      if holds_for(limit, record[2]) then
+        refund(limit, cost_of(limit, tonumber(record[3])), tonumber(record[4]))
+      end
     end
     redis.call('ZREM', key('slots:' .. record[2]), no)
     redis.call('HDEL', key('clock'), 'trial')

@@ -9,7 +9,7 @@
 -- KEYS[1] the account's state hash
 -- ARGV[1] msgpack {owner, lease_ms, horizon_ms (after a slice's expiry), open_ms (a call stays open at least that long),
 --         slices: [[id, epoch]],
---         calls: [{no, at (ms), service, slots, call_ms, recipients, limits: [{name, unit, window_ms, most}],
+--         calls: [{no, at (ms), service, slots, call_ms, recipients, limits: [{name, unit, window_ms, most, services}],
 --         rows: [[slice, epoch, first, last, …]]}]}
 -- ARGV[2..] the blob of each slice, "" where it is not to be made anew
 -- Returns {slices made anew, calls written again, call numbers whose outcome is not here, …}
@@ -123,13 +123,17 @@ for _, call in ipairs(ask.calls) do
     end
     local _, limits, slots = standing(call.limits, call.slots)
     -- The vendor counted it, whatever has become of its rows.
+    local limited = false
     for _, limit in ipairs(limits) do
-      units_used(limit, now)
-      take(limit, cost_of(limit, call.recipients), now)
+      if holds_for(limit, call.service) then
+        limited = true
+        units_used(limit, now)
+        take(limit, cost_of(limit, call.recipients), now)
+      end
     end
     if #rows > 0 then
       -- Whether it was written, nobody has said here: it holds its units until it ends.
-      if #limits > 0 then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
+      if limited then redis.call('ZADD', key('unwritten'), string.format('%.3f', now), call.no) end
       local ends = math.max(call.at + call.call_ms, now + ask.open_ms)
       record_call(call.no, call.at, call.service, slots, ends, call.recipients, rows)
       redis.call('HINCRBY', key('state'), 'calls', 1)

@@ -57,6 +57,15 @@ local function standing(asked, slots, also)
   return found[2], limits, slots, found[1]
 end
 
+-- Whether a limit holds for a service: vendors publish some for a few of them alone.
+local function holds_for(limit, service)
+  if not limit.services then return true end
+  for _, each in ipairs(limit.services) do
+    if each == service then return true end
+  end
+  return false
+end
+
 -- What a lane may use of a limit. Bulk is paced in short windows, so that otp finds units in all of them; of long ones it
 -- leaves some, else an otp would wait for an hour.
 local function most_for(limit, lane)
@@ -96,7 +105,8 @@ local function units_unwritten(limit, now)
   local units = 0
   local gone = now - limit.window_ms - JITTER_MS
   for _, no in ipairs(redis.call('ZRANGEBYSCORE', key('unwritten'), '-inf', gone)) do
-    units = units + cost_of(limit, tonumber(redis.call('HGET', key('call:' .. no), 'recipients') or '0'))
+    local call = redis.call('HMGET', key('call:' .. no), 'recipients', 'service')
+    if holds_for(limit, call[2]) then units = units + cost_of(limit, tonumber(call[1] or '0')) end
   end
   return units
 end

@@ -284,7 +284,7 @@ async def test_a_call_that_left_late_counts_from_then_and_once(outbox: Outbox) -
     hour, second = Limit("calls_per_h", "calls", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 2)
     rows = CallRows(1, 1, [[claimed.slice_id, claimed.epoch, 0, 0]])
     grant = await outbox.begin([rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[hour, second])
-    late = LateCall(1, grant.granted_ms, grant.granted_ms + 10, 1)
+    late = LateCall(1, grant.granted_ms, grant.granted_ms + 10, 1, "send")
     await asyncio.sleep(0.01)
     assert 1 == await outbox.were_written([hour, second], late=[late])
     assert "ok" == await _begin(outbox, claimed, 2, 1, 1, hour=hour, second=second)
@@ -293,6 +293,53 @@ async def test_a_call_that_left_late_counts_from_then_and_once(outbox: Outbox) -
         entries = [entry.split() for entry in await outbox.server.lrange(outbox.keys.used(limit.name), 0, -1)]
         assert 2 == sum(int(units) for _, units in entries)
         assert all(float(at) >= grant.granted_ms + 10 for at, units in entries if int(units))
+
+
+async def test_who_waits_behind_an_otp_asks_when_the_otp_does(outbox: Outbox) -> None:
+    """An otp that waits for an hour's limit looks again after a second at the latest; nobody asks in between."""
+    await _add(outbox, 3)
+    claimed = await _claim(outbox)
+    hour = [Limit("calls_per_h", "calls", 3_600_000, 1)]
+    grants = []
+    for no, lane, limits in ((0, "otp", hour), (1, "otp", hour), (2, "normal", [])):
+        rows = CallRows(no + 1, 1, [[claimed.slice_id, claimed.epoch, no, no]])
+        grants.append(await outbox.begin([rows], lane=lane, service="sms", slots=0, call_ms=60_000, limits=limits))
+    assert ["ok", "wait", "wait"] == [grant.why for grant in grants]
+    assert 5 < grants[-1].wait_ms <= 1_000
+
+
+async def test_a_limit_of_some_services_counts_their_calls_alone(outbox: Outbox) -> None:
+    """When they are granted, when another is given up, is late, or has not said that it was written."""
+    await _add(outbox, 8)
+    claimed = await _claim(outbox)
+    texts = Limit("recipients_per_h", "recipients", 3_600_000, 1, services=["sms", "batch"])
+    mms = Limit("recipients_per_h:mms", "recipients", 3_600_000, 2, services=["mms"])
+
+    async def begin(no: int, service: str) -> str:
+        rows = CallRows(no, 1, [[claimed.slice_id, claimed.epoch, no, no]])
+        grant = await outbox.begin(
+            [rows], lane="normal", service=service, slots=0, call_ms=60_000, limits=[texts, mms]
+        )
+        assert (service != "otp") is grant.limited
+        return grant.why
+
+    async def used(limit: Limit) -> int:
+        entries = await outbox.server.lrange(outbox.keys.used(limit.name), 0, -1)
+        return sum(int(entry.split()[1]) for entry in entries)
+
+    assert ["ok", "wait", "ok", "ok"] == [await begin(0, "sms"), await begin(1, "batch"), await begin(2, "mms"), await begin(3, "otp")]
+    assert (1, 1) == (await used(texts), await used(mms))
+    await outbox.give_up([2, 3], [texts, mms])
+    assert (1, 0) == (await used(texts), await used(mms))
+    assert ["ok", "ok", "wait"] == [await begin(4, "mms"), await begin(5, "mms"), await begin(6, "mms")]
+    now_ms = time.time() * 1000
+    assert 1 == await outbox.were_written([texts, mms], late=[LateCall(5, now_ms - 10, now_ms, 1, "mms")])
+    assert (1, 2) == (await used(texts), await used(mms))
+    brief = Limit("calls_per_s", "calls", 50, 1, services=["sms"])
+    await asyncio.sleep(0.1)  # the window of calls that nobody has heard of is over: those of other services do not count
+    rows = CallRows(7, 1, [[claimed.slice_id, claimed.epoch, 7, 7]])
+    await outbox.were_written([brief], on_time=[0])
+    assert "ok" == (await outbox.begin([rows], lane="otp", service="sms", slots=0, call_ms=9, limits=[brief])).why
 
 
 async def test_units_of_a_call_of_which_nobody_has_heard_stay_taken(outbox: Outbox) -> None:

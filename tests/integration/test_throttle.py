@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from sendmill.messages import Sms, TemplateSms
+from sendmill.messages import Mms, Sms, TemplateSms, VendorTemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import drains
+from tasks import drain, drains
 from tasks.outbox import Outbox
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
@@ -141,6 +141,23 @@ async def test_of_workers_that_differ_the_strictest_wins_as_long_as_it_is_there(
             assert [20.0] == allowed
         state = await one.runtime.server.hgetall(one.runtime.keys_of("mainland").state)
         assert (b"500", b"500") == (state[b"least:calls_per_s"], state[b"least:max_in_flight"])
+
+
+async def test_what_a_vendor_publishes_for_some_services_holds_back_no_other(
+    simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AccessYou, p.9: texts have a limit by plan, MMS one of their own, codes by template none."""
+    monkeypatch.setattr(drain, "DRAIN_S", 5.0)  # what waits for the hour would hold it for longer
+    settings = settings_for(simulator, redis_url, namespace, ["hk"], hk={"limits": {"recipients_per_h": 3}})
+    async with flow(settings) as one:
+        texts = await one.send(Sms("Hello", hong_kong(5)), account="hk")
+        codes = await one.send(VendorTemplateSms("1", [{"to": to, "a": "1125"} for to in hong_kong(5)]), account="hk")
+        pictures = await one.send(Mms("Sale", "Look", None, hong_kong(5)), account="hk")
+        await one.drain("hk")
+        assert [{State.SUBMITTED: 5}] * 2 == [await one.states(job) for job in (codes, pictures)]
+        assert {State.SUBMITTED: 3, State.QUEUED: 2} == await one.states(texts)
+        allowed = {each.rate_limit: each.rate_allowed for each in await asyncio.to_thread(one.client.accounts)}
+        assert {"recipients_per_h": 3 / 3600} == allowed
 
 
 async def test_a_worker_that_was_killed_is_forgotten(simulator: Simulator, redis_url: str, namespace: str) -> None:
