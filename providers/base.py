@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -128,6 +129,15 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What the vendor says that a message came to; `charge` is None where it names the segments alone."""
+
+    segments: int
+    charge: Decimal | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A vendor's later word on one message.
 
@@ -144,6 +154,7 @@ class Report:
     code: str | None = None
     detail: str | None = None
     occurred_at: datetime | None = None
+    bill: Bill | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,18 +439,13 @@ class Provider(ABC):
         """The request that asks what became of one message."""
         raise UnsupportedFeature(f"{self.name} cannot be asked about one message")
 
-    def queried(self, vendor_message_id: str, response: Response) -> Report | None:
-        """Read the answer; None where the vendor has nothing final yet. Raises like `submitted`."""
-        raise UnsupportedFeature(f"{self.name} cannot be asked about one message")
-
-    def queried_all(self, vendor_message_id: str, response: Response) -> Received:
-        """Read the answer for a call of many, where one id may stand for them all: every final report that it brings.
+    def queried(self, vendor_message_id: str, response: Response) -> Received:
+        """Read the answer: every final report that it brings, of the call's only message or of many.
 
         `more` says that some have nothing final yet. A report without a number speaks for a call of one alone. Raises
         like `submitted`.
         """
-        report = self.queried(vendor_message_id, response)
-        return Received(reports=() if report is None else (report,), more=report is None)
+        raise UnsupportedFeature(f"{self.name} cannot be asked about one message")
 
     # --- being told ----------------------------------------------------------------------------------------------
 

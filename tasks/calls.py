@@ -51,6 +51,11 @@ class CallRecord(msgspec.Struct, frozen=True):
                 yield slice_id, first, last
 
     @property
+    def recipients(self) -> int:
+        """How many rows it carried."""
+        return sum(last - first + 1 for _, first, last in self.runs())
+
+    @property
     def slice_ids(self) -> list[str]:
         """The slices that its rows are of."""
         return [rows[0] for rows in self.rows]

@@ -18,7 +18,7 @@ from sendmill.contents import FEATURES
 from sendmill.errors import InvalidMessage, UnknownAccount
 from sendmill.features import Feature, refuse_missing
 from sendmill.ledger.jobs import Chunk, JobMeta
-from sendmill.ledger.slices import pack_u32
+from sendmill.ledger.slices import Slice, pack_u32, unpack_u64
 from sendmill.messages import Kind
 from sendmill.numbers import unpack
 from sendmill.template import Template
@@ -29,7 +29,7 @@ from tasks.routes import Routes
 SINGLES_ROWS = 100
 """Rows in a slice whose rows go one a call: small, so that several processes share a job."""
 
-_MICRO = 1_000_000
+MILLIONTHS = 1_000_000
 """Costs are added up in whole millionths of a currency's unit, which Redis can add without a fraction's error."""
 
 
@@ -108,6 +108,18 @@ def divide(  # noqa: PLR0917 - who asks has all of it at hand
     return division
 
 
+def chunk_of(read: Slice, offsets: Sequence[int]) -> Chunk:
+    """Rows of a slice as planning has them."""
+    numbers = unpack_u64(read.body.numbers)
+    values = read.body.values
+    return Chunk(
+        [numbers[offset] for offset in offsets],
+        [read.body.row(offset) for offset in offsets],
+        [values[offset] for offset in offsets] if values is not None else None,
+        [],
+    )
+
+
 def cut_of(
     accounts: Mapping[str, Account], meta: JobMeta, division: Division, parts: Mapping[str, dict[str, str]]
 ) -> Cut:
@@ -138,7 +150,7 @@ def _price(settings: AccountSettings, number: str) -> int:
         return 0
     for length in range(len(number), -1, -1):
         if (price := prices.get(number[:length])) is not None:
-            return int(price * _MICRO)
+            return int(price * MILLIONTHS)
     return 0
 
 

@@ -16,10 +16,10 @@ import structlog
 
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
-from sendmill.ledger.slices import Slice, decode, encode, unpack_u64
+from sendmill.ledger.slices import Slice, decode, encode
 from sendmill.states import State
 from tasks.account import Account
-from tasks.cut import Cut, Division, cut_of, divide
+from tasks.cut import Cut, Division, chunk_of, cut_of, divide
 from tasks.each import each
 from tasks.leaving import Move, begin_move, runs_of
 from tasks.lock import Held, taken
@@ -146,7 +146,7 @@ class _Rescue:
         if not queued or read.body.moves >= MOST_MOVES:
             self._remember(slice_id)
             return []
-        chunk = _chunk_of(read, queued)
+        chunk = chunk_of(read, queued)
         cut = await self._cut(job, chunk)
         if not cut.slices:
             self._remember(slice_id)
@@ -253,18 +253,6 @@ class _Rescue:
 
 def _job_of(slice_id: str) -> str:
     return slice_id.partition(".")[0]
-
-
-def _chunk_of(read: Slice, offsets: Sequence[int]) -> Chunk:
-    """Rows of a slice as planning has them."""
-    numbers = unpack_u64(read.body.numbers)
-    values = read.body.values
-    return Chunk(
-        [numbers[offset] for offset in offsets],
-        [read.body.row(offset) for offset in offsets],
-        [values[offset] for offset in offsets] if values is not None else None,
-        [],
-    )
 
 
 def _part(chunk: Chunk, places: Sequence[int]) -> Chunk:

@@ -16,7 +16,7 @@ from sendmill.numbers import mask
 from tasks.account import Account
 from tasks.calls import CallRecord, Calls, Kept, row_of
 from tasks.heard import Heard
-from tasks.outbox import Folding
+from tasks.outbox import CHANGED, Folding
 from tasks.runtime import Runtime
 
 FOLDED_AT_ONCE = 200
@@ -73,16 +73,20 @@ class Matcher:
         await self.forget_confirmed(confirmed)
         return unmatched
 
-    async def fold_rows(self, foldings: Sequence[Folding]) -> None:
-        """Fold reports on rows that are known.
+    async def fold_rows(self, foldings: Sequence[Folding]) -> list[Folding]:
+        """Fold reports on rows that are known; returns those that changed theirs.
 
         Raises:
             NewerFormat: a newer version has to fold them.
         """
+        changed: list[Folding] = []
         for start in range(0, len(foldings), FOLDED_AT_ONCE):
-            await self.account.outbox.fold(foldings[start : start + FOLDED_AT_ONCE])
+            some = foldings[start : start + FOLDED_AT_ONCE]
+            results = await self.account.outbox.fold(some)
+            changed += [each for each, result in zip(some, results, strict=True) if result == CHANGED]
         if foldings:
             await self.account.outbox.server.hincrby(self.account.keys.state, "reports", len(foldings))
+        return changed
 
     async def forget_confirmed(self, records: Iterable[CallRecord]) -> None:
         """Take calls of which no row is unconfirmed any more out of the unconfirmed ones."""

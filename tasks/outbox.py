@@ -128,6 +128,10 @@ class CallOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     apart: list[tuple[str, int, str, str, str]] = []
 
 
+CHANGED = 1
+"""What `fold` says of a report that changed its row."""
+
+
 class Folding(msgspec.Struct, array_like=True, frozen=True):
     """A report on one row, found: `call` is the call that the row must name, 0 for any; `state` a State's byte."""
 

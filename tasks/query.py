@@ -1,4 +1,4 @@
-"""Query: ask the vendors that answer only about one message at a time what became of it.
+"""Query: ask the vendors that answer only about one message, or one call, at a time what became of it.
 
 `ask` holds the calls that are to be asked about, with the time when. Asking changes nothing at the vendor, so an answer
 needs no store before it is read: what is lost is asked for again.
@@ -12,14 +12,15 @@ import time
 import structlog
 
 from config.redaction import Redactor
-from providers.base import Report, Response
-from providers.http import exchange
+from providers.base import Received, Response
+from providers.http import MAX_ANSWER_BYTES, exchange
 from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, ProviderError
 from tasks import alerts, refusals
 from tasks.account import Account
+from tasks.billed import count_as_billed
 from tasks.calls import CallRecord, row_of
 from tasks.each import each
-from tasks.heard import Heard, heard
+from tasks.heard import heard
 from tasks.inbox import Entry, Inbox
 from tasks.lock import Held, taken
 from tasks.matching import Matcher, folding
@@ -32,6 +33,9 @@ LOCK_MS = 60_000
 """One process asks an account at a time. Longer than a vendor may take to answer; renewed with every page."""
 
 QUERIES_PER_PAGE = 20
+
+MESSAGE_BYTES = 1_000
+"""An answer about a call of many has so much for each message at the most; AccessYou's sample has 400 (p.53)."""
 
 FIRST_WAIT_MS = 5_000
 LONGEST_WAIT_MS = 600_000
@@ -124,8 +128,8 @@ class _Asker:
                 # Nothing to ask with, or its rows are given up: settle says so.
                 await self._done(record)
                 return False
-            report = await self._report(past.vmid)
-            if report is not None and await self._fold(record, report):
+            received = await self._answer(record, past.vmid)
+            if received is not None and await self._fold(record, received):
                 await self._done(record)
             else:
                 await self._server.zadd(self._keys.ask, {str(record.number): _now_ms() + wait_ms(age_ms)})
@@ -134,13 +138,19 @@ class _Asker:
     async def _done(self, record: CallRecord) -> None:
         await self._server.zrem(self._keys.ask, str(record.number))
 
-    async def _report(self, vendor_message_id: str) -> Report | None:
-        """What the vendor says, None where that is nothing final or nothing that can be read."""
+    async def _answer(self, record: CallRecord, vendor_message_id: str) -> Received | None:
+        """What the vendor says, None where that is nothing that can be read."""
         response: Response | None = None
+        provider = self._account.provider
         try:
-            request = self._account.provider.query_request(vendor_message_id)
-            response = await exchange(self._runtime.session, request, timeout_s=self._account.settings.timeout_s)
-            report = self._account.provider.queried(vendor_message_id, response)
+            response = await exchange(
+                self._runtime.session,
+                provider.query_request(vendor_message_id),
+                timeout_s=self._account.settings.timeout_s,
+                max_answer_bytes=max(MAX_ANSWER_BYTES, MESSAGE_BYTES * record.recipients),
+            )
+            # What 20,000 messages take to be read would hold up everything else here.
+            received = await asyncio.to_thread(provider.queried, vendor_message_id, response)
         except OutcomeUnknown as error:
             if response is None:
                 await self._halt(error)
@@ -151,7 +161,7 @@ class _Asker:
             await self._halt(error)
             return None
         self._answered = True
-        return report
+        return received
 
     async def _halt(self, error: ProviderError | InvalidMessage) -> None:
         """The vendor does not answer, or refuses the login: it is left alone for a while."""
@@ -169,25 +179,32 @@ class _Asker:
         await Inbox(self._server, self._keys).put_aside(entry, str(error))
         await alerts.open_alert(self._server, self._keys, alerts.UNREADABLE_REPORT, f"an answer to a query: {error}")
 
-    async def _fold(self, record: CallRecord, report: Report) -> bool:
-        """Fold an answer; returns whether it was the last word."""
-        word = heard(report, "", _now_ms())
-        if not word.state:
-            shown = Redactor().text(word.raw_state)
+    async def _fold(self, record: CallRecord, received: Received) -> bool:
+        """Fold an answer; returns whether there is no more to be learnt."""
+        bills = [report.bill for report in received.reports]
+        words = [heard(report, "", _now_ms()) for report in received.reports]
+        if unmapped := [word.raw_state for word in words if not word.state]:
+            shown = Redactor().text(unmapped[0])
             await alerts.open_alert(self._server, self._keys, alerts.UNMAPPED_STATE, f"a query was answered {shown}")
-            return False
-        row = await self._row(record, word)
-        if row is not None:
-            await self._matcher.fold_rows([folding(word, record.number, row, "")])
-        # One answer speaks of one recipient. For a call of many there is no more to be learnt by its one id.
-        return word.state in _FINAL_STATES
-
-    async def _row(self, record: CallRecord, word: Heard) -> tuple[str, int] | None:
-        recipients = await self._matcher.calls.recipients(record.slice_ids) if word.number else {}
-        row = row_of(record, recipients, word)
-        if row is None:
-            log.warning("a query was answered about no row of its call", account=self._account.name, call=record.number)
-        return row
+        by_number = any(word.number for word in words)
+        recipients = await self._matcher.calls.recipients(record.slice_ids) if by_number else {}
+        rows = [row_of(record, recipients, word) for word in words]
+        if misfits := rows.count(None):
+            log.warning(
+                "a query was answered about no row of its call",
+                account=self._account.name,
+                call=record.number,
+                answers=misfits,
+            )
+        foldings = [
+            folding(word, record.number, row, "")
+            for word, row in zip(words, rows, strict=True)
+            if row is not None and word.state
+        ]
+        changed = {(each.slice_id, each.offset) for each in await self._matcher.fold_rows(foldings)}
+        billed = {row: bill for row, bill in zip(rows, bills, strict=True) if row in changed and bill is not None}
+        await count_as_billed(self._runtime, self._account, billed)
+        return not received.more and all(word.state in _FINAL_STATES for word in words)
 
 
 def _now_ms() -> int:

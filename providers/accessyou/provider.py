@@ -14,7 +14,7 @@ from providers.accessyou.answers import read
 from providers.accessyou.codes import NO_SENDERS
 from providers.accessyou.endpoint import IN_FLIGHT, Endpoint
 from providers.accessyou.inbound import read_reply
-from providers.accessyou.log import log_request, read_log, read_log_of_many
+from providers.accessyou.log import log_request, read_log
 from providers.accessyou.mails import SendMail
 from providers.accessyou.sender import add_request, read_added
 from providers.accessyou.settings import AccessYouSettings
@@ -31,7 +31,6 @@ from providers.base import (
     PublishedLimit,
     Push,
     Received,
-    Report,
     Request,
     Response,
     Service,
@@ -242,13 +241,12 @@ class AccessYou(Provider):
         """check_msginfo; raises UnsupportedFeature where the account has no such query."""
         return log_request(self._settings, vendor_message_id)
 
-    def queried(self, vendor_message_id: str, response: Response) -> Report | None:
-        """Read check_msginfo. An AccountBlocked speaks of the query's own login, not of the one for submits."""
-        return self._read(lambda response: read_log(vendor_message_id, response), response)
+    def queried(self, vendor_message_id: str, response: Response) -> Received:
+        """Read check_msginfo. An AccountBlocked speaks of the query's own login, not of the one for submits.
 
-    def queried_all(self, vendor_message_id: str, response: Response) -> Received:
-        """Read check_msginfo about a batch's id: see `providers.accessyou.texts` for what is known of it."""
-        return self._read(lambda response: read_log_of_many(vendor_message_id, response), response)
+        What is known of a batch's id stands in `providers.accessyou.texts`.
+        """
+        return self._read(lambda response: read_log(self._settings, vendor_message_id, response), response)
 
     # --- being told ----------------------------------------------------------------------------------------------
 

@@ -159,11 +159,11 @@ def _record(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
 
 
 def _cost(fields: Mapping[bytes, bytes]) -> dict[str, Decimal]:
-    """What was added up by currency, in millionths."""
+    """What was added up by currency, in millionths; nothing is left of one whose rows were billed in another."""
     return {
         name.removeprefix(_COST).decode(): Decimal(int(millionths)).scaleb(-_MILLIONTH_PLACES)
         for name, millionths in sorted(fields.items())
-        if name.startswith(_COST)
+        if name.startswith(_COST) and int(millionths)
     }
 
 

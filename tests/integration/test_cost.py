@@ -12,10 +12,13 @@ from click.testing import CliRunner
 from config.settings import Route, Settings
 from sendmill import Client, Sms
 from sendmill.cli import cli
-from sendmill.messages import TemplateSms
+from sendmill.messages import TemplateSms, VendorTemplateSms
+from simulator.client import Simulator
+from tasks import query
 from tasks.plan import plan
 from tests.support.flow import flow, hong_kong, mainland
-from tests.support.rows import settings_of
+from tests.support.rows import due_now, settings_of
+from tests.support.vendors import settings_for
 
 LONDON = "+447400123456"
 TEXT = "a" * 65
@@ -46,6 +49,27 @@ def _run(settings: Settings, *arguments: str) -> Any:
     result = CliRunner().invoke(cli, [*arguments, "--json"], obj=client, catch_exceptions=False)
     assert (0, "") == (result.exit_code, result.stderr)
     return json.loads(result.stdout.splitlines()[-1])
+
+
+async def test_what_the_vendor_says_that_it_billed_wins(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """AccessYou's log (p.51): its units and its charge, in its currency, in place of our count and price; once."""
+    simulator.add_fates({"state": "DELIVERED", "delay_ms": 0})
+    simulator.set_options("accessyou", "11000001", rate="0.25")
+    prices = {"price_per_segment": {"+852": Decimal("0.1"), "": Decimal("0.75")}, "currency": "CNY"}
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk"], hk=prices)) as one:
+        jobs = [
+            await one.send(VendorTemplateSms("1", [{"to": to, "a": "x" * 200} for to in hong_kong(2)]), account="hk"),
+            await one.send(TemplateSms("{name}, hello", [{"to": LONDON, "name": "x" * 200}]), account="hk"),
+        ]
+        await one.drain("hk")
+        sums = [await asyncio.to_thread(one.client.status, job) for job in jobs]
+        assert [(2, {"CNY": Decimal("0.2")}), (2, {"CNY": Decimal("1.5")})] == [(s.segments, s.cost) for s in sums]
+        account = one.runtime.accounts["hk"]
+        for _ in range(2):
+            await due_now(account)
+            await query.query(one.runtime)
+        sums = [await asyncio.to_thread(one.client.status, job) for job in jobs]
+        assert [(4, {"HKD": Decimal("1.0")}), (2, {"HKD": Decimal("0.5")})] == [(s.segments, s.cost) for s in sums]
 
 
 async def test_a_dry_run_tells_what_the_plan_adds_up(redis_url: str, namespace: str) -> None:

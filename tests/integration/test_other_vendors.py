@@ -205,7 +205,7 @@ async def test_replies_of_accessyou_are_pushed(simulator: Simulator, text: str) 
 
 
 async def _once(provider: Provider, vendor_id: str) -> Received:
-    return provider.queried_all(vendor_id, await _exchange(provider.query_request(vendor_id)))
+    return provider.queried(vendor_id, await _exchange(provider.query_request(vendor_id)))
 
 
 async def _final(provider: Provider, vendor_id: str) -> Received:

@@ -11,11 +11,12 @@ import pytest
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
+from simulator.vendor_accounts import five_accounts
 from tasks import query
 from tasks.account import Account
 from tasks.runtime import Runtime
 from tests.support.flow import flow, hong_kong
-from tests.support.rows import Rows, opened, settings_of
+from tests.support.rows import Rows, due_now, opened, settings_of
 from tests.support.stub import Answer, StubVendor, plain, stub_vendor
 from tests.support.vendors import settings_for
 
@@ -64,13 +65,6 @@ async def ask(account: Account, *numbers: str) -> Rows:
     return rows
 
 
-async def due_now(account: Account) -> None:
-    """Everything that is to be asked about is due."""
-    server, key = account.outbox.server, account.keys.ask
-    for call in await server.zrange(key, 0, -1):
-        await server.zadd(key, {call: 1})
-
-
 async def run(runtime: Runtime) -> None:
     """What the task does."""
     await query.query(runtime)
@@ -115,6 +109,44 @@ async def test_a_batch_without_reports_is_not_asked_about(simulator: Simulator, 
         await one.send(Sms("Sale today", hong_kong(10)), account="hk", lane="bulk")
         await one.drain("hk")
         assert [] == await waits_ms(one.runtime.accounts["hk"])
+
+
+@pytest.mark.parametrize("batch_log", ["each", "first"])
+async def test_a_batch_is_asked_about_where_the_settings_say_so(
+    simulator: Simulator, redis_url: str, namespace: str, batch_log: str
+) -> None:
+    """`batch.reports`: each record is its number's, however large the answer; what it leaves out stays submitted."""
+    simulator.add_fates({"state": "DELIVERED", "delay_ms": 0})
+    simulator.set_options("accessyou", "11000001", batch_log=batch_log)
+    batch = {**five_accounts(simulator.url)["hk"]["batch"], "reports": True}
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk"], hk={"batch": batch})) as one:
+        job = await one.send(Sms("Sale today", hong_kong(5_000)), account="hk", lane="bulk")
+        await one.drain("hk")
+        await due_now(one.runtime.accounts["hk"])
+        await run(one.runtime)
+        told = {"each": {State.DELIVERED: 5_000}, "first": {State.DELIVERED: 1, State.SUBMITTED: 4_999}}
+        assert told[batch_log] == await one.states(job)
+        assert [] == await waits_ms(one.runtime.accounts["hk"])
+    assert 1 == simulator.counters("accessyou", "11000001")["requests_by_endpoint"]["check_msginfo.php"]
+
+
+async def test_a_batch_is_asked_about_until_all_of_it_is_final(
+    runtime: Runtime, account: Account, vendor: StubVendor
+) -> None:
+    """What is final is folded at once; the rest is asked for again."""
+    rows = Rows(account)
+    await rows.add([ONE, TWO])
+    [call] = await rows.begin()
+    await rows.end(call, vmid="1001", ask_ms=1)
+    await due_now(account)
+    records = [
+        b"<msginfo><destination>%b</destination><receivestatus>%b</receivestatus></msginfo>" % (number.encode(), word)
+        for number, word in ((ONE[1:], b"SENT"), (TWO[1:], b"DELIVERED"))
+    ]
+    vendor.then(plain(b"<auth><auth_status>100</auth_status></auth>" + b"".join(records)))
+    await run(runtime)
+    assert [State.SUBMITTED, State.DELIVERED] == await rows.states()
+    assert 1 == len(await waits_ms(account))
 
 
 async def test_a_message_on_its_way_is_asked_about_later(

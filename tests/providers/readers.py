@@ -48,7 +48,6 @@ def readers_of(provider: Provider, number: str, text: Message = MESSAGES[Kind.SM
         yield f"polled from {poll.name}", _answered(partial(provider.polled, poll))
     if provider.queries:
         yield "queried", _answered(partial(provider.queried, VENDOR_MESSAGE_ID))
-        yield "queried_all", _answered(partial(provider.queried_all, VENDOR_MESSAGE_ID))
     if Feature.CHECK_WORDS in provider.features:
         yield "words", _answered(provider.words)
     if Feature.ADD_SENDER in provider.features:

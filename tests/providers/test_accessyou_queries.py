@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from providers.accessyou import codes
 from providers.accessyou.inbound import decode_hex
-from providers.base import Ack, Balance, Push, Reply, Report
+from providers.base import Ack, Balance, Bill, Push, Reply, Report
 from sendmill.errors import BadCredentials, Frozen, IpForbidden, NoBalance, OutcomeUnknown, ProviderError, PushRefused
 from sendmill.states import State
 from tests.providers.accessyou import SETTINGS, VENDOR, build
@@ -18,10 +19,14 @@ from tests.providers.payload import answer, payload
 ID = "854998103"
 LOGGED_AT = datetime(2017, 12, 1, 8, 9, 14, tzinfo=UTC)
 LOG = payload(VENDOR, "log-delivered.xml")
+BILL = Bill(1, Decimal("0.10"), "HKD")
 
 
 def _queried(body: bytes, asked: str = ID) -> Report | None:
-    return build().queried(asked, answer(body))
+    """The report on a message; None where there is nothing final."""
+    received = build().queried(asked, answer(body))
+    assert bool(received.reports) is not received.more
+    return received.reports[0] if received.reports else None
 
 
 # --- delivery log ------------------------------------------------------------------------------------------------
@@ -44,12 +49,12 @@ def test_the_id_may_go_under_both_names_of_the_document() -> None:
 
 def test_the_sample_of_the_document_is_delivered() -> None:
     """p.53: two roots side by side, a masked destination, UTC+8."""
-    assert Report(State.DELIVERED, "DELIVERED", None, ID, occurred_at=LOGGED_AT) == _queried(LOG)
+    assert Report(State.DELIVERED, "DELIVERED", None, ID, occurred_at=LOGGED_AT, bill=BILL) == _queried(LOG)
 
 
 def test_one_root_around_both_is_read_too() -> None:
     """As add_senderid answers on p.57; a whole destination is the recipient."""
-    expected = Report(State.EXPIRED, "expired", "+85298882844", ID, code="expired", occurred_at=LOGGED_AT)
+    expected = Report(State.EXPIRED, "expired", "+85298882844", ID, code="expired", occurred_at=LOGGED_AT, bill=BILL)
     assert expected == _queried(payload(VENDOR, "log-wrapped.xml"))
 
 
@@ -89,6 +94,24 @@ def test_a_word_that_is_not_in_the_table_changes_nothing() -> None:
     assert (None, "PENDING_REVIEW", "PENDING_REVIEW") == (report.state, report.raw_state, report.code)
 
 
+@pytest.mark.parametrize(
+    ("printed", "bill"),
+    [
+        (b"<charge>0.30</charge>\n<noofmsg>3</noofmsg>", Bill(3, Decimal("0.30"), "HKD")),
+        (b"<noofmsg>2</noofmsg>", Bill(2, None, "HKD")),
+        (b"<charge>free</charge><noofmsg>2</noofmsg>", Bill(2, None, "HKD")),
+        (b"<charge>0.30</charge>", None),
+        (b"<charge>0.30</charge><noofmsg>many</noofmsg>", None),
+        (b"<charge>0.30</charge><noofmsg>0</noofmsg>", None),
+    ],
+)
+def test_what_a_message_came_to_is_read_where_the_log_says_it(printed: bytes, bill: Bill | None) -> None:
+    """p.51 and p.53: `noofmsg` and `charge`; "some parameters are not applicable to your account plan"."""
+    report = _queried(LOG.replace(b"<charge>0.10</charge>\n<noofmsg>1</noofmsg>", printed))
+    assert report is not None
+    assert bill == report.bill
+
+
 @pytest.mark.parametrize("printed", [b"", b"0000-00-00 00:00:00", b"soon"])
 def test_an_empty_date_is_no_time(printed: bytes) -> None:
     """The state counts all the same."""
@@ -101,7 +124,6 @@ def test_an_empty_date_is_no_time(printed: bytes) -> None:
     "body",
     [
         pytest.param(LOG.replace(b"854998103", b"854998104"), id="another message"),
-        pytest.param(LOG + LOG[LOG.index(b"<msginfo>") :], id="several messages"),
         pytest.param(LOG[LOG.index(b"<msginfo>") :], id="no authentication"),
         pytest.param(LOG[: LOG.index(b"</msginfo>")], id="half an answer"),
         pytest.param(b"854998103", id="an id"),
@@ -169,7 +191,7 @@ def test_the_log_of_a_batch_is_read_however_it_answers(
     *, records: bytes, reports: list[tuple[str | None, str]], more: bool
 ) -> None:
     """No document says what a batch's id brings: a report goes to its number, and nobody gets another's state."""
-    received = build().queried_all(ID, answer(payload(VENDOR, "log-empty.xml") + records))
+    received = build().queried(ID, answer(payload(VENDOR, "log-empty.xml") + records))
     assert reports == [
         (report.number, report.state.byte.decode() if report.state else "") for report in received.reports
     ]
@@ -180,7 +202,7 @@ def test_the_log_of_a_batch_speaks_of_no_other_call() -> None:
     """One foreign record makes the whole answer unreadable."""
     foreign = FIRST + SECOND.replace(b"854998103", b"854998104")
     with pytest.raises(OutcomeUnknown):
-        build().queried_all(ID, answer(payload(VENDOR, "log-empty.xml") + foreign))
+        build().queried(ID, answer(payload(VENDOR, "log-empty.xml") + foreign))
 
 
 # --- balance -----------------------------------------------------------------------------------------------------

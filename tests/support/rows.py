@@ -127,3 +127,10 @@ class Rows:
         """The states of a slice's rows, in row order."""
         each = await self.slice(number)
         return [each.state(offset) for offset in range(each.header.rows)]
+
+
+async def due_now(account: Account) -> None:
+    """Everything that the vendor is to be asked about is due."""
+    server, key = account.outbox.server, account.keys.ask
+    for call in await server.zrange(key, 0, -1):
+        await server.zadd(key, {call: 1})
