@@ -76,11 +76,11 @@ SENDSMS: CodeTable = {**WORDS, **STATUS}
 BATCH: CodeTable = SENDSMS
 """sendsms-batch.php: JSON by p.7; part C prints no table of its own, so the one of sendsms is taken (inferred)."""
 
-OTP: CodeTable = STATUS
-"""sendsms-otp.php (p.75)."""
+OTP: CodeTable = SENDSMS
+"""sendsms-otp.php prints `msg_status` (p.75); servers in use answer it with the words too."""
 
-VERCODE: CodeTable = STATUS
-"""sendsms-vercode.php (p.84)."""
+VERCODE: CodeTable = SENDSMS
+"""sendsms-vercode.php: the same (p.84)."""
 
 _IMAGE: CodeTable = {
     "109": ContentRefused,
@@ -93,10 +93,10 @@ _IMAGE: CodeTable = {
 }
 """p.112. 111: the vendor could not fetch the picture from its address, which may pass."""
 
-MMS_SEND: CodeTable = {"100": None, **_LOGIN, **_MESSAGE, **_IMAGE}
+MMS_SEND: CodeTable = {**WORDS, "100": None, **_LOGIN, **_MESSAGE, **_IMAGE}
 """sendmms.php (p.112)."""
 
-MMS_UPLOAD: CodeTable = {"200": None, **_LOGIN, **_MESSAGE, **_IMAGE}
+MMS_UPLOAD: CodeTable = {**WORDS, "200": None, **_LOGIN, **_MESSAGE, **_IMAGE}
 """upload_img.php: the same table, but 200 is "Successfully uploaded" (p.112, p.114)."""
 
 AUTH: CodeTable = {"100": None, **_LOGIN}

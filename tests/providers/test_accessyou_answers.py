@@ -224,6 +224,16 @@ def test_codes_mean_what_their_own_endpoint_says() -> None:
     assert {"110"} == picture & codes.OTP.keys()
 
 
+@pytest.mark.parametrize("word", sorted(codes.WORDS))
+def test_every_endpoint_that_takes_messages_knows_the_words(word: str) -> None:
+    """A refusal by a word is the same at each: a login or a balance is the account's, whatever it was asked for."""
+    expected = codes.SENDSMS[word]
+    assert expected is not None
+    tables = {name: codes.TABLES[name] for name in codes.TABLES.keys() - {"check", "add_senderid"}}
+    assert len(tables) > 7
+    assert {name: expected for name in tables} == {name: table.get(word) for name, table in tables.items()}
+
+
 def test_the_echo_is_cut_before_anything_is_read() -> None:
     """The echo holds the password, and may hold words that look like an answer."""
     assert b"login_failure" == without_debug(b"login_failure[debug]pwd=x&a=[/debug]854998103")
