@@ -279,6 +279,9 @@ class Provider(ABC):
     media_kept_s: ClassVar[int] = 0
     """How long the vendor keeps an uploaded file; 0 is for good."""
 
+    largest_media: ClassVar[Mapping[Kind, Mapping[str, int]]] = {}
+    """The bytes that a file may have, by what it is for and by the prefix of the numbers that it may go to."""
+
     reports: bool = True
     """False where the vendor, or this account of it, never says what became of a message: `submitted` is the end."""
 

@@ -98,7 +98,7 @@ class AsyncClient:
         """Hand a job over: `Client.send`. Long ones are read, and `on_progress` is called, from another thread."""
         if on_progress is None and _short(content):
             chosen = SendOptions.validated(**options)
-            if self._sending.knows(chosen) or await self._run(partial(self._sending.learn, chosen)):
+            if self._sending.knows(content, chosen) or await self._run(partial(self._sending.learn, content, chosen)):
                 return await self._send_short(content, chosen)
         return await self._run(partial(self._client.send, content, on_progress=on_progress, **options))
 

@@ -6,15 +6,18 @@ Redis for a quarter of an hour, under a name that nobody guesses, and the push s
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from sendmill.errors import InvalidOption
+from sendmill.errors import InvalidMessage, InvalidOption
 from sendmill.features import Feature
-from sendmill.messages import Kind
-from sendmill.prepare import check_name
+from sendmill.ledger.files import Kept
+from sendmill.messages import Content, Kind, Mms, Voice
+from sendmill.numbers import unpack
+from sendmill.prepare import PreparedBatch, RefusedRow, check_name
+from sendmill.states import State
 
 _WAVE_AT = 8
 
@@ -60,6 +63,46 @@ class MediaName(str):
         return made
 
 
+def named_file(content: Content) -> str | None:
+    """The picture or recording that a content names by what the vendor calls it; None where it gives its address."""
+    name = content.image if isinstance(content, Mms) else content.audio if isinstance(content, Voice) else None
+    return name if isinstance(name, str) and not is_address(name) else None
+
+
+def is_address(name: str) -> bool:
+    """Whether a picture or recording is named by where it is, and not by what the vendor calls it."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+def refuse_forgotten(name: str, until_ms: int, at_ms: int) -> None:
+    """Refuse a message that goes when its vendor has forgotten the file that it names. Raises InvalidOption."""
+    if until_ms and at_ms >= until_ms:
+        until = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="minutes")
+        raise InvalidOption(f"the vendor keeps {name} until {until}: give the file's address instead, or send earlier")
+
+
+def fitting(batches: Iterator[PreparedBatch], kept: Kept) -> Iterator[PreparedBatch]:
+    """Batches without the rows to numbers for which a file is too large: these are refused.
+
+    Raises:
+        InvalidMessage: the job has no other row.
+    """
+    for batch in batches:
+        refused = list(batch.refused)
+        left = []
+        for place, number in enumerate(batch.numbers):
+            most = kept.most_for(unpack(number))
+            if most is None or kept.size <= most:
+                left.append(place)
+                continue
+            why = f"the file has {kept.size:,} bytes: to this number {most:,} are the most that the vendor takes"
+            if batch.rows_read == batch.rows[place] == 1:
+                raise InvalidMessage(why)
+            refused.append(RefusedRow(batch.rows[place], unpack(number), State.FAILED, InvalidMessage.code, why))
+        rows, numbers = ([column[place] for place in left] for column in (batch.rows, batch.numbers))
+        yield batch._replace(rows=rows, numbers=numbers, refused=refused)
+
+
 class Source(NamedTuple):
     """What is to be uploaded: `url` is where it is, or None for a file, which is `file` and `data`."""
 
@@ -83,7 +126,7 @@ def read_source(source: str | Path, kind: Kind | str | None, offered: Collection
     """
     if kind not in (None, Kind.MMS, Kind.VOICE):
         raise InvalidOption(f"an upload is for mms or voice, not {str(kind)[:40]!r}")
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+    if isinstance(source, str) and is_address(source):
         check_name("the address", source)
         kinds = [Kind(kind)] if kind is not None else _kinds_of_address(source, offered)
         if len(kinds) != 1:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from sendmill.contents import features_of, meta_of
 from sendmill.errors import InvalidOption, StoreError
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.files import read_kept
 from sendmill.ledger.jobs import Uploaded, Writer
 from sendmill.ledger.published import KnownNames
+from sendmill.media import MediaName, fitting, named_file, refuse_forgotten
 from sendmill.messages import Content, Job, Refusal
 from sendmill.options import Durability, SendOptions
 from sendmill.prepare import PreparedBatch, prepare_batches
@@ -36,18 +38,19 @@ class Sending:
         """KEYS[1] of commit.lua."""
         return self._ledger.jobs.due
 
-    def knows(self, chosen: SendOptions) -> bool:
+    def knows(self, content: Content, chosen: SendOptions) -> bool:
         """Whether `begun` asks nothing of Redis for a short job with these options."""
         return (
-            chosen.durability is not Durability.FSYNC
+            named_file(content) is None
+            and chosen.durability is not Durability.FSYNC
             and chosen.at is None
             and self._names.know(account=chosen.account, route=chosen.route)
         )
 
-    def learn(self, chosen: SendOptions) -> bool:
+    def learn(self, content: Content, chosen: SendOptions) -> bool:
         """Ask Redis for the names that there are; whether that is enough for `begun`."""
         self._names.read_now()
-        return self.knows(chosen)
+        return self.knows(content, chosen)
 
     def commit_args(self, writer: Writer, chosen: SendOptions, plan_at_ms: int) -> list[bytes | str | int]:
         """What commit.lua is told once all rows were added."""
@@ -66,10 +69,26 @@ class Sending:
         if chosen.durability is Durability.FSYNC:
             self._check_fsync()
         meta = meta_of(content, chosen, prepared.fields, now_ms)
+        batches = self._with_file(content, chosen, prepared.batches, meta.at_ms or now_ms)
         plan_at_ms = meta.at_ms or 0
         if plan_at_ms <= now_ms or self._names.vendor_keeps_time(account=chosen.account, route=chosen.route):
             plan_at_ms = 0
-        return Writer(self._ledger.server, self._ledger.jobs, meta), prepared.batches, plan_at_ms
+        return Writer(self._ledger.server, self._ledger.jobs, meta), batches, plan_at_ms
+
+    def _with_file(
+        self, content: Content, chosen: SendOptions, batches: Iterator[PreparedBatch], at_ms: int
+    ) -> Iterator[PreparedBatch]:
+        """Rows that may have the file that a content names at the vendor. Raises InvalidOption: it is gone by then."""
+        name = named_file(content)
+        if name is None:
+            return batches
+        if isinstance(name, MediaName) and name.kept_until is not None:
+            refuse_forgotten(name, int(name.kept_until.timestamp() * 1000), at_ms)
+        if chosen.account is None:
+            return batches
+        kept = read_kept(self._ledger, chosen.account, name)
+        refuse_forgotten(name, kept.until_ms, at_ms)
+        return fitting(batches, kept) if kept.size else batches
 
     def is_stored(self, uploaded: Uploaded, chosen: SendOptions) -> bool:
         """Whether `stored` asks nothing of Redis."""

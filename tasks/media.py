@@ -7,11 +7,15 @@ planned, and what it is called there is kept as long as the vendor keeps the fil
 from __future__ import annotations
 
 import hashlib
+import time
 
+import msgspec
 import structlog
 
 from providers.base import Upload
 from providers.http import exchange
+from sendmill.errors import InvalidOption
+from sendmill.ledger.files import Kept, kept_key
 from sendmill.messages import Kind
 from tasks.account import Account
 from tasks.runtime import Runtime
@@ -23,11 +27,6 @@ _KEPT_FOR_GOOD_S = 30 * 86_400
 _DIGEST_BYTES = 16
 
 log = structlog.get_logger(__name__)
-
-
-def is_address(name: str) -> bool:
-    """Whether a picture or recording is named by where it is, and not by what the vendor calls it."""
-    return name.lower().startswith(("http://", "https://"))
 
 
 async def name_at_vendor(runtime: Runtime, account: Account, kind: Kind, url: str) -> str:
@@ -46,14 +45,24 @@ async def name_at_vendor(runtime: Runtime, account: Account, kind: Kind, url: st
     return await upload(runtime, account, kind, url)
 
 
-async def upload(runtime: Runtime, account: Account, kind: Kind, url: str) -> str:
-    """Have the vendor fetch a file, whether it has it or not; returns what it is called there. Raises as above."""
+async def upload(runtime: Runtime, account: Account, kind: Kind, url: str, *, size: int = 0) -> str:
+    """Have the vendor fetch a file, whether it has it or not; returns what it is called there. Raises as above.
+
+    `size` is how many bytes it has, 0 where nobody knows.
+    """
     provider = account.provider
+    most = provider.largest_media.get(kind, {})
+    if size > max(most.values(), default=size):
+        raise InvalidOption(f"the file has {size:,} bytes: {provider.name} takes {max(most.values()):,} at most")
     wanted = Upload(kind, provider.upload_name(kind, url), url)
     response = await exchange(runtime.session, provider.upload_request(wanted), timeout_s=account.settings.timeout_s)
     provider.uploaded(wanted, response)
     digest = hashlib.blake2b(url.encode(), digest_size=_DIGEST_BYTES).hexdigest()
     kept_s = max(MARGIN_S, (provider.media_kept_s or _KEPT_FOR_GOOD_S) - MARGIN_S)
     await runtime.server.set(account.keys.media(f"{kind}:{digest}"), wanted.name, ex=kept_s)
+    if provider.media_kept_s:
+        kept = Kept(int((time.time() + provider.media_kept_s) * 1000), size, most)
+        key = account.keys.media(kept_key(wanted.name))
+        await runtime.server.set(key, msgspec.json.encode(kept), ex=provider.media_kept_s)
     log.info("a file was uploaded", account=account.name, kind=kind.value)
     return wanted.name

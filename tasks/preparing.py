@@ -12,10 +12,11 @@ from providers.http import exchange
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, Refused
 from sendmill.features import Feature
 from sendmill.ledger.jobs import JobMeta
+from sendmill.media import is_address
 from sendmill.messages import Kind
 from sendmill.template import Template
 from tasks.account import Account
-from tasks.media import is_address, name_at_vendor
+from tasks.media import name_at_vendor
 from tasks.runtime import Runtime
 from tasks.submit import report_trouble
 

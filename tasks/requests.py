@@ -79,7 +79,8 @@ async def _check_words(runtime: Runtime, account: Account, asked: Asked) -> Answ
 
 async def _upload(runtime: Runtime, account: Account, asked: Asked) -> Answer:
     url = asked["url"] if "url" in asked else _public_address(runtime, asked["file"])
-    name = await media.upload(runtime, account, Kind(asked["media"]), url)
+    size = await runtime.server.strlen(runtime.jobs.media(asked["file"])) if "file" in asked else 0
+    name = await media.upload(runtime, account, Kind(asked["media"]), url, size=size)
     kept_s = account.provider.media_kept_s
     return {"name": name, "kept_until": _iso(datetime.now(UTC) + timedelta(seconds=kept_s)) if kept_s else None}
 

@@ -21,10 +21,14 @@ from providers.base import Call, Message, Request, Service, Upload
 from providers.content import refuse_unpaired_surrogates
 from providers.reading import Unreadable, text_of
 from sendmill.errors import EmptyText, InvalidOption, SenderNotAllowed, UnsupportedFeature
+from sendmill.media import is_address
 from sendmill.messages import Kind
 
 IMAGE_KEPT_S = 14 * 86_400
 """p.106: retained for 14 days only."""
+
+LARGEST_IMAGE = {"": 200 * 1024, "+86": 100 * 1024}
+"""p.106: "Max size is 200k for hk, others", "100k for china"; a k read as 1,024 bytes."""
 
 _HTTP_PORT = 80
 _DIGEST_BYTES = 12
@@ -61,7 +65,7 @@ class SendMms(Endpoint):
         refuse_unpaired_surrogates(message.subject + message.text)
         if message.image is None:
             return
-        if _is_address(message.image):
+        if is_address(message.image):
             if self._mms.upload_url is None:
                 raise UnsupportedFeature("mms.upload_url is not set: name a picture that is there already")
             image_name(message.image)
@@ -104,7 +108,7 @@ class SendVoice(Endpoint):
 
     def check(self, message: Message) -> None:
         """Refuse a recording whose name or address breaks the rules."""
-        if _is_address(message.audio):
+        if is_address(message.audio):
             if self._voice.upload_url is None:
                 raise UnsupportedFeature("voice.upload_url is not set: name a recording that is there already")
             audio_name(message.audio)
@@ -192,10 +196,6 @@ def read_audio_upload(body: bytes) -> Answer:
 
 
 UPLOAD_TABLES = {Kind.MMS: MMS_UPLOAD, Kind.VOICE: VOICE_UPLOAD}
-
-
-def _is_address(name: str) -> bool:
-    return name.lower().startswith(("http://", "https://"))
 
 
 def _fetchable(url: str) -> SplitResult:

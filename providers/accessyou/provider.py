@@ -83,6 +83,7 @@ class AccessYou(Provider):
 
     counting: ClassVar[str] = "accessyou"
     media_kept_s: ClassVar[int] = media.IMAGE_KEPT_S
+    largest_media: ClassVar[Mapping[Kind, Mapping[str, int]]] = {Kind.MMS: media.LARGEST_IMAGE}
     limits: ClassVar[Sequence[PublishedLimit]] = (
         PublishedLimit(
             "recipients_per_h",

@@ -288,7 +288,7 @@ class AccountKeys:
         return f"{self.prefix}polled:{name}"
 
     def media(self, digest: str) -> str:
-        """What a file is called at the vendor; lives as long as the vendor keeps the file."""
+        """What a file is called at the vendor, and by that name what is known of it; as long as the vendor keeps it."""
         return f"{self.prefix}media:{digest}"
 
     def lock(self, name: str) -> str:
