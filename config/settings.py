@@ -25,6 +25,7 @@ from pydantic import (
 
 from sendmill.broker import broker_at
 from sendmill.errors import ConfigError
+from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
 from sendmill.redis_url import RedisUrl
@@ -186,6 +187,8 @@ class Site(Strict):
     """A reply that is one of these, and nothing else: its number gets no normal or bulk message from any account."""
     optin_words: Sequence[Word] = OPT_IN_WORDS
     """A reply that is one of these takes that back."""
+    check_numbers: NumberCheck = NumberCheck.ASSIGNED
+    """What a job's numbers have to be where it does not say it; `possible` takes blocks that no plan assigns yet."""
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     """The push server as vendors reach it: from there they fetch files that `sendmill upload` was given."""
 

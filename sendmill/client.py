@@ -22,7 +22,7 @@ from sendmill.ledger.finding import read_message
 from sendmill.ledger.forgetting import forget_number
 from sendmill.ledger.jobs import COMMIT
 from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
-from sendmill.ledger.published import published_routes
+from sendmill.ledger.published import published
 from sendmill.ledger.reading import read_jobs, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.ledger.settling import read_unconfirmed, settle
@@ -320,7 +320,7 @@ class Client:
         Raises:
             StoreError: Redis is away.
         """
-        return Tariff(*published_routes(self._ledger))
+        return Tariff(*published(self._ledger))
 
     def pause(self, account: str) -> None:
         """Stop submitting at an account until `resume`; reports and replies still come in.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -64,7 +64,7 @@ class SendOptions:
     """How a job is to be sent. Made by `validated`, which fills in what was left out.
 
     `expires_in_s` counts from `at`, or from acceptance without one. `report_events` is None where the job's size
-    decides: all reports up to 1,000 rows, failures above.
+    decides: all reports up to 1,000 rows, failures above; `check_numbers` where the site's setting does.
     """
 
     lane: Lane = Lane.NORMAL
@@ -77,12 +77,16 @@ class SendOptions:
     key: str | None = None
     ref: str | None = None
     region: str | None = None
-    check_numbers: NumberCheck = NumberCheck.ASSIGNED
+    check_numbers: NumberCheck | None = None
     dedupe: bool = True
     duplicates_ok: bool = False
     durability: Durability = Durability.PROCESS
     vendor: Mapping[str, Any] = field(default_factory=dict)
     report_events: ReportEvents | None = None
+
+    def at_site(self, check_numbers: NumberCheck) -> SendOptions:
+        """The same with what the site's settings say of whatever was left out."""
+        return self if self.check_numbers is not None else replace(self, check_numbers=check_numbers)
 
     @classmethod
     def validated(cls, *, now: datetime | None = None, **given: Any) -> SendOptions:
@@ -120,7 +124,9 @@ class SendOptions:
             key=_text(given, "key", KEY_CHARS),
             ref=_text(given, "ref", REF_CHARS),
             region=_region(given),
-            check_numbers=_one_of(NumberCheck, "check_numbers", given.get("check_numbers", NumberCheck.ASSIGNED)),
+            check_numbers=_one_of(NumberCheck, "check_numbers", given["check_numbers"])
+            if "check_numbers" in given
+            else None,
             dedupe=_flag(given, "dedupe", default=True),
             duplicates_ok=_flag(given, "duplicates_ok", default=False),
             durability=_one_of(Durability, "durability", given.get("durability", Durability.PROCESS)),

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self, TypeVar
 from sendmill.dedupe import SeenRows
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
-from sendmill.numbers import mask, normalise, pack
+from sendmill.numbers import NumberCheck, mask, normalise, pack
 from sendmill.options import SendOptions
 from sendmill.states import State
 from sendmill.template import Template, row_values
@@ -251,7 +251,7 @@ def _all_numbers(given: Sequence[object], options: SendOptions) -> list[int]:
     if {*map(type, given)} != {str}:
         raise InvalidNumber("a row is no text")
     # int() reads the plus sign too, and spares a call to `pack` for each row.
-    region, check = options.region, options.check_numbers
+    region, check = options.region, options.check_numbers or NumberCheck.ASSIGNED
     return [int(normalise(raw, region, check)) for raw in given]  # type: ignore[arg-type]
 
 
@@ -352,7 +352,7 @@ def _number(raw: object, options: SendOptions) -> int:
         raise InvalidNumber(f"a number must be a str such as '+85298882844', not {type(raw).__name__}")
     if isinstance(raw, UnusableRecipient):
         raise InvalidTemplate(raw.problem)
-    return pack(normalise(raw, options.region, options.check_numbers))
+    return pack(normalise(raw, options.region, options.check_numbers or NumberCheck.ASSIGNED))
 
 
 def _recipient(row: object) -> object:

@@ -62,6 +62,7 @@ class Sending:
         Raises: as `send`.
         """
         now_ms = int(time.time() * 1000)
+        chosen = chosen.at_site(self._names.check_numbers)
         prepared = prepare_batches(content, chosen)
         self._names.check(account=chosen.account, route=chosen.route)
         if chosen.account is not None:

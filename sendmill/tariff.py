@@ -14,6 +14,7 @@ from sendmill.contents import features_of
 from sendmill.errors import UnknownAccount
 from sendmill.features import Feature, refuse_missing
 from sendmill.messages import Content
+from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE, SendOptions
 from sendmill.segments import COUNTERS, Segments, count_segments
 
@@ -33,9 +34,16 @@ class Tariff:
     Args:
         accounts: what workers published of each: `counting`, `signature`, `prices`, `currency`, `features`, …
         routes: as workers published them: `name`, `prefix`, `accounts`.
+        check_numbers: what a number has to be where a job does not say it.
     """
 
-    def __init__(self, accounts: Mapping[str, Mapping[str, Any]], routes: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        accounts: Mapping[str, Mapping[str, Any]],
+        routes: Sequence[Mapping[str, Any]],
+        check_numbers: NumberCheck = NumberCheck.ASSIGNED,
+    ) -> None:
+        self.check_numbers = check_numbers
         self._accounts = accounts
         self._routes: dict[str, dict[str, Sequence[str]]] = {}
         for route in routes:

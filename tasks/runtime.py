@@ -202,6 +202,7 @@ class Runtime:
         async with self.server.pipeline(transaction=False) as pipe:
             pipe.hset(self.jobs.accounts, mapping=entries)
             pipe.set(self.jobs.routes, json.dumps(routes))
+            pipe.set(self.jobs.check_numbers, self.settings.check_numbers)
             if self.settings.replicas:
                 pipe.set(self.jobs.replicas, self.settings.replicas)
             else:

@@ -43,7 +43,7 @@ def read_and_count(content: Content, options: SendOptions, tariff: Tariff) -> Ou
     outcome = Outcome(None)
     refused: list[Refusal] = []
     bill = _Bill(content, options, tariff)
-    for row in prepare(content, options):
+    for row in prepare(content, options.at_site(tariff.check_numbers)):
         outcome.total += 1
         if isinstance(row, RefusedRow):
             refused.append(Refusal(row.row, row.to, row.code, row.reason))

@@ -35,6 +35,7 @@ pressure            string  whether the server had room for new jobs, for half a
 processes           zset    sending process → ms of its last heartbeat
 living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
 ticked              string  ms of the clock's last tick
+check_numbers       string  what a number has to be where a job does not say it: assigned or possible
 replicas            string  how many replicas have to confirm a job before `send` returns, where workers ask for any
 marks               hash    run id of the server → ms (its clock) at which a sending process was last heard
 ready               string  written to see whether Redis takes anything; a minute
@@ -142,6 +143,7 @@ class JobKeys:
         self.ticked = self._prefix + "ticked"
         self.ready = self._prefix + "ready"
         self.replicas = self._prefix + "replicas"
+        self.check_numbers = self._prefix + "check_numbers"
         self.marks = self._prefix + "marks"
         self.forgets = self._prefix + "forgets"
         self.sweeps = self._prefix + "sweeps"

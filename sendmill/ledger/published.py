@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sendmill.errors import UnknownAccount
 from sendmill.features import Feature, refuse_missing
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE
 
 KEPT_S = 5.0
@@ -43,8 +44,16 @@ def published_account(ledger: Ledger, account: str) -> dict[str, Any]:
     return accounts[account]
 
 
-def published_routes(ledger: Ledger) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """The accounts, as above, and the routes as workers published them: name, prefix, accounts.
+class Published(NamedTuple):
+    """All that producers know: accounts as above, routes (name, prefix, accounts), how numbers are checked."""
+
+    accounts: dict[str, dict[str, Any]]
+    routes: list[dict[str, Any]]
+    check_numbers: NumberCheck
+
+
+def published(ledger: Ledger) -> Published:
+    """What workers published.
 
     Raises:
         StoreError: Redis is away.
@@ -53,8 +62,13 @@ def published_routes(ledger: Ledger) -> tuple[dict[str, dict[str, Any]], list[di
         pipe = ledger.server.pipeline(transaction=False)
         pipe.hgetall(ledger.jobs.accounts)
         pipe.get(ledger.jobs.routes)
-        accounts, routes = pipe.execute()
-    return {name.decode(): json.loads(entry) for name, entry in accounts.items()}, json.loads(routes or b"[]")
+        pipe.get(ledger.jobs.check_numbers)
+        accounts, routes, check_numbers = pipe.execute()
+    return Published(
+        {name.decode(): json.loads(entry) for name, entry in accounts.items()},
+        json.loads(routes or b"[]"),
+        NumberCheck((check_numbers or NumberCheck.ASSIGNED.encode()).decode()),
+    )
 
 
 class KnownNames:
@@ -64,6 +78,7 @@ class KnownNames:
         self._ledger = ledger
         self._accounts: dict[str, dict[str, Any]] = {}
         self._routes: list[dict[str, Any]] = []
+        self._check_numbers = NumberCheck.ASSIGNED
         self._read_at = float("-inf")
 
     def check(self, *, account: str | None, route: str | None) -> None:
@@ -80,6 +95,13 @@ class KnownNames:
             if self._accounts and name not in self._names(kind):
                 there = ", ".join(sorted(self._names(kind))) or "none"
                 raise UnknownAccount(f"no {kind} {name} is configured: there are {there}")
+
+    @property
+    def check_numbers(self) -> NumberCheck:
+        """How numbers are checked where a job does not say it. Raises StoreError: Redis is away."""
+        if not self._fresh():
+            self._read()
+        return self._check_numbers
 
     def check_features(self, account: str, needs: Iterable[Feature], options: Iterable[str]) -> None:
         """Refuse what a named account cannot do.
@@ -116,8 +138,6 @@ class KnownNames:
 
     def know(self, *, account: str | None, route: str | None) -> bool:
         """Whether a job that names them is checked without asking Redis."""
-        if account is None and route is None:
-            return True
         return self._fresh() and all(
             name is None or name in self._names(kind) for kind, name in (("account", account), ("route", route))
         )
@@ -129,5 +149,5 @@ class KnownNames:
         return time.monotonic() - self._read_at < KEPT_S
 
     def _read(self) -> None:
-        self._accounts, self._routes = published_routes(self._ledger)
+        self._accounts, self._routes, self._check_numbers = published(self._ledger)
         self._read_at = time.monotonic()
