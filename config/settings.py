@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
+from ipaddress import ip_address
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -131,6 +133,26 @@ Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(\+[0-9]{0,15})?$")]
 
 
+def _http_proxy(proxy: SecretStr) -> SecretStr:
+    # What is refused is not repeated: it may hold the password.
+    url = proxy.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        fit = url.isascii() and parts.scheme == "http" and parts.hostname and parts.port != 0
+        if fit and parts.path in {"", "/"} and not parts.query and not parts.fragment:
+            return proxy
+    except ValueError:
+        pass
+    raise ValueError("not a proxy's address: write http://user:password@host:3128")
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("not an IP address of this machine") from None
+
+
 class AccountSettings(Strict):
     """What every account has, whatever its vendor. Each provider adds its own fields in a subclass."""
 
@@ -148,6 +170,10 @@ class AccountSettings(Strict):
     """HTTP statuses of a refusal at the door that this vendor may give for messages that it took."""
     schedule: Literal["sendmill", "vendor"] = "sendmill"
     """Who waits for a message's `at`: our clock, or the vendor's where it keeps times."""
+    proxy: Annotated[SecretStr, AfterValidator(_http_proxy)] | None = None
+    """`http://user:pw@host:3128`: all requests to the vendor go by it, https through a tunnel."""
+    source_address: Annotated[str, AfterValidator(_address)] | None = None
+    """An IP address of this machine that all connections to the vendor, or to the proxy, come from."""
     check_words: bool = False
     """Ask the vendor for sensitive words before a bulk job, where it tells."""
     quiet_hours: QuietHours | None = None

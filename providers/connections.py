@@ -1,8 +1,4 @@
-"""Connections of one process to vendors, kept open between exchanges.
-
-aiohttp's connector opens and counts them. What is open and idle is kept here: to give a connection back to the
-connector and ask for it again costs as much as to write a request. One timer minds the ends of all exchanges, for the
-same reason.
+"""Connections of one process to an account's vendor, kept open between exchanges.
 
 Some vendors' servers close a connection after their answer and do not announce it: what is written meanwhile is lost,
 and nobody can say whether it was read. So a connection is looked at before it is used again; until one was used again
@@ -15,26 +11,31 @@ from __future__ import annotations
 import asyncio
 import re
 import select
+import socket
+import ssl
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
-from typing import Self
-from weakref import WeakSet
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.client import ClientTimeout
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
-from yarl import URL
+import aiohappyeyeballs
+
+from providers.answers import Answering
+from providers.egress import DIRECT, Egress, ProxyRefused, Tunnel
 
 # Below the idle time after which common servers close: a request written into a closing connection is lost unknowingly.
 KEEPALIVE_S = 4.0
 
 FRESH_S = 3600.0
 """So long nothing is written to a used connection where one closed unanswered."""
+
+ADDRESSES_KEPT_S = 60.0
+SECOND_FAMILY_AFTER_S = 0.25
+"""A host with addresses of both kinds is tried by IPv6, and by IPv4 as well after this (RFC 8305)."""
 
 _UNREAD_S = 0.001
 """A look at the socket costs a tenth of an exchange; where one ended just now there is nothing new to see."""
@@ -43,19 +44,70 @@ _ANNOUNCED_MARGIN_S = 1.0
 """The server's time began when it wrote its answer."""
 
 _ANNOUNCED = re.compile(rb"timeout\s*=\s*([0-9]{1,9})", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
+
+_AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
+
+
+class Connection(Answering):
+    """One connection. It takes a place of its session from when it is opened until it is lost."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.used = False
+        """Whether it had an exchange before."""
+
+        self._session = session
+        self._placed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more may be written."""
+        return self.transport is None or self.transport.is_closing()
+
+    def take_place(self) -> bool:
+        """Give the place back once it is lost; False where it already is."""
+        self._placed = not self.lost
+        return self._placed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end, whoever made it."""
+        super().connection_lost(exc)
+        if self._placed:
+            self._placed = False
+            self._session.free_place()
+
+    def close(self) -> None:
+        """Nobody needs it any more."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def is_open(self, *, look: bool = True) -> bool:
+        """Whether nothing came since the last answer: no word, and (`look`) no end that the loop has yet to read."""
+        if self.closed or not self.keeps or self.transport is None:
+            return False
+        if not look:
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
 
 @dataclass(eq=False, slots=True)
 class Origin:
-    """Where requests of one scheme, host and port go: what the connector wants to know, and the Host header.
+    """Where requests of one scheme, host and port go.
 
-    `idle` are connections that nobody uses now, and since when; the one that has been idle for longest is first.
+    `head` stands behind every request's first line, `before` before its target: a proxy wants to know more than the
+    path. `idle` are connections that nobody uses now, and since when; the one that has been idle for longest is first.
     `keep_s` is how long one may be idle, `trial` the used one that is tried, `proven` whether a try was answered, and
     `fresh_until` (`time.monotonic`) when the next try may be.
     """
 
-    connecting: ClientRequest
     host: str
+    port: int
+    tls: bool
+    head: str
+    before: str = ""
     idle: deque[tuple[Connection, float]] = field(default_factory=deque)
     keep_s: float = KEEPALIVE_S
     trial: Connection | None = None
@@ -87,16 +139,18 @@ class Session:
     Args:
         connections: the most that are open at once; who finds all of them taken waits.
         connect_timeout_s: of one connection attempt.
+        egress: the way out, where it is not the machine's own.
     """
 
-    def __init__(self, *, connections: int, connect_timeout_s: float = 5.0) -> None:
-        self.connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
-        self.deadlines = Deadlines()
+    def __init__(self, *, connections: int, connect_timeout_s: float = 5.0, egress: Egress = DIRECT) -> None:
+        self.closed = False
+        self._egress = egress
+        self._connect_timeout_s = connect_timeout_s
         self._loop = asyncio.get_running_loop()
-        self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_s)
+        self._places = connections
+        self._waiting: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
         self._origins: dict[str, Origin] = {}
-        self._used: WeakSet[ResponseHandler] = WeakSet()
-        self._connecting = 0
+        self._addresses: dict[tuple[str, int], tuple[Sequence[_AddressInfo], float]] = {}
         self._tidying: asyncio.TimerHandle | None = None
 
     def origin(self, address: str) -> Origin:
@@ -107,9 +161,17 @@ class Session:
         """
         origin = self._origins.get(address)
         if origin is None:
-            url = URL(address, encoded=True)
-            connecting = ClientRequest("GET", url, loop=self._loop)
-            origin = self._origins[address] = Origin(connecting, url.host_port_subcomponent or "")
+            parts = urlsplit(address)
+            if parts.scheme not in _PORTS or not parts.hostname:
+                raise ValueError("not an address")
+            port = parts.port or _PORTS[parts.scheme]
+            named = parts.netloc.rpartition("@")[2]
+            host = named.removesuffix(f":{_PORTS[parts.scheme]}")
+            origin = Origin(parts.hostname, port, parts.scheme == "https", f"Host: {host}\r\nAccept: */*\r\nUser-Agent: sendmill\r\n")
+            if self._egress.proxy is not None and not origin.tls:
+                origin.before = f"http://{host}"
+                origin.head += self._egress.proxy.authorization
+            self._origins[address] = origin
         return origin
 
     @staticmethod
@@ -118,12 +180,12 @@ class Session:
         now = time.monotonic()
         while origin.idle:
             connection, since = origin.idle.popleft()
-            if not origin.reuses:
+            if connection.used and not origin.reuses:
                 connection.close()  # it makes room for a fresh one
                 return None
             just_served = origin.proven and now - since < _UNREAD_S
-            if now - since <= origin.keep_s and _is_open(connection, look=not just_served):
-                if not origin.proven:
+            if now - since <= origin.keep_s and connection.is_open(look=not just_served):
+                if connection.used and not origin.proven:
                     origin.trial = connection
                 return connection
             connection.close()
@@ -133,48 +195,98 @@ class Session:
         """The same where none is idle: one that is opened now, or the first that becomes free.
 
         Raises:
-            aiohttp.ClientError, OSError: there is none within the time.
+            OSError: there is none within the time, or TLS or the proxy refused it.
         """
-        for other in self._origins.values():
-            # They count against the connector's limit for as long as they are not with it.
-            while other is not origin and other.idle:
-                self._release(other.idle.popleft()[0])
-        self._connecting += 1
-        try:
-            async with asyncio.timeout(timeout_s):
-                connection = await self.connector.connect(origin.connecting, [], self._timeout)
-                while self.is_used(connection) and not (origin.reuses and _is_open(connection)):
-                    connection.close()
-                    connection = await self.connector.connect(origin.connecting, [], self._timeout)
-        finally:
-            self._connecting -= 1
-        if not origin.proven and self.is_used(connection):
-            origin.trial = connection
-        protocol = connection.protocol
-        if protocol is not None:
-            protocol.set_response_params(read_until_eof=True)
-        return connection
+        async with asyncio.timeout(timeout_s):
+            free = await self._place(origin)
+            if free is not None:
+                return free
+            try:
+                connection = await self._open(origin)
+            except BaseException:
+                self.free_place()
+                raise
+            if not connection.take_place():
+                self.free_place()
+                raise ConnectionResetError("closed before anything was written")
+            return connection
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection for the next exchange, or close it where it has come to its end."""
-        protocol = connection.protocol
-        if self._connecting or self.connector.closed or protocol is None or protocol.should_close:
-            self._release(connection)  # somebody may be waiting at the connector
-            return
         if origin.trial is connection:
             origin.trial = None
+        if self.closed or connection.closed or not connection.keeps:
+            connection.close()
+            return
+        if (waiting := self._next_waiting()) is not None:
+            other, waiter = waiting
+            if other is origin and (origin.reuses or not connection.used):
+                if connection.used and not origin.proven:
+                    origin.trial = connection
+                waiter.set_result(connection)
+            else:
+                self._waiting.appendleft(waiting)
+                connection.close()  # its place is for who waits
+            return
         origin.idle.append((connection, time.monotonic()))
         if self._tidying is None:
             self._tidying = self._loop.call_later(KEEPALIVE_S, self._tidy)
 
-    def is_used(self, connection: Connection) -> bool:
-        """Whether a connection had an exchange before it came from the connector."""
-        return connection.protocol in self._used
+    async def close(self) -> None:
+        """Close the connections."""
+        self.closed = True
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        for origin in self._origins.values():
+            while origin.idle:
+                origin.idle.popleft()[0].close()
+        await asyncio.sleep(0)  # they are gone once the loop has told them
 
-    def _release(self, connection: Connection) -> None:
-        if connection.protocol is not None:
-            self._used.add(connection.protocol)
-        connection.release()
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # --- places ----------------------------------------------------------------------------------------------------
+
+    async def _place(self, origin: Origin) -> Connection | None:
+        """Wait for a place for a new connection (None), or for one that somebody gave back."""
+        if self._places and not self._waiting:
+            self._places -= 1
+            return None
+        for other in self._origins.values():
+            if other is not origin and other.idle:
+                other.idle.popleft()[0].close()
+                break
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append((origin, waiter))
+        try:
+            return await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():  # it came as the time ran out
+                if (free := waiter.result()) is None:
+                    self.free_place()
+                else:
+                    self.give_back(origin, free)
+            raise
+
+    def free_place(self) -> None:
+        """A connection is gone, or came to nothing."""
+        if (waiting := self._next_waiting()) is None:
+            self._places += 1
+        else:
+            waiting[1].set_result(None)
+
+    def _next_waiting(self) -> tuple[Origin, asyncio.Future[Connection | None]] | None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting[1].done():
+                return waiting
+        return None
 
     def _tidy(self) -> None:
         """Close what has been idle for too long."""
@@ -187,68 +299,64 @@ class Session:
         if oldest is not None:
             self._tidying = self._loop.call_later(max(0.0, oldest - until), self._tidy)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._tidying is not None:
-            self._tidying.cancel()
-            self._tidying = None
-        for origin in self._origins.values():
-            while origin.idle:
-                origin.idle.popleft()[0].close()
-        await self.connector.close()
+    # --- opening ---------------------------------------------------------------------------------------------------
 
-    async def __aenter__(self) -> Self:
-        return self
+    async def _open(self, origin: Origin) -> Connection:
+        proxy = self._egress.proxy
+        host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
+        connection = Connection(self)
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                sock = await aiohappyeyeballs.start_connection(
+                    await self._resolve(host, port),
+                    local_addr_infos=self._egress.local,
+                    happy_eyeballs_delay=SECOND_FAMILY_AFTER_S,
+                    interleave=1,
+                    loop=self._loop,
+                )
+        except TimeoutError:
+            raise OSError("no connection in time") from None
+        try:
+            if origin.tls and proxy is not None:
+                transport, _ = await self._loop.create_connection(Tunnel, sock=sock)
+                try:
+                    await transport.get_protocol().opened(origin.host, origin.port, proxy)  # type: ignore[attr-defined]
+                    secured = await self._loop.start_tls(
+                        transport, connection, _tls(), server_hostname=origin.host
+                    )
+                except BaseException:
+                    transport.abort()
+                    raise
+                assert secured is not None, "uvloop and asyncio return it, or raise"
+                connection.connection_made(secured)
+            else:
+                await self._loop.create_connection(
+                    lambda: connection,
+                    sock=sock,
+                    ssl=_tls() if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+        except BaseException:
+            sock.close()
+            raise
+        return connection
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+    async def _resolve(self, host: str, port: int) -> Sequence[_AddressInfo]:
+        """A host's addresses; what was found is believed for a minute.
+
+        Raises:
+            OSError: it has none.
+        """
+        found, until = self._addresses.get((host, port), ((), 0.0))
+        if time.monotonic() >= until:
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            self._addresses[host, port] = found, time.monotonic() + ADDRESSES_KEPT_S
+        return found
 
 
-def _is_open(connection: Connection, *, look: bool = True) -> bool:
-    """Whether nothing came since the last answer: no word, and (`look`) no end that the loop has yet to read."""
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None or transport.is_closing() or protocol.should_close:
-        return False
-    if not look:
-        return True
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return not poll.poll(0)
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
-class Deadlines:
-    """Until when answers are waited for: one timer for all exchanges of a session, not one for each."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._ends: dict[ResponseHandler, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._wakes_at = 0.0
-
-    def set(self, protocol: ResponseHandler, ends_at: float) -> None:
-        """Abort the connection at `ends_at` (`time.monotonic`), unless the exchange has ended by then."""
-        self._ends[protocol] = ends_at
-        if self._timer is None or ends_at < self._wakes_at:
-            self._wake(ends_at)
-
-    def ended(self, protocol: ResponseHandler) -> bool:
-        """The exchange has ended; returns False where that was by its deadline."""
-        return self._ends.pop(protocol, None) is not None
-
-    def _wake(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._wakes_at = at
-        self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._expire)
-
-    def _expire(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        for protocol in [each for each, ends_at in self._ends.items() if ends_at <= now]:
-            del self._ends[protocol]
-            if protocol.transport is not None:
-                protocol.transport.abort()  # not the protocol's own: whoever reads a body would not hear of it
-        if self._ends:
-            self._wake(min(self._ends.values()))
+__all__ = ["Connection", "Origin", "ProxyRefused", "Session"]

@@ -1,9 +1,8 @@
 """One HTTP exchange with a vendor: what was certainly not sent is told apart from what may have been taken.
 
-aiohttp's connector and parser do the work; its session and request objects are left out. They cost as much again as the
-exchange itself, hide when a request was written, and send a GET again by themselves where a reused connection closes
-unanswered: a message on the wire twice. Redirects are not followed, cookies not kept. Errors carry neither the address
-(it holds the password) nor the body.
+On asyncio's transports and httptools. HTTP clients hide when a request was written, and send a GET again by themselves
+where a reused connection closes unanswered: a message on the wire twice. Redirects are not followed, cookies not kept.
+Errors carry neither the address (it holds the password) nor the body.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import StreamReader
-
+from providers.answers import NotAnswered
 from providers.base import Request, Response
-from providers.connections import Session
+from providers.connections import Connection, Origin, Session
+from providers.egress import ProxyRefused
 from sendmill.errors import (
     AccountBlocked,
     BadCredentials,
@@ -41,14 +38,9 @@ MAX_ANSWER_BYTES = 1_000_000
 
 _ADDRESSES_KEPT = 256
 
-_BROKEN = (aiohttp.ClientConnectionError, OSError)
-
 STATUS_TOO_MANY_REQUESTS = 429
 STATUS_UNAVAILABLE = 503
 STATUS_FIRST_ERROR = 300
-STATUS_FIRST_FINAL = 200
-"""Those below announce the answer."""
-
 _HOST = re.compile(r"[a-z0-9.\-]{1,253}", re.ASCII)
 # A wish beyond some years is no wish; the drain caps what is left.
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -94,15 +86,6 @@ class _Headers(Mapping[str, str]):
         return len(self._read())
 
 
-class _Sending:
-    """How far a request has come."""
-
-    written = False
-    answered = False
-    unsaid = False
-    """Whether a connection that had served before closed without a word."""
-
-
 async def exchange(
     session: Session,
     request: Request,
@@ -131,76 +114,55 @@ async def exchange(
         WrongAddress, BadCredentials, TooManyRecipients: it was refused at the door, by its status.
         OutcomeUnknown: the request was written and no usable answer came, or one with another status than 2xx.
     """
-    sending = _Sending()
-    failure: ConnectFailed | OutcomeUnknown
-    try:
-        response = await _send(session, request, sending, timeout_s, max_answer_bytes, write_until, on_written)
-    except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-        failure = _failure(error, timeout_s, sending)
-    else:
-        return _checked(response, unknown_statuses)
-    # Raised out here: the original holds the address, password included, and would ride along as the context.
-    raise failure
-
-
-async def _send(  # noqa: PLR0917 - one step of `exchange`, with what it was given
-    session: Session,
-    request: Request,
-    sending: _Sending,
-    timeout_s: float,
-    max_answer_bytes: int,
-    write_until: float,
-    on_written: Callable[[], None] | None,
-) -> Response:
     ends_at = time.monotonic() + timeout_s
-    # Addresses of GETs are all different, and private.
-    address, target = (_posted_to if request.method == "POST" else _addressed)(request.url)
-    origin = session.origin(address)
-    raw = _bytes_of(request, target, origin.host)
-    idle = session.idle_connection(origin)
-    connection = idle or await session.connect(origin, timeout_s)
-    used = idle is not None or session.is_used(connection)
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None or transport.is_closing():
-        connection.close()
-        raise aiohttp.ClientConnectionError("closed before anything was written")
+    origin, raw, connection = await _connected(session, request, timeout_s)
+    used, transport = connection.used, connection.transport
+    if connection.closed or transport is None:
+        raise ConnectFailed("no connection to the vendor (closed before anything was written)")
+    loop = asyncio.get_running_loop()
     at_once = on_written is not None and _writes_at_once(transport)
+    answered = connection.expect(max_answer_bytes)
     # Nothing may stand between this and the write: a process that is stopped there sends late.
     if time.monotonic() > write_until:
+        connection.forget()
         session.give_back(origin, connection)  # unused, so the next request finds it at hand
         raise NotInTime("the connection was at hand too late")
+    transport.write(raw)
+    if at_once and on_written is not None:
+        on_written()
+    elif on_written is not None:
+        loop.call_soon(on_written)
+    connection.used = True
+    ending = loop.call_later(ends_at - time.monotonic(), connection.give_up, timeout_s)
     try:
-        sending.written = True
-        transport.write(raw)
-        if at_once and on_written is not None:
-            on_written()
-        elif on_written is not None:
-            asyncio.get_running_loop().call_soon(on_written)
-        session.deadlines.set(protocol, ends_at)
-        message, content = await protocol.read()
-        sending.answered = True
-        while message.code < STATUS_FIRST_FINAL:
-            message, content = await protocol.read()
-        body = content.read_nowait() if content.is_eof() else await _read(content, max_answer_bytes)
-        in_time = session.deadlines.ended(protocol)
+        answer = await answered
     except BaseException as error:
-        in_time = session.deadlines.ended(protocol)
         connection.close()
-        sending.unsaid = used and in_time and not sending.answered and isinstance(error, _BROKEN)
-        origin.broke(unsaid=sending.unsaid)
-        if in_time or not isinstance(error, Exception):
+        unsaid = used and isinstance(error, NotAnswered) and not error.began
+        origin.broke(unsaid=unsaid)
+        if not unsaid:
             raise
-        raise TimeoutError from None
-    if not in_time:
-        # The connection was aborted: what was read of the answer may look like all of it.
-        connection.close()
-        raise TimeoutError
-    if len(body) > max_answer_bytes:
-        connection.close()
-        raise OutcomeUnknown(f"the answer is larger than {max_answer_bytes} bytes", http_status=message.code)
-    origin.served(message.raw_headers, used=used)
-    session.give_back(origin, connection)
-    return Response(message.code, _Headers(message.raw_headers), body)
+    else:
+        origin.served(answer.headers, used=used)
+        session.give_back(origin, connection)
+        return checked(Response(answer.status, _Headers(answer.headers), answer.body), unknown_statuses)
+    finally:
+        ending.cancel()
+    raise ConnectionClosed("the vendor closed a connection, after an answer on it, without announcing that")
+
+
+async def _connected(session: Session, request: Request, timeout_s: float) -> tuple[Origin, bytes, Connection]:
+    """Where a request goes, its bytes, and a connection to write them to. Raises ConnectFailed."""
+    try:
+        # Addresses of GETs are all different, and private.
+        address, target = (_posted_to if request.method == "POST" else _addressed)(request.url)
+        origin = session.origin(address)
+        raw = _bytes_of(request, target, origin)
+        return origin, raw, session.idle_connection(origin) or await session.connect(origin, timeout_s)
+    except (OSError, ValueError) as error:
+        why = str(error) if isinstance(error, ProxyRefused) else type(error).__name__
+    # Raised out here: the original holds the address, password included, and would ride along as the context.
+    raise ConnectFailed(f"no connection to the vendor ({why})")
 
 
 def _writes_at_once(transport: asyncio.Transport) -> bool:
@@ -234,8 +196,8 @@ def _addressed(url: str) -> tuple[str, str]:
 _posted_to = lru_cache(_ADDRESSES_KEPT)(_addressed)
 
 
-def _bytes_of(request: Request, target: str, host: str) -> bytes:
-    head = f"{request.method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nUser-Agent: sendmill\r\n"
+def _bytes_of(request: Request, target: str, origin: Origin) -> bytes:
+    head = f"{request.method} {origin.before}{target} HTTP/1.1\r\n{origin.head}"
     for name, value in request.headers.items():
         if "\r" in value or "\n" in value:
             raise ValueError("a header of several lines")
@@ -245,30 +207,8 @@ def _bytes_of(request: Request, target: str, host: str) -> bytes:
     return f"{head}\r\n".encode("latin-1") + request.body
 
 
-async def _read(content: StreamReader, max_answer_bytes: int) -> bytes:
-    """The body of an answer that did not come whole; of one that is too large a little more than is taken."""
-    parts = bytearray()
-    while len(parts) <= max_answer_bytes and not content.at_eof():
-        parts += await content.readany()
-    return bytes(parts)
-
-
-def _failure(error: Exception, timeout_s: float, sending: _Sending) -> ConnectFailed | OutcomeUnknown:
-    name = type(error).__name__
-    if not sending.written:
-        return ConnectFailed(f"no connection to the vendor ({name})")
-    if isinstance(error, TimeoutError):
-        return OutcomeUnknown(f"no answer within {timeout_s:g} s")
-    wrong = error.__cause__ if isinstance(error, HttpProcessingError | aiohttp.ClientPayloadError) else None
-    if isinstance(wrong, HttpProcessingError):
-        # By its class alone: what the parser says of it quotes the answer.
-        return OutcomeUnknown(f"the answer is no valid HTTP ({type(wrong).__name__})")
-    if sending.unsaid:
-        return ConnectionClosed("the vendor closed a connection, after an answer on it, without announcing that")
-    return OutcomeUnknown(f"the connection broke before the answer was read ({name})")
-
-
-def _checked(response: Response, unknown_statuses: Collection[int] | None) -> Response:
+def checked(response: Response, unknown_statuses: Collection[int] | None) -> Response:
+    """Refuse an answer by its status. Raises as `exchange`."""
     status = response.status
     if status == STATUS_TOO_MANY_REQUESTS:
         raise Throttled("the vendor answered 429", http_status=status, retry_after_s=_retry_after_s(response))

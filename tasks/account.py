@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.settings import AccountSettings
-from providers.base import Provider, Service
+from providers.asking import Asking
+from providers.base import Provider, Request, Response, Service
+from providers.http import MAX_ANSWER_BYTES
 from sendmill.features import Feature
 from sendmill.ledger.keys import AccountKeys
 from sendmill.messages import Kind
@@ -44,6 +46,7 @@ class Account:
     limits: list[Limit]
     max_in_flight: int | None
     tag: str
+    asking: Asking
     written: set[int] = field(default_factory=set)
     taken: dict[str, int] = field(default_factory=dict)
 
@@ -57,6 +60,12 @@ class Account:
         if number == reference.lower() or not _HEX.fullmatch(number):
             return None
         return int(number, 16)
+
+    async def ask(self, request: Request, *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> Response:
+        """Ask the vendor something that is no message. Raises as `Asking.ask`."""
+        return await self.asking.ask(
+            request, timeout_s=self.settings.timeout_s, max_answer_bytes=max_answer_bytes
+        )
 
     def slots(self, service: Service) -> int:
         """The most calls of a service that may be open at once over all machines, 0 for any number."""

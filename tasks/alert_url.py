@@ -16,7 +16,6 @@ import structlog
 
 from config.redaction import Redactor, secrets_in
 from providers.base import Request
-from providers.http import exchange
 from sendmill.errors import ProviderError
 from tasks.account import Account
 from tasks.each import each
@@ -84,7 +83,7 @@ async def _post(runtime: Runtime, account: Account, url: str, redactor: Redactor
     headers = {"Content-Type": "application/json"}
     request = Request("POST", url, headers, json.dumps(body, ensure_ascii=False).encode())
     try:
-        await exchange(runtime.session, request, timeout_s=TIMEOUT_S)
+        await runtime.asking.ask(request, timeout_s=TIMEOUT_S)
     except ProviderError as error:
         log.warning("alert_url took no alert", account=account.name, alert=told["code"], error=type(error).__name__)
         return False

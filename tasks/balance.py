@@ -10,7 +10,6 @@ import structlog
 
 from config.schedule import BALANCE_EVERY_S
 from providers.base import Balance
-from providers.http import exchange
 from sendmill.errors import AccountBlocked, InvalidMessage, ProviderError
 from tasks import alerts, refusals
 from tasks.account import Account
@@ -31,7 +30,7 @@ async def balance(runtime: Runtime, account: Account) -> Balance:
         ProviderError: the vendor's answer, or that there was none.
     """
     request = account.provider.balance_request(datetime.now(UTC))
-    response = await exchange(runtime.session, request, timeout_s=account.settings.timeout_s)
+    response = await account.ask(request)
     left = account.provider.balance(response)
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     fields = {"balance": left.amount, "balance_unit": left.unit, "balance_ms": now_ms}

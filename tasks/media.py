@@ -13,7 +13,6 @@ import msgspec
 import structlog
 
 from providers.base import Upload
-from providers.http import exchange
 from sendmill.errors import InvalidOption
 from sendmill.ledger.files import Kept, kept_key
 from sendmill.messages import Kind
@@ -55,7 +54,7 @@ async def upload(runtime: Runtime, account: Account, kind: Kind, url: str, *, si
     if size > max(most.values(), default=size):
         raise InvalidOption(f"the file has {size:,} bytes: {provider.name} takes {max(most.values()):,} at most")
     wanted = Upload(kind, provider.upload_name(kind, url), url)
-    response = await exchange(runtime.session, provider.upload_request(wanted), timeout_s=account.settings.timeout_s)
+    response = await account.ask(provider.upload_request(wanted))
     provider.uploaded(wanted, response)
     digest = hashlib.blake2b(url.encode(), digest_size=_DIGEST_BYTES).hexdigest()
     kept_s = max(MARGIN_S, (provider.media_kept_s or _KEPT_FOR_GOOD_S) - MARGIN_S)

@@ -18,7 +18,6 @@ import tenacity
 from redis.exceptions import RedisError
 
 from providers.base import Poll, Response
-from providers.http import exchange
 from sendmill.errors import AccountBlocked, NotSent, ProviderError, SendmillError
 from sendmill.ledger.scripts import Script
 from tasks import alerts, refusals, reports
@@ -147,7 +146,7 @@ class _Poller:
         request = self._account.provider.poll_request(self._address)
         failures = f"poll_failures:{self._address.name}"
         try:
-            response = await exchange(self._runtime.session, request, timeout_s=self._account.settings.timeout_s)
+            response = await self._account.ask(request)
         except ProviderError as error:
             await self._failed(error, failures)
             return None

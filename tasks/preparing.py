@@ -7,8 +7,6 @@ import time
 import structlog
 
 from config.redaction import Redactor
-from providers.base import Response
-from providers.http import exchange
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, Refused
 from sendmill.features import Feature
 from sendmill.ledger.jobs import JobMeta
@@ -52,7 +50,7 @@ async def prepare(runtime: Runtime, account: Account, meta: JobMeta) -> dict[str
     """
     error: ProviderError
     try:
-        await _check_words(runtime, account, meta)
+        await _check_words(account, meta)
         return await _with_names(runtime, account, meta)
     except Refused as refusal:
         raise NotPossible(str(refusal), refusal.code) from None
@@ -72,7 +70,7 @@ async def _with_names(runtime: Runtime, account: Account, meta: JobMeta) -> dict
     return {**meta.parts, part: await name_at_vendor(runtime, account, Kind(meta.kind), meta.parts[part])}
 
 
-async def _check_words(runtime: Runtime, account: Account, meta: JobMeta) -> None:
+async def _check_words(account: Account, meta: JobMeta) -> None:
     """Refuse a bulk text that the vendor would stop. Of a template the fixed part is asked about."""
     wanted = account.settings.check_words and meta.lane == "bulk" and meta.text
     if not wanted or Feature.CHECK_WORDS not in account.provider.offers():
@@ -81,13 +79,13 @@ async def _check_words(runtime: Runtime, account: Account, meta: JobMeta) -> Non
     if meta.kind == Kind.TEMPLATE:
         template = Template(meta.text)
         text = template.fill([""] * len(template.fields))
-    found = await words_in(runtime, account, text)
+    found = await words_in(account, text)
     if found:
         shown = Redactor().text(", ".join(found))[:200]
         raise NotPossible(f"{account.name} finds sensitive words in the text: {shown}", SENSITIVE_WORDS)
 
 
-async def words_in(runtime: Runtime, account: Account, text: str) -> list[str]:
+async def words_in(account: Account, text: str) -> list[str]:
     """The sensitive words that an account's vendor finds in a text.
 
     Raises:
@@ -96,5 +94,5 @@ async def words_in(runtime: Runtime, account: Account, text: str) -> list[str]:
         ProviderError: what the vendor answered instead.
     """
     request = account.provider.words_request(text)
-    response: Response = await exchange(runtime.session, request, timeout_s=account.settings.timeout_s)
+    response = await account.ask(request)
     return list(account.provider.words(response))

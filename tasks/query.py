@@ -13,7 +13,7 @@ import structlog
 
 from config.redaction import Redactor
 from providers.base import Received, Response
-from providers.http import MAX_ANSWER_BYTES, exchange
+from providers.http import MAX_ANSWER_BYTES
 from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, ProviderError
 from tasks import alerts, refusals
 from tasks.account import Account
@@ -143,12 +143,9 @@ class _Asker:
         response: Response | None = None
         provider = self._account.provider
         try:
-            response = await exchange(
-                self._runtime.session,
-                provider.query_request(vendor_message_id),
-                timeout_s=self._account.settings.timeout_s,
-                max_answer_bytes=max(MAX_ANSWER_BYTES, MESSAGE_BYTES * record.recipients),
-            )
+            request = provider.query_request(vendor_message_id)
+            most = max(MAX_ANSWER_BYTES, MESSAGE_BYTES * record.recipients)
+            response = await self._account.ask(request, max_answer_bytes=most)
             # What 20,000 messages take to be read would hold up everything else here.
             received = await asyncio.to_thread(provider.queried, vendor_message_id, response)
         except OutcomeUnknown as error:

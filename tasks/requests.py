@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 
-from providers.http import exchange
 from sendmill.errors import ConfigError, InvalidMessage, ProviderError, SendmillError
 from sendmill.messages import Kind
 from tasks import media
@@ -73,8 +72,8 @@ async def _balance(runtime: Runtime, account: Account, _: Asked) -> Answer:
     return {"amount": left.amount, "unit": left.unit, "at": _iso(datetime.now(UTC))}
 
 
-async def _check_words(runtime: Runtime, account: Account, asked: Asked) -> Answer:
-    return {"words": await words_in(runtime, account, asked["text"])}
+async def _check_words(_: Runtime, account: Account, asked: Asked) -> Answer:
+    return {"words": await words_in(account, asked["text"])}
 
 
 async def _upload(runtime: Runtime, account: Account, asked: Asked) -> Answer:
@@ -96,9 +95,9 @@ def _public_address(runtime: Runtime, file: str) -> str:
     return f"{public_url.rstrip('/')}/media/{file}"
 
 
-async def _add_sender(runtime: Runtime, account: Account, asked: Asked) -> Answer:
+async def _add_sender(_: Runtime, account: Account, asked: Asked) -> Answer:
     request = account.provider.sender_request(asked["sender"])
-    response = await exchange(runtime.session, request, timeout_s=account.settings.timeout_s)
+    response = await account.ask(request)
     return {"sentence": account.provider.sender_added(response)}
 
 

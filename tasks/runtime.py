@@ -19,8 +19,10 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from providers import registry
+from providers.asking import Asking
 from providers.base import Provider
 from providers.connections import Session
+from providers.egress import Egress
 from providers.limits import effective, services_of
 from providers.pushes import push_warning
 from sendmill.ledger.format import ajoin
@@ -103,7 +105,8 @@ def providers_of(settings: Settings) -> dict[str, tuple[Provider, dict[str, int]
 class Runtime:
     """The process's own things. `send_task` reaches Celery's broker; it is called in a thread.
 
-    `session` is for questions (polls, balances); each account has one of its own for its messages.
+    Each account has connections of its own: `sessions` for its messages, `Account.asking` for questions (polls,
+    balances). `asking` is for what goes to no vendor.
     """
 
     settings: Settings
@@ -111,7 +114,7 @@ class Runtime:
     """A redis.asyncio.Redis that answers in bytes; redis-py's own types also allow for texts."""
 
     jobs: JobKeys
-    session: Session
+    asking: Asking
     sessions: Mapping[str, Session]
     accounts: Mapping[str, Account]
     process: str
@@ -160,13 +163,17 @@ class Runtime:
                 limits=limits_of(values, services_of(provider)),
                 max_in_flight=values.get("max_in_flight"),
                 tag=(tag or b"").decode(),
+                asking=Asking(Egress.of(settings.accounts[name])),
             )
         runtime = cls(
             settings=settings,
             server=server,
             jobs=jobs,
-            session=Session(connections=CONNECTIONS),
-            sessions={name: Session(connections=CONNECTIONS) for name in accounts},
+            asking=Asking(),
+            sessions={
+                name: Session(connections=CONNECTIONS, egress=Egress.of(account.settings))
+                for name, account in accounts.items()
+            },
             accounts=accounts,
             process=process,
             send_task=send_task,
@@ -227,7 +234,9 @@ class Runtime:
             async with asyncio.timeout(_LEAVE_S):
                 for account in self.accounts.values():
                     await account.outbox.agree(None, FORGET_MS)
-        for session in (self.session, *self.sessions.values()):
+        for asking in (self.asking, *(account.asking for account in self.accounts.values())):
+            await asking.close()
+        for session in self.sessions.values():
             await session.close()
         await self.server.aclose()
 
@@ -240,6 +249,7 @@ def _published(account: Account) -> dict[str, Any]:
         "max_in_flight": account.max_in_flight,
         "reports": provider.reports,
         "pushes": bool(settings.push_token),
+        "egress": Egress.of(settings).told,
         "push_warning": push_warning(provider, settings),
         "services": {service.name: service.max_numbers for service in provider.services()},
         "schedule": "vendor" if account.vendor_keeps_time else "sendmill",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 import pytest
 import pytest_asyncio
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from config.settings import AccountSettings
 from providers import http
@@ -29,7 +30,7 @@ from sendmill.errors import (
     TooManyRecipients,
     WrongAddress,
 )
-from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, wire_server
+from tests.providers.wire import Behaviour, answers, breaks, closes, hangs, says, wire_server
 
 UNSIGNED = Path(__file__).resolve().parents[1] / "support" / "unsigned.pem"
 
@@ -161,19 +162,13 @@ async def test_a_refused_connection_is_not_sent(session: Session) -> None:
             await _get(session, f"http://127.0.0.1:{bound.getsockname()[1]}")
 
 
-class _NoNames(AbstractResolver):
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        raise OSError(socket.EAI_NONAME, "Name or service not known")
-
-    async def close(self) -> None:
-        pass
+async def _no_names(*_: object) -> NoReturn:
+    raise OSError(socket.EAI_NONAME, "Name or service not known")
 
 
 async def test_a_name_that_does_not_resolve_is_not_sent(session: Session) -> None:
     """DNS comes before everything."""
-    session.connector._resolver = _NoNames()
+    session._resolve = _no_names  # type: ignore[method-assign]
     with pytest.raises(ConnectFailed):
         await _get(session, "http://sms.vendor.example")
 
@@ -281,16 +276,46 @@ async def test_a_reused_connection_that_closes_unanswered_is_one_request_on_the_
     assert (2, 1) == (len(server.heads), server.connections)
 
 
+_OK = b"HTTP/1.1 200 OK\r\n"
+_ONE = b"Content-Length: 1\r\n\r\n1"
+_CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
 ODD = {
     "no HTTP": b"<html>busy</html>\r\n\r\n",
     "no status": b"HTTP/1.1 abc OK\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12",
-    "both lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
-    "a chunk without size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n1\r\n0\r\n\r\n",
-    "a header without colon": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-    "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n1",
-    "gzip that is none": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "a status of two digits": b"HTTP/1.1 20 OK\r\n" + _ONE,
+    "a status of four digits": b"HTTP/1.1 2000 OK\r\n" + _ONE,
+    "no version": b"200 OK\r\n" + _ONE,
+    "another protocol": b"ICY 200 OK\r\n" + _ONE,
+    "a request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TLS": b"\x15\x03\x01\x00\x02\x02\x28\r\n\r\n",
+    "two lengths": _OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+    "one length twice": _OK + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n1",
+    "lengths in a list": _OK + b"Content-Length: 1, 1\r\n\r\n1",
+    "both lengths": _OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    "both lengths, the other first": _OK
+    + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    "a chunk without size": _CHUNKED + b"zz\r\n1\r\n0\r\n\r\n",
+    "a chunk of a negative size": _CHUNKED + b"-1\r\n1\r\n0\r\n\r\n",
+    "a chunk longer than it says": _CHUNKED + b"1\r\n12\r\n0\r\n\r\n",
+    "a chunk of a size beyond all": _CHUNKED + b"fffffffffffffffff\r\n1\r\n0\r\n\r\n",
+    "a header without colon": _OK + b"no colon\r\n\r\n",
+    "a header with a space before its colon": _OK + b"Content-Length : 1\r\n\r\n1",
+    "a header without a name": _OK + b": 1\r\n\r\n",
+    "a zero in a header": _OK + b"X: a\0b\r\n" + _ONE,
+    "a length that is none": _OK + b"Content-Length: x\r\n\r\n1",
+    "a negative length": _OK + b"Content-Length: -1\r\n\r\n1",
+    "a length with a plus": _OK + b"Content-Length: +1\r\n\r\n1",
+    "a length beyond all": _OK + b"Content-Length: 99999999999999999999\r\n\r\n1",
+    "an empty length": _OK + b"Content-Length: \r\n\r\n1",
+    "line feeds alone": b"HTTP/1.1 200 OK\nContent-Length: 1\n\n1",
+    "carriage returns alone": b"HTTP/1.1 200 OK\rContent-Length: 1\r\r1\r\n\r\n",
+    "switching protocols": b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "gzip that is none": _OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "half of gzip": _OK + b"Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\n" + gzip.compress(b"1")[:9],
+    "a coding of a coding that is none": _OK + b"Transfer-Encoding: gzip, chunked\r\n\r\nzz\r\n\r\n",
 }
+"""Answers that came whole and are no valid HTTP (RFC 9112)."""
 
 
 @pytest.mark.parametrize("answer", [pytest.param(raw, id=name) for name, raw in ODD.items()])
@@ -302,6 +327,48 @@ async def test_an_answer_that_is_no_valid_http_is_named_so_and_spoils_no_other(s
         assert (None, None) == (raised.value.__cause__, raised.value.__context__)
         assert b"2" == await _get(session, server.url)
         assert 2 == server.connections
+
+
+PLAIN = {
+    "a header of many lines of blanks": _OK + b"X:      \t  a  \t\r\n" + _ONE,
+    "an empty header": _OK + b"X:\r\n" + _ONE,
+    "no reason": b"HTTP/1.1 200\r\n" + _ONE,
+    "a reason in GBK": b"HTTP/1.1 200 \xb3\xc9\xb9\xa6\r\n" + _ONE,
+    "a header in GBK": _OK + b"X: \xb3\xc9\r\n" + _ONE,
+    "another 2xx": b"HTTP/1.1 202 Accepted\r\n" + _ONE,
+    "100 first": b"HTTP/1.1 100 Continue\r\n\r\n" + _OK + _ONE,
+    "103 first": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + _OK + _ONE,
+    "100 and 103 first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\n\r\n" + _OK + _ONE,
+    "chunked": _CHUNKED + b"1\r\n1\r\n0\r\n\r\n",
+    "chunks with extensions": _CHUNKED + b'1;a=b;c="d"\r\n1\r\n0;e\r\n\r\n',
+    "padded chunks": _CHUNKED + b"0001\r\n1\r\n000\r\n\r\n",
+    "trailers": _CHUNKED + b"1\r\n1\r\n0\r\nX-Sum: Content-Length: 9\r\n\r\n",
+    "gzip": _OK
+    + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(b"1", mtime=0))
+    + gzip.compress(b"1", mtime=0),
+    "deflate": _OK + b"Content-Encoding: deflate\r\nContent-Length: 9\r\n\r\n" + zlib.compress(b"1"),
+    "an encoding of none": _OK + b"Content-Encoding: identity\r\n" + _ONE,
+    "more than its length": _OK + _ONE + b"2",
+    "a second answer": (_OK + _ONE) * 2,
+    "408 behind it": _OK + _ONE + b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+    "half of another behind it": _OK + _ONE + b"HTTP/1.1 200 OK\r\nContent-Le",
+    "close": _OK + b"Connection: close\r\n" + _ONE,
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n" + _ONE,
+    "HTTP/1.0 that stays": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + _ONE,
+}
+"""Answers that are valid, or begin with one that is, and say `1`."""
+
+
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["whole", "byte by byte"])
+@pytest.mark.parametrize("answer", [pytest.param(raw, id=name) for name, raw in PLAIN.items()])
+async def test_an_answer_is_read_to_its_end_and_no_further(
+    session: Session, *, answer: bytes, in_pieces: bool
+) -> None:
+    """What stands before or behind it is nobody's answer: not this request's, and not the next one's."""
+    async with wire_server(says(answer, in_pieces=in_pieces), answers(b"2")) as server:
+        assert b"1" == await _get(session, server.url, 2.0)
+        await asyncio.sleep(0.02)  # what is behind it arrives
+        assert b"2" == await _get(session, server.url, 2.0)
 
 
 async def test_an_answer_beyond_reason_is_an_unknown_outcome(session: Session) -> None:
@@ -352,7 +419,7 @@ async def test_an_error_before_the_connection_holds_no_address(session: Session)
     with pytest.raises(ConnectFailed) as no_address:
         await _get(session, f"http://{PASSWORD}:port")
     _assert_silent(no_address.value, port)
-    session.connector._resolver = _NoNames()
+    session._resolve = _no_names  # type: ignore[method-assign]
     with pytest.raises(ConnectFailed) as unresolved:
         await _get(session, "http://sms.vendor.example")
     _assert_silent(unresolved.value, "vendor.example")

@@ -115,6 +115,18 @@ def hangs(sent_before: bytes = b"") -> Behaviour:
     return hang
 
 
+def says(sent: bytes, *, in_pieces: bool = False) -> Behaviour:
+    """These bytes, each in a segment of its own where they come in pieces, on a connection that stays open."""
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        for piece in [bytes([byte]) for byte in sent] if in_pieces else [sent]:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    return say
+
+
 def _content_length(head: str) -> int:
     for line in head.split("\r\n"):
         name, _, value = line.partition(":")
