@@ -11,13 +11,27 @@ import aiohttp
 from yarl import URL
 
 from providers.base import Request, Response
-from providers.connections import KEEPALIVE_S
+from providers.connections import KEEPALIVE_S, tls
 from providers.egress import DIRECT, Egress
 from providers.http import MAX_ANSWER_BYTES, checked
 from sendmill.errors import ConnectFailed, OutcomeUnknown
 
 _CONNECT_TIMEOUT_S = 5.0
 _AT_ONCE = 32
+
+
+def _once() -> aiohttp.ClientMiddlewareType:
+    """Let a request go once: aiohttp repeats a GET whose connection closed, and vendors count polls."""
+    gone = False
+
+    async def middleware(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal gone
+        if gone:
+            raise aiohttp.ServerDisconnectedError
+        gone = True
+        return await send(request)
+
+    return middleware
 
 
 class Asking:
@@ -31,15 +45,13 @@ class Asking:
         self._proxy = URL(egress.proxy.url) if egress.proxy is not None else None
         source = None if egress.source_address is None else (egress.source_address, 0)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_AT_ONCE, keepalive_timeout=KEEPALIVE_S, local_addr=source),
+            connector=aiohttp.TCPConnector(limit=_AT_ONCE, keepalive_timeout=KEEPALIVE_S, local_addr=source, ssl=tls()),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept-Encoding",),
             headers={"User-Agent": "sendmill"},
         )
 
-    async def ask(
-        self, request: Request, *, timeout_s: float, max_answer_bytes: int = MAX_ANSWER_BYTES
-    ) -> Response:
+    async def ask(self, request: Request, *, timeout_s: float, max_answer_bytes: int = MAX_ANSWER_BYTES) -> Response:
         """Ask and read the answer to its end. Redirects are not followed, cookies not kept.
 
         Args:
@@ -77,6 +89,7 @@ class Asking:
                 data=request.body or None,
                 headers=request.headers,
                 allow_redirects=False,
+                middlewares=(_once(),),
                 proxy=self._proxy,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
             ) as answer,

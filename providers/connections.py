@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import aiohappyeyeballs
 
 from providers.answers import Answering
-from providers.egress import DIRECT, Egress, ProxyRefused, Tunnel
+from providers.egress import DIRECT, Egress, Tunnel
 
 # Below the idle time after which common servers close: a request written into a closing connection is lost unknowingly.
 KEEPALIVE_S = 4.0
@@ -45,6 +45,7 @@ _ANNOUNCED_MARGIN_S = 1.0
 
 _ANNOUNCED = re.compile(rb"timeout\s*=\s*([0-9]{1,9})", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
+_ALWAYS = "Accept: */*\r\nUser-Agent: sendmill\r\n"
 
 _AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
@@ -167,7 +168,7 @@ class Session:
             port = parts.port or _PORTS[parts.scheme]
             named = parts.netloc.rpartition("@")[2]
             host = named.removesuffix(f":{_PORTS[parts.scheme]}")
-            origin = Origin(parts.hostname, port, parts.scheme == "https", f"Host: {host}\r\nAccept: */*\r\nUser-Agent: sendmill\r\n")
+            origin = Origin(parts.hostname, port, parts.scheme == "https", f"Host: {host}\r\n{_ALWAYS}")
             if self._egress.proxy is not None and not origin.tls:
                 origin.before = f"http://{host}"
                 origin.head += self._egress.proxy.authorization
@@ -321,9 +322,7 @@ class Session:
                 transport, _ = await self._loop.create_connection(Tunnel, sock=sock)
                 try:
                     await transport.get_protocol().opened(origin.host, origin.port, proxy)  # type: ignore[attr-defined]
-                    secured = await self._loop.start_tls(
-                        transport, connection, _tls(), server_hostname=origin.host
-                    )
+                    secured = await self._loop.start_tls(transport, connection, tls(), server_hostname=origin.host)
                 except BaseException:
                     transport.abort()
                     raise
@@ -333,7 +332,7 @@ class Session:
                 await self._loop.create_connection(
                     lambda: connection,
                     sock=sock,
-                    ssl=_tls() if origin.tls else None,
+                    ssl=tls() if origin.tls else None,
                     server_hostname=origin.host if origin.tls else None,
                 )
         except BaseException:
@@ -355,8 +354,6 @@ class Session:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """Whom we believe: the machine's certificates."""
     return ssl.create_default_context()
-
-
-__all__ = ["Connection", "Origin", "ProxyRefused", "Session"]

@@ -26,6 +26,14 @@ class ProxyRefused(OSError):
     """The proxy opened no tunnel: nothing went to the vendor."""
 
 
+def basic_token(url: str) -> str:
+    """User and password of an address as a proxy hears them (RFC 7617 §2); empty where it has none."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return ""
+    return base64.b64encode(f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()).decode("ascii")
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """`http://user:pw@host:port`. `authorization` is the header line for it, empty without a user."""
@@ -39,10 +47,8 @@ class Proxy:
     def parse(cls, url: str) -> Self:
         """Read a setting that was checked already."""
         parts = urlsplit(url)
-        authorization = ""
-        if parts.username is not None:
-            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            authorization = f"Proxy-Authorization: Basic {base64.b64encode(login).decode('ascii')}\r\n"
+        token = basic_token(url)
+        authorization = f"Proxy-Authorization: Basic {token}\r\n" if token else ""
         return cls(url, parts.hostname or "", parts.port or _DEFAULT_PORT, authorization)
 
 

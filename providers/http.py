@@ -38,6 +38,7 @@ MAX_ANSWER_BYTES = 1_000_000
 
 _ADDRESSES_KEPT = 256
 
+STATUS_PROXY_LOGIN = 407
 STATUS_TOO_MANY_REQUESTS = 429
 STATUS_UNAVAILABLE = 503
 STATUS_FIRST_ERROR = 300
@@ -210,6 +211,8 @@ def _bytes_of(request: Request, target: str, origin: Origin) -> bytes:
 def checked(response: Response, unknown_statuses: Collection[int] | None) -> Response:
     """Refuse an answer by its status. Raises as `exchange`."""
     status = response.status
+    if status == STATUS_PROXY_LOGIN:
+        raise ConnectFailed(f"the proxy answered {status}: look at its user and password", http_status=status)
     if status == STATUS_TOO_MANY_REQUESTS:
         raise Throttled("the vendor answered 429", http_status=status, retry_after_s=_retry_after_s(response))
     if status == STATUS_UNAVAILABLE:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from providers.egress import basic_token
 from providers.forms import percent_encode
 
 
@@ -20,7 +22,11 @@ def secrets_of(settings: BaseModel) -> list[str]:
 
 def _secrets(value: object) -> Iterator[str]:
     if isinstance(value, SecretStr):
-        yield value.get_secret_value()
+        secret = value.get_secret_value()
+        yield secret
+        if "://" in secret:  # a proxy with its login, which goes out in other forms
+            password = urlsplit(secret).password or ""
+            yield from (password, unquote(password), basic_token(secret))
     elif isinstance(value, BaseModel):
         for field in type(value).model_fields:
             yield from _secrets(getattr(value, field))

@@ -149,7 +149,10 @@ def _reason(state: Mapping[str, str], now_ms: int, *, broken: bool) -> str | Non
 def _binding_rate(
     limits: Mapping[str, int], state: Mapping[str, str], logs: Mapping[str, Sequence[bytes]], now_ms: float
 ) -> _Rate | None:
-    """The limit that is nearest to being used up, in units a second; the strictest of what is set holds."""
+    """The limit that is nearest to being used up, in units a second; the strictest of what is set holds.
+
+    Where nothing is used that is the tightest one, but for those of single services.
+    """
     rates = []
     for name, entries in logs.items():
         set_here = (state.get(f"limit:{name}"), state.get(f"least:{name}"), limits.get(name))
@@ -163,7 +166,7 @@ def _binding_rate(
             if float(at_ms) > now_ms - window_s * 1000:
                 used += int(count)
         rates.append(_Rate(name, window_s, used / allowed, used / window_s, allowed / window_s))
-    return max(rates, key=lambda rate: (rate.share, -rate.allowed_per_s), default=None)
+    return max(rates, key=lambda rate: (rate.share, ":" not in rate.limit, -rate.allowed_per_s), default=None)
 
 
 def _backlog(ledger: Ledger, keys: AccountKeys) -> dict[str, int]:

@@ -63,9 +63,7 @@ class Account:
 
     async def ask(self, request: Request, *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> Response:
         """Ask the vendor something that is no message. Raises as `Asking.ask`."""
-        return await self.asking.ask(
-            request, timeout_s=self.settings.timeout_s, max_answer_bytes=max_answer_bytes
-        )
+        return await self.asking.ask(request, timeout_s=self.settings.timeout_s, max_answer_bytes=max_answer_bytes)
 
     def slots(self, service: Service) -> int:
         """The most calls of a service that may be open at once over all machines, 0 for any number."""

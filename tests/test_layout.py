@@ -161,8 +161,9 @@ def test_the_wheel_holds_every_file_of_sendmill(wheel: zipfile.ZipFile) -> None:
 HTTP_CLIENTS = ("aiohttp.ClientSession", "urllib.request", "import http.client", "import requests", "httpx")
 
 
-def test_nothing_that_runs_in_production_speaks_http_but_through_one_exchange() -> None:
-    """It follows no redirect, so that no vendor's answer leads us to an address that nobody configured.
+def test_nothing_that_runs_in_production_speaks_http_but_through_two_doors() -> None:
+    """`exchange` for messages, `ask` for questions. Neither follows a redirect, so that no vendor's answer leads us to
+    an address that nobody configured.
 
     `sendmill doctor` runs where no worker does, and asks the site's own push process whether it is ready. It follows
     none either.
@@ -173,7 +174,8 @@ def test_nothing_that_runs_in_production_speaks_http_but_through_one_exchange() 
         for path in (ROOT / package).rglob("*.py")
         if any(client in _code(path) for client in HTTP_CLIENTS)
     }
-    assert found == {"sendmill/doctor/system.py"}
+    assert found == {"sendmill/doctor/system.py", "providers/asking.py"}
+    assert 1 == _code(ROOT / "providers" / "asking.py").count("allow_redirects=False")
     assert "build_opener(_NoRedirect)" in _code(ROOT / "sendmill" / "doctor" / "system.py")
 
 

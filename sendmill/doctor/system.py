@@ -181,6 +181,8 @@ def _account(ledger: Ledger, name: str, told: Mapping[str, Any]) -> Iterator[Fin
             "no limit of calls or recipients: its vendor publishes none",
             f"if your contract names one, set it under [accounts.{name}.limits]",
         )
+    if told.get("egress"):
+        yield note(check, f"its requests leave {told['egress']}")
     if told.get("push_warning"):
         yield note(check, f"ITS PUSHES ARE NOT WELL GUARDED: {told['push_warning']}")
 

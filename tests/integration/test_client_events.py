@@ -221,16 +221,19 @@ async def test_two_consumers_of_a_group_share_the_work(ledger: Driven, redis_url
 async def test_an_account_that_comes_later_is_heard_too(ledger: Driven, redis_url: str, namespace: str) -> None:
     """While the iterator runs."""
     heard: list[str | None] = []
+    began = threading.Event()
 
     def consume() -> None:
         for event in ledger.client.events("billing", block_s=10):
             heard.append(event.account)
             event.ack()
+            began.set()
             if event.account == "bulk":
                 return
 
     consumer = asyncio.create_task(asyncio.to_thread(consume))
     await _told(ledger)
+    assert await asyncio.to_thread(began.wait, 10)
     async with driven(redis_url, namespace, ["bulk"]) as later:
         await _told(later, account="bulk")
         await asyncio.wait_for(consumer, 10)

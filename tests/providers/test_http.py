@@ -166,9 +166,9 @@ async def _no_names(*_: object) -> NoReturn:
     raise OSError(socket.EAI_NONAME, "Name or service not known")
 
 
-async def test_a_name_that_does_not_resolve_is_not_sent(session: Session) -> None:
+async def test_a_name_that_does_not_resolve_is_not_sent(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS comes before everything."""
-    session._resolve = _no_names  # type: ignore[method-assign]
+    monkeypatch.setattr(session, "_resolve", _no_names)
     with pytest.raises(ConnectFailed):
         await _get(session, "http://sms.vendor.example")
 
@@ -361,9 +361,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("in_pieces", [False, True], ids=["whole", "byte by byte"])
 @pytest.mark.parametrize("answer", [pytest.param(raw, id=name) for name, raw in PLAIN.items()])
-async def test_an_answer_is_read_to_its_end_and_no_further(
-    session: Session, *, answer: bytes, in_pieces: bool
-) -> None:
+async def test_an_answer_is_read_to_its_end_and_no_further(session: Session, *, answer: bytes, in_pieces: bool) -> None:
     """What stands before or behind it is nobody's answer: not this request's, and not the next one's."""
     async with wire_server(says(answer, in_pieces=in_pieces), answers(b"2")) as server:
         assert b"1" == await _get(session, server.url, 2.0)
@@ -405,7 +403,9 @@ async def test_an_error_holds_neither_the_address_nor_the_body(session: Session,
     _assert_silent(raised.value, str(server.port))
 
 
-async def test_an_error_before_the_connection_holds_no_address(session: Session) -> None:
+async def test_an_error_before_the_connection_holds_no_address(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Refused, unresolved, no TLS, no address: aiohttp's own errors name the host and carry the whole request."""
     async with wire_server(answers()) as server:
         secure = server.url.replace("http:", "https:")
@@ -419,7 +419,7 @@ async def test_an_error_before_the_connection_holds_no_address(session: Session)
     with pytest.raises(ConnectFailed) as no_address:
         await _get(session, f"http://{PASSWORD}:port")
     _assert_silent(no_address.value, port)
-    session._resolve = _no_names  # type: ignore[method-assign]
+    monkeypatch.setattr(session, "_resolve", _no_names)
     with pytest.raises(ConnectFailed) as unresolved:
         await _get(session, "http://sms.vendor.example")
     _assert_silent(unresolved.value, "vendor.example")
