@@ -165,6 +165,12 @@ class Connection:
         if fault.kind == "slow":
             await self._send_slowly(reaction.response, reaction.delay_s)
             return
+        if fault.kind == "close_unannounced":
+            self._loop.remove_reader(self._sock.fileno())  # what is written now is lost
+            self._send(reaction.response, keep_alive=keep_alive)
+            await asyncio.sleep(reaction.delay_s)
+            self.close()
+            return
         if reaction.delay_s:
             await asyncio.sleep(reaction.delay_s)
         if self._closed:

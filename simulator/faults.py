@@ -13,6 +13,7 @@ KINDS = (
     "hang",  # never answers
     "reset",  # RST
     "close",  # closes the connection without an answer
+    "close_unannounced",  # answers as if the connection stayed, and closes it after delay_ms
     "garbage",  # bytes that are no answer
     "empty",  # 200 with nothing
     "html",  # 200 with a page
@@ -25,7 +26,7 @@ KINDS = (
 MAIL_ONLY = ("refuse_rcpt", "refuse_data")
 FOR_REQUESTS = frozenset(KINDS).difference(MAIL_ONLY)
 # Kinds whose answer is spoilt on its way back: the vendor has taken the messages.
-_ACCEPTED_BY_DEFAULT = {"latency", "garbage", "empty", "html", "slow", "content_type"}
+_ACCEPTED_BY_DEFAULT = {"latency", "garbage", "empty", "html", "slow", "content_type", "close_unannounced"}
 _PAGE = (
     b"<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n"
     b"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"

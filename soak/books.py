@@ -12,8 +12,9 @@ from sendmill import Client
 from sendmill.errors import NoSuchJob
 from sendmill.messages import MessageInfo
 from sendmill.states import State
+from soak.plan import PROXY, VALKEY
 from soak.sending import Sent
-from soak.setting import TIMEOUT_S
+from soak.setting import BY_PROXY, TIMEOUT_S
 from soak.striking import Away
 from soak.taken import NOT_TOLD, PUSHED, Fact, Taken
 
@@ -29,6 +30,9 @@ _SETTLES_S: Final = TIMEOUT_S + 30.0
 """A call that has no outcome after its timeout and 5 s is ended by the next sweep, on a machine that is busy."""
 
 _EXAMPLES: Final = 12
+UNANNOUNCED: Final = "without announcing that"
+"""What the ledger says of a request that met a vendor's silent close."""
+
 BY_REFERENCE: Final = "mainland"
 """The account whose vendor, smsadmin, names our own reference in its reports: there an answer is not needed."""
 
@@ -198,8 +202,10 @@ def _explain(
         messages = calls[call]
         if _meets(left.get(call[0], []), began[call]):
             books.unconfirmed["a fault of the vendor"] += len(messages)
-        elif struck := _struck(away, began[call]):
+        elif struck := _struck(away, call[0], began[call]):
             books.unconfirmed[struck] += len(messages)
+        elif UNANNOUNCED in why[call]:
+            books.unconfirmed["a connection that the vendor closed unannounced"] += len(messages)
         else:
             books.unconfirmed["nothing"] += len(messages)
             for message in messages:
@@ -217,12 +223,13 @@ def _meets(arrivals: list[float], began_at: float) -> bool:
     return False
 
 
-def _struck(away: Sequence[Away], began_at: float) -> str:
-    """What was done to a sender, or to the server, while this call was open."""
+def _struck(away: Sequence[Away], account: str, began_at: float) -> str:
+    """What was done to a sender, to the server, or to the proxy of this account, while this call was open."""
     for one in away:
         if one.kind == "worker_send" and one.from_s <= began_at + _SETTLES_S and one.to_s >= began_at:
             return f"{one.action} of {one.kind}"
-    for one in away:
-        if one.kind == "valkey" and one.from_s <= began_at + _SETTLES_S and one.to_s >= began_at:
-            return f"{one.action} of {one.kind}"
+    for kind in (VALKEY, PROXY) if account == BY_PROXY else (VALKEY,):
+        for one in away:
+            if one.kind == kind and one.from_s <= began_at + _SETTLES_S and one.to_s >= began_at:
+                return f"{one.action} of {one.kind}"
     return ""

@@ -24,6 +24,7 @@ _LONGEST_ABSENCE_S: Final = 8.0
 _BLOCKED_PER_MIN: Final = 0.6
 _BLOCKED_STATES: Final = ("frozen", "disabled", "ip_forbidden")
 _LONGEST_FAULT_S: Final = 12.0
+_PROXY_PER_MIN: Final = 0.5
 _EVERY_ONE: Final = 0.25
 """So many strikes are at all processes of a kind."""
 
@@ -75,6 +76,9 @@ class VendorFault:
 
 
 VALKEY: Final = "valkey"
+PROXY: Final = "proxy"
+"""What one account goes by."""
+
 BLOCKABLE: Final = ("hk", "mainland", "xi", "world", "bulk")
 
 # What is killed how often: a block of ten is dealt in a random order, then the next.
@@ -93,6 +97,8 @@ _FAULTS: Final[Sequence[dict[str, Any]]] = (
     {"kind": "reset", "accepted": True},
     {"kind": "close"},
     {"kind": "close", "accepted": True},
+    {"kind": "close_unannounced", "delay_ms": 5, "probability": 1.0},
+    {"kind": "status", "status": 302, "probability": 1.0, "for_s": 60.0},
     {"kind": "garbage"},
     {"kind": "empty"},
     {"kind": "html"},
@@ -130,6 +136,8 @@ def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str, kil
     strikes = list((_server_strikes if appendfsync == "everysec" else _strikes)(seed, minutes, kills))
     faults = [] if appendfsync == "everysec" else list(_vendor_faults(seed, minutes))
     blocked = [] if appendfsync == "everysec" else list(_blocked(seed, minutes))
+    if appendfsync != "everysec":
+        strikes += _proxy_strikes(seed, minutes)
     strikes.sort(key=lambda each: each.at_s)
     return Plan(seed, minutes, messages, appendfsync, strikes, faults, blocked, kills)
 
@@ -148,6 +156,12 @@ def _server_strikes(seed: int, minutes: float, kills: int) -> Iterator[Strike]:
     chance = random.Random(f"{seed}:server")
     for place in range(kills):
         yield _strike(chance, minutes, VALKEY, (Action.KILL, Action.POWER_CUT)[place % 2])
+
+
+def _proxy_strikes(seed: int, minutes: float) -> Iterator[Strike]:
+    chance = random.Random(f"{seed}:proxy")
+    for _ in range(max(1, round(minutes * _PROXY_PER_MIN))):
+        yield _strike(chance, minutes, PROXY, Action.RESTART)
 
 
 def _dealt(chance: random.Random, cards: Sequence[Item], count: int) -> Iterator[Item]:
@@ -174,8 +188,9 @@ def _vendor_faults(seed: int, minutes: float) -> Iterator[VendorFault]:
     for order, vendor in zip(_dealt(chance, _FAULTS, count), _dealt(chance, vendors, count), strict=True):
         at_s = chance.uniform(_SPARED, 1 - _SPARED) * minutes * 60
         for_s = 1.0 + min(_LONGEST_FAULT_S, minutes * 60 / 8) * chance.random()
-        probability = chance.uniform(0.02, 0.25)
-        yield VendorFault(at_s, for_s, {"probability": probability, **order, "vendor": vendor})
+        told = {"probability": chance.uniform(0.02, 0.25), **order, "vendor": vendor}
+        for_s = min(told.pop("for_s", for_s), minutes * 60 / 4)
+        yield VendorFault(at_s, for_s, told)
 
 
 def _blocked(seed: int, minutes: float) -> Iterator[Blocked]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from sendmill import Client
 from sendmill.errors import NoSuchJob
 from sendmill.states import State
+from simulator.proxying import Proxy
 from simulator.system import System
 from soak.books import Books, compare
 from soak.jobs import JobPlan, make_jobs
@@ -83,16 +87,20 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Run:
     """
     run = Run(plan, make_jobs(seed=plan.seed, load_s=plan.load_s, messages=plan.messages))
     began = time.monotonic()
-    with System.start(
-        accounts=accounts,
-        routes=ROUTES,
-        counts=COUNTS,
-        simulator_config=SIMULATOR_CONFIG,
-        simulator_accounts=SIMULATOR_ACCOUNTS,
-        appendfsync=plan.appendfsync,
-    ) as system:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Proxy(Path(folder)) as proxy,
+        System.start(
+            accounts=partial(accounts, proxy=proxy.url),
+            routes=ROUTES,
+            counts=COUNTS,
+            simulator_config=SIMULATOR_CONFIG,
+            simulator_accounts=SIMULATOR_ACCOUNTS,
+            appendfsync=plan.appendfsync,
+        ) as system,
+    ):
         say(f"{len(run.jobs):,} jobs of {sum(job.rows for job in run.jobs):,} messages, {len(plan.strikes)} strikes")
-        sent = _load(system, run, say)
+        sent = _load(system, proxy, run, say)
         with system.client(timeout_s=10.0) as client:
             say("the load is over: waiting for the last messages and reports")
             run.settled = _settle(system, client, sent)
@@ -101,12 +109,12 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Run:
     return run
 
 
-def _load(system: System, run: Run, say: Callable[[str], None]) -> Sequence[Sent]:
+def _load(system: System, proxy: Proxy, run: Run, say: Callable[[str], None]) -> Sequence[Sent]:
     """Hand over the jobs while everything is struck; returns what became of each `send`."""
     plan, began_at = run.plan, time.monotonic()
     with system.client() as client:
         producer = Producer(client, run.jobs, began_at, give_up_s=plan.load_s + _SETTLE_S)
-        striker, faults = Striker(system, plan, began_at), VendorFaults(system, plan, began_at)
+        striker, faults = Striker(system, proxy, plan, began_at), VendorFaults(system, plan, began_at)
         producer.start()
         said_at = began_at
         try:

@@ -18,6 +18,8 @@ CALLS_PER_S: Final[Mapping[str, int]] = {"mainland": 100, "xi": 80, "bulk": 80, 
 RECIPIENTS_PER_H: Final = 200_000
 """AccessYou's largest plan."""
 
+BY_PROXY: Final = "world"
+
 SIGNATURE: Final = "【Acme】"
 TEMPLATE_ID: Final = "1"
 RECORDING: Final = "1001"
@@ -59,8 +61,8 @@ SIMULATOR_ACCOUNTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-def accounts(url: str) -> dict[str, dict[str, Any]]:
-    """The five accounts with limits and a short timeout.
+def accounts(url: str, *, proxy: str) -> dict[str, dict[str, Any]]:
+    """The five accounts with limits and a short timeout; one goes by a proxy.
 
     sms467890's own removal of repeats is off at the simulator, so ours is too.
     """
@@ -70,4 +72,5 @@ def accounts(url: str) -> dict[str, dict[str, Any]]:
         settings["limits"] = (
             {"calls_per_s": CALLS_PER_S[name]} if name in CALLS_PER_S else {"recipients_per_h": RECIPIENTS_PER_H}
         )
+    found[BY_PROXY]["proxy"] = proxy
     return found

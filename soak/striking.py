@@ -14,8 +14,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
+from simulator.proxying import Proxy
 from simulator.system import System, SystemFailed
-from soak.plan import VALKEY, Action, Plan, Strike
+from soak.plan import PROXY, VALKEY, Action, Plan, Strike
 from soak.powercut import AofWatch
 
 _TERM_TIMEOUT_S: Final = 45.0
@@ -35,13 +36,14 @@ class Away:
 class Striker:
     """Strikes as they fall due. Nothing here waits, but for a server that starts."""
 
-    def __init__(self, system: System, plan: Plan, began_at: float) -> None:
+    def __init__(self, system: System, proxy: Proxy, plan: Plan, began_at: float) -> None:
         self.done: Counter[tuple[str, Action]] = Counter()
         """Processes struck, by kind and action: a strike at both of two counts twice."""
         self.away: list[Away] = []
         self.hung = 0
         self.cut_bytes = 0
         self._system = system
+        self._proxy = proxy
         self._began_at = began_at
         self._chance = random.Random(f"{plan.seed}:which")
         self._order = count()
@@ -78,6 +80,9 @@ class Striker:
     def _strike(self, strike: Strike) -> None:
         if strike.kind == VALKEY:
             self._strike_server(strike)
+            return
+        if strike.kind == PROXY:
+            self._strike_proxy(strike)
             return
         pids = self._system.processes(strike.kind)
         if not pids:
@@ -121,7 +126,17 @@ class Striker:
         self._ending.remove(ending)
         self._at(time.monotonic() + absent_s, lambda: self._back(away))
 
-    # --- the server ------------------------------------------------------------------------------------------------
+    # --- the proxy and the server ----------------------------------------------------------------------------------
+
+    def _strike_proxy(self, strike: Strike) -> None:
+        self.done[PROXY, strike.action] += 1
+        away = self._note(strike)
+        self._proxy.stop()
+        self._at(time.monotonic() + strike.for_s, lambda: self._proxy_back(away))
+
+    def _proxy_back(self, away: Away) -> None:
+        self._proxy.start()
+        away.to_s = time.time()
 
     def _strike_server(self, strike: Strike) -> None:
         if self._server_lies:

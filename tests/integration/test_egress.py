@@ -11,11 +11,11 @@ from providers import asking as asking_module
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
+from simulator.proxying import Proxy
 from tasks import query
 from tasks.poll import poll
 from tasks.requests import answer_requests
 from tests.support.flow import flow, hong_kong, mainland
-from tests.support.proxying import LOG, LOGIN, running_proxy
 from tests.support.rows import due_now
 from tests.support.vendors import settings_for
 
@@ -26,8 +26,8 @@ async def test_everything_goes_by_the_proxy(
     """AccessYou's texts, log and balance, smsadmin's texts and polls. The doctor says which way, and no password."""
     simulator.add_fates({"state": "DELIVERED", "delay_ms": 0})
     monkeypatch.setattr(asking_module, "KEEPALIVE_S", 0.0)  # the proxy notes the first request of each connection
-    with running_proxy(tmp_path) as port:
-        way = {"proxy": f"http://{LOGIN}@127.0.0.1:{port}"}
+    with Proxy(tmp_path) as running:
+        way = {"proxy": running.url}
         settings = settings_for(simulator, redis_url, namespace, ["hk", "mainland"], hk=way, mainland=way)
         async with flow(settings) as one:
             jobs = [await one.send(Sms("Hello", hong_kong(1)), account="hk")]
@@ -46,8 +46,9 @@ async def test_everything_goes_by_the_proxy(
         asked = set(simulator.counters("accessyou", "11000001")["requests_by_endpoint"])
         asked |= set(simulator.counters("smsadmin", "demo")["requests_by_endpoint"])
         assert {"sendsms.php", "check_msginfo.php", "check_accinfo.php"} < asked
-    assert [f"its requests leave by the proxy 127.0.0.1:{port}"] * 2 == [said for said in told if "leave" in said]
-    proxied = (tmp_path / LOG).read_text("utf-8")
+    way_told = f"its requests leave by the proxy 127.0.0.1:{running.port}"
+    assert [way_told] * 2 == [said for said in told if "leave" in said]
+    proxied = running.log.read_text("utf-8")
     assert len(asked) > 4
     assert {endpoint for endpoint in asked if endpoint in proxied} == asked
 

@@ -24,4 +24,5 @@ def test_a_short_storm_loses_nothing_and_doubles_nothing() -> None:
     assert {"worker_send", "worker_work", "beat", "push", "valkey"} == {
         kind for kind, action in run.struck if action is Action.KILL
     }
+    assert ("proxy", Action.RESTART) in run.struck
     assert {Action.KILL, Action.TERM, Action.FREEZE} <= {action for _, action in run.struck}

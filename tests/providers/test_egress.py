@@ -23,8 +23,8 @@ from providers.egress import Egress
 from providers.http import exchange
 from providers.secrets import secrets_of
 from sendmill.errors import ConnectFailed, NotSent
+from simulator.proxying import LOGIN, Proxy
 from tests.providers.wire import Behaviour, closes, hangs, says, wire_server
-from tests.support.proxying import LOGIN, running_proxy
 
 SIGNED = Path(__file__).resolve().parents[1] / "support" / "unsigned.pem"
 SOURCE = "127.0.0.2"
@@ -51,8 +51,8 @@ WAYS = pytest.mark.parametrize("send", [_by_exchange, _by_asking], ids=["message
 @pytest.fixture(scope="module")
 def proxy_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A proxy that wants a login."""
-    with running_proxy(tmp_path_factory.mktemp("proxy")) as port:
-        yield port
+    with Proxy(tmp_path_factory.mktemp("proxy")) as running:
+        yield running.port
 
 
 def _egress(**settings: str) -> Egress:

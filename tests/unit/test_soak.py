@@ -18,7 +18,7 @@ from soak.__main__ import PAGE
 from soak.books import Books, compare
 from soak.invariants import MUTATIONS, PROMISES
 from soak.jobs import JobKind, JobPlan, called_job, make_jobs, mark_of
-from soak.plan import VALKEY, Action, make_plan
+from soak.plan import PROXY, VALKEY, Action, make_plan
 from soak.powercut import AofWatch
 from soak.report import write_section
 from soak.sending import Sent
@@ -51,6 +51,9 @@ def test_a_plan_kills_every_kind_and_does_everything_else_too() -> None:
     assert len(kills) >= 100
     assert {"worker_send", "worker_work", "beat", "push", VALKEY} == {strike.kind for strike in kills}
     assert {Action.KILL, Action.TERM, Action.FREEZE, Action.RESTART} == {strike.action for strike in plan.strikes}
+    assert {PROXY} == {strike.kind for strike in plan.strikes} - {strike.kind for strike in kills}
+    faults = {(each.order["kind"], each.order.get("status")): each.for_s for each in plan.faults}
+    assert (60.0, True) == (faults["status", 302], ("close_unannounced", None) in faults)
     freezes = [strike.for_s for strike in plan.strikes if strike.action is Action.FREEZE]
     assert 15 < max(freezes) <= 30.2
     assert sorted(freezes)[len(freezes) // 2] < 10
