@@ -18,7 +18,8 @@ CALLS_PER_S: Final[Mapping[str, int]] = {"mainland": 100, "xi": 80, "bulk": 80, 
 RECIPIENTS_PER_H: Final = 200_000
 """AccessYou's largest plan."""
 
-BY_PROXY: Final = "world"
+BY_PROXY: Final = "hk"
+"""Not one with a limit a second: a proxy is a program that stands still now and then, and lets go what it held."""
 
 SIGNATURE: Final = "【Acme】"
 TEMPLATE_ID: Final = "1"
