@@ -10,7 +10,7 @@ from bench.contenders.base import Contender
 from bench.contenders.celery_tasks import CeleryTasks
 from bench.contenders.dramatiq_actors import DramatiqActors
 from bench.contenders.kannel import Kannel
-from bench.contenders.plain_aiohttp import PlainAiohttp
+from bench.contenders.no_queue import NoQueue
 from bench.contenders.sendmill import DELAYS_MS, TOGETHER, Sendmill
 from bench.context import Bench
 from bench.section import Section
@@ -26,7 +26,8 @@ def contenders(system: System, vendor: Vendor, boxes: dict[str, str] | None) -> 
         Sendmill(system, vendor, "smsadmin"),
         Sendmill(system, vendor, "ihuyi", appendfsync="always"),
         Sendmill(system, vendor, TOGETHER),
-        PlainAiohttp(pid, vendor),
+        NoQueue("plain_client", comparison.CEILING, 30_000, pid, vendor),
+        NoQueue("bare_client", comparison.LIMIT, 60_000, pid, vendor),
         CeleryTasks(url, pid, vendor, "threads"),
         CeleryTasks(url, pid, vendor, "prefork"),
         DramatiqActors(url, pid, vendor),

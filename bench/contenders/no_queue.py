@@ -1,4 +1,4 @@
-"""The ceiling: two processes of `plain_client`, which keep nothing, know no limit and forget what they sent."""
+"""Clients without a queue: two processes that keep nothing, know no limit and forget what they sent."""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ _TIMEOUT_S = 120.0
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class PlainAiohttp:
-    """aiohttp and nothing else.
+class NoQueue:
+    """A client and nothing else.
 
     Args:
+        program: the module of `bench.contenders` that is one of the processes.
+        name: of the contender.
+        full_messages: enough for some seconds.
         server_pid: Redis, whose CPU is told beside it though it does not use it.
         vendor: the stub.
     """
 
-    name = "plain aiohttp, no queue"
     quick_messages = 4_000
-    full_messages = 30_000
 
-    def __init__(self, server_pid: int, vendor: Vendor) -> None:
+    def __init__(self, program: str, name: str, full_messages: int, server_pid: int, vendor: Vendor) -> None:
+        self.name = name
+        self.full_messages = full_messages
+        self._program = program
         self._server_pid = server_pid
         self._vendor = vendor
 
     def run(self, delay_ms: int, messages: int) -> Run:
         """Send from both processes at once; ends with the last answer."""
-        name = f"aiohttp-{delay_ms}"
+        name = f"{self._program}-{delay_ms}"
         url = self._vendor.address(name, delay_ms, "ihuyi") + "?method=Submit"
         each = messages // PROCESSES
-        command = [sys.executable, "-m", "bench.contenders.plain_client", url]
+        command = [sys.executable, "-m", f"bench.contenders.{self._program}", url]
         processes = [
             subprocess.Popen(
                 [*command, str(place * each), str(each)],
