@@ -77,7 +77,7 @@ async def main(url: str, first: int, count: int) -> None:
     )
     bodies, loop = forms(first, count), asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: Poster(head, bodies), parts.hostname, parts.port)
+        await loop.create_connection(lambda: Poster(head, bodies), parts.hostname or "", parts.port or 80)
         for _ in range(CONNECTIONS)
     ]
     posters = [poster for _, poster in made]
