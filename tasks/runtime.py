@@ -39,8 +39,9 @@ from tasks.recovery import Recovery, arrive
 from tasks.throttle import limits_of
 
 REDIS_TIMEOUT_S = 10.0
-CONNECTIONS = 320
-"""HTTP connections of a process to each account's vendor: a vendor that hangs keeps nobody else waiting."""
+CONNECTIONS = 384
+"""HTTP connections of a process to each account's vendor: a vendor that hangs keeps nobody else waiting. 64 are left to
+otp; of the others some 256 have a request at a vendor that takes 50 ms, and the rest is between two."""
 
 REDIS_CONNECTIONS = 64
 """Of a process; who finds all of them taken waits."""
