@@ -1,8 +1,7 @@
 """A plain aiohttp client without any queue, as a program: `python -m bench.contenders.plain_client URL FIRST COUNT`.
 
-It waits for a line on its input, posts COUNT forms over 256 connections (as many requests as a
-sending process of sendmill has at a vendor that takes 50 ms),
-reads and checks every answer, and prints a JSON of what that took.
+It waits for a line on its input, posts COUNT forms over 256 connections (as many requests as a sending process of
+sendmill has at a vendor that takes 50 ms), reads and checks every answer, and prints a JSON of what that took.
 """
 
 from __future__ import annotations
