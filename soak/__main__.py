@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         messages=options.messages,
         appendfsync=options.appendfsync,
         kills=options.kills,
+        sentinel=options.sentinel,
     )
     began = time.monotonic()
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     text = render(run, f'make soak SOAK="{shlex.join(_repeating(options))}"')
     print(text)
     if options.write:
-        write_section(PAGE, plan.appendfsync, text)
+        write_section(PAGE, "sentinel" if plan.sentinel else plan.appendfsync, text)
         print(f"Written: {PAGE.relative_to(ROOT)}")
     for fault in run.faults_found:
         print(f"FAULT: {fault}")
@@ -65,6 +66,7 @@ def _repeating(options: argparse.Namespace) -> list[str]:
     """The options that make the same run."""
     words = ["--minutes", f"{options.minutes:g}", "--messages", str(options.messages), "--seed", str(options.seed)]
     words += ["--kills", str(options.kills)] if options.kills else []
+    words += ["--sentinel"] if options.sentinel else []
     return [*words, "--appendfsync", options.appendfsync] if options.appendfsync != "always" else words
 
 
@@ -75,6 +77,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(_SEEDS), help="repeats a run's plan")
     parser.add_argument("--appendfsync", choices=("always", "everysec"), default="always", help="the server's")
     parser.add_argument("--kills", type=int, default=0, help="how many (default: 4 a minute)")
+    parser.add_argument("--sentinel", action="store_true", help="a master, a replica and Sentinels, replicas = 1")
     parser.add_argument("--write", action="store_true", help="write the account into docs/guarantees.md")
     return parser.parse_args(arguments)
 

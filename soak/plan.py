@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -21,6 +21,7 @@ _OTHERS: Final = 0.6
 _FAULTS_PER_MIN: Final = 5.0
 _LONGEST_FREEZE_S: Final = 30.0
 _LONGEST_ABSENCE_S: Final = 8.0
+_LEAST_FROZEN_S: Final = 3.0
 _BLOCKED_PER_MIN: Final = 0.6
 _BLOCKED_STATES: Final = ("frozen", "disabled", "ip_forbidden")
 _LONGEST_FAULT_S: Final = 12.0
@@ -40,6 +41,7 @@ class Action(StrEnum):
     FREEZE = "SIGSTOP"
     RESTART = "restart"
     POWER_CUT = "power cut"
+    FAILOVER = "failover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Plan:
     faults: Sequence[VendorFault]
     blocked: Sequence[Blocked]
     kills: int
+    sentinel: bool = False
+    """Whether the server is a master with a replica, under Sentinels."""
 
     @property
     def load_s(self) -> float:
@@ -127,7 +131,9 @@ class Plan:
         return self.minutes * 60
 
 
-def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str, kills: int = 0) -> Plan:
+def make_plan(
+    *, seed: int, minutes: float, messages: int, appendfsync: str, kills: int = 0, sentinel: bool = False
+) -> Plan:
     """Draw everything: at least ten kills, so many as are asked for, or four a minute where none are.
 
     Under `everysec` only the server is struck: what its death costs is what is counted.
@@ -138,8 +144,19 @@ def make_plan(*, seed: int, minutes: float, messages: int, appendfsync: str, kil
     blocked = [] if appendfsync == "everysec" else list(_blocked(seed, minutes))
     if appendfsync != "everysec":
         strikes += _proxy_strikes(seed, minutes)
+    if sentinel:
+        strikes = [_under_sentinels(strike) for strike in strikes]
     strikes.sort(key=lambda each: each.at_s)
-    return Plan(seed, minutes, messages, appendfsync, strikes, faults, blocked, kills)
+    return Plan(seed, minutes, messages, appendfsync, strikes, faults, blocked, kills, sentinel)
+
+
+def _under_sentinels(strike: Strike) -> Strike:
+    """What would stop the only server in order hands its part over; a freeze is longer than Sentinels wait."""
+    if strike.kind != VALKEY or strike.action is Action.KILL:
+        return strike
+    if strike.action is Action.FREEZE:
+        return replace(strike, for_s=_LEAST_FROZEN_S + strike.for_s / 4)
+    return replace(strike, action=Action.FAILOVER)
 
 
 def _strikes(seed: int, minutes: float, kills: int) -> Iterator[Strike]:

@@ -13,6 +13,8 @@ from soak.plan import Action
 from soak.running import Run
 from soak.setting import CALLS_PER_S
 
+_SENTINEL = ", a master with a replica under three Sentinels, `replicas = 1`"
+
 
 def render(run: Run, command: str) -> str:
     """All of it."""
@@ -20,7 +22,7 @@ def render(run: Run, command: str) -> str:
     rest_s = run.took_s - plan.load_s
     lines = [
         f"Seed {plan.seed}: `{command}`. {plan.minutes:g} minutes of load, and {rest_s:.0f} s to start",
-        f"and to come to rest; `appendfsync {plan.appendfsync}`.",
+        f"and to come to rest; `appendfsync {plan.appendfsync}`{_SENTINEL if plan.sentinel else ''}.",
         "",
         f"**{books.rows:,} messages, {_kills(run)} kills: {books.lost:,} lost, {books.twice:,} twice.**",
         _verdict(run),

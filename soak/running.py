@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections import Counter
@@ -15,7 +16,8 @@ from sendmill import Client
 from sendmill.errors import NoSuchJob
 from sendmill.states import State
 from simulator.proxying import Proxy
-from simulator.system import System
+from simulator.sentinels import SentinelGroup
+from simulator.system import NAMESPACE, System
 from soak.books import Books, compare
 from soak.jobs import JobPlan, make_jobs
 from soak.plan import Action, Plan
@@ -87,20 +89,12 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Run:
     """
     run = Run(plan, make_jobs(seed=plan.seed, load_s=plan.load_s, messages=plan.messages))
     began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Proxy(Path(folder)) as proxy,
-        System.start(
-            accounts=partial(accounts, proxy=proxy.url),
-            routes=ROUTES,
-            counts=COUNTS,
-            simulator_config=SIMULATOR_CONFIG,
-            simulator_accounts=SIMULATOR_ACCOUNTS,
-            appendfsync=plan.appendfsync,
-        ) as system,
-    ):
+    with contextlib.ExitStack() as stack:
+        proxy = stack.enter_context(Proxy(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        group = stack.enter_context(SentinelGroup(appendfsync=plan.appendfsync)) if plan.sentinel else None
+        system = stack.enter_context(_system(plan, proxy, group))
         say(f"{len(run.jobs):,} jobs of {sum(job.rows for job in run.jobs):,} messages, {len(plan.strikes)} strikes")
-        sent = _load(system, proxy, run, say)
+        sent = _load(system, proxy, group, run, say)
         with system.client(timeout_s=10.0) as client:
             say("the load is over: waiting for the last messages and reports")
             run.settled = _settle(system, client, sent)
@@ -109,12 +103,29 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Run:
     return run
 
 
-def _load(system: System, proxy: Proxy, run: Run, say: Callable[[str], None]) -> Sequence[Sent]:
+def _system(plan: Plan, proxy: Proxy, group: SentinelGroup | None) -> contextlib.AbstractContextManager[System]:
+    """The system of a plan: on a server of its own, or where the Sentinels say."""
+    return System.start(
+        accounts=partial(accounts, proxy=proxy.url),
+        routes=ROUTES,
+        counts=COUNTS,
+        site={"replicas": 1} if group is not None else None,
+        simulator_config=SIMULATOR_CONFIG,
+        simulator_accounts=SIMULATOR_ACCOUNTS,
+        redis_url=group.redis_url if group is not None else None,
+        namespace=NAMESPACE if group is not None else None,
+        appendfsync=plan.appendfsync,
+    )
+
+
+def _load(
+    system: System, proxy: Proxy, group: SentinelGroup | None, run: Run, say: Callable[[str], None]
+) -> Sequence[Sent]:
     """Hand over the jobs while everything is struck; returns what became of each `send`."""
     plan, began_at = run.plan, time.monotonic()
     with system.client() as client:
         producer = Producer(client, run.jobs, began_at, give_up_s=plan.load_s + _SETTLE_S)
-        striker, faults = Striker(system, proxy, plan, began_at), VendorFaults(system, plan, began_at)
+        striker, faults = Striker(system, proxy, group, plan, began_at), VendorFaults(system, plan, began_at)
         producer.start()
         said_at = began_at
         try:

@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
 from simulator.proxying import Proxy
+from simulator.sentinels import SentinelGroup
 from simulator.system import System, SystemFailed
 from soak.plan import PROXY, VALKEY, Action, Plan, Strike
 from soak.powercut import AofWatch
@@ -36,7 +38,7 @@ class Away:
 class Striker:
     """Strikes as they fall due. Nothing here waits, but for a server that starts."""
 
-    def __init__(self, system: System, proxy: Proxy, plan: Plan, began_at: float) -> None:
+    def __init__(self, system: System, proxy: Proxy, group: SentinelGroup | None, plan: Plan, began_at: float) -> None:
         self.done: Counter[tuple[str, Action]] = Counter()
         """Processes struck, by kind and action: a strike at both of two counts twice."""
         self.away: list[Away] = []
@@ -44,12 +46,13 @@ class Striker:
         self.cut_bytes = 0
         self._system = system
         self._proxy = proxy
+        self._group = group
         self._began_at = began_at
         self._chance = random.Random(f"{plan.seed}:which")
         self._order = count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._ending: list[tuple[str, int, float, float, Away]] = []
-        self._aof = AofWatch(system.valkey.directory)
+        self._aof = AofWatch(system.valkey.directory) if group is None else None
         self._server_lies = False
         for strike in plan.strikes:
             self._at(began_at + strike.at_s, lambda strike=strike: self._strike(strike))  # type: ignore[misc]
@@ -68,7 +71,8 @@ class Striker:
         Raises:
             SystemFailed: a process ended that nobody asked to.
         """
-        self._aof.look()
+        if self._aof is not None:
+            self._aof.look()
         while self._due and self._due[0][0] <= time.monotonic():
             heappop(self._due)[2]()
         for ending in list(self._ending):
@@ -142,6 +146,9 @@ class Striker:
         if self._server_lies:
             self._at(time.monotonic() + 0.5, lambda: self._strike(strike))
             return
+        if self._group is not None:
+            self._strike_group(self._group, strike)
+            return
         self._server_lies = True
         self.done[VALKEY, strike.action] += 1
         away, server = self._note(strike), self._system.valkey
@@ -153,10 +160,41 @@ class Striker:
                 server.kill()
             case Action.POWER_CUT:
                 server.kill()
+                assert self._aof is not None, "one server alone is cut off"
                 self.cut_bytes += self._aof.cut()
             case _:
                 server.stop()
         self._at(time.monotonic() + strike.for_s, lambda: self._server_back(away))
+
+    def _strike_group(self, group: SentinelGroup, strike: Strike) -> None:
+        """At the master of the moment, and only where a replica can take its place."""
+        if not group.is_whole() or (strike.action is Action.FAILOVER and not group.fail_over()):
+            self._at(time.monotonic() + 1.0, lambda: self._strike(strike))
+            return
+        self._server_lies = True
+        self.done[VALKEY, strike.action] += 1
+        away = self._note(strike)
+        back: Callable[[], object] = lambda: None  # noqa: E731 - nothing to bring back
+        if strike.action is Action.KILL:
+            back = group.kill_master().start
+        elif strike.action is Action.FREEZE:
+            back = partial(group.thaw, group.freeze_master())
+        self._at(time.monotonic() + strike.for_s, lambda: self._group_back(group, away, back))
+
+    def _group_back(self, group: SentinelGroup, away: Away, back: Callable[[], object]) -> None:
+        try:
+            back()
+        except (RuntimeError, OSError) as error:
+            raise SystemFailed(f"Valkey does not come back after {away.action}: {error}") from error
+        self._group_whole(group, away, time.monotonic() + _TERM_TIMEOUT_S)
+
+    def _group_whole(self, group: SentinelGroup, away: Away, until: float) -> None:
+        """Until then a call may wait for a replica that confirms it."""
+        if not group.is_whole() and time.monotonic() < until:
+            self._at(time.monotonic() + 0.5, lambda: self._group_whole(group, away, until))
+            return
+        away.to_s = time.time()
+        self._server_lies = False
 
     def _server_back(self, away: Away) -> None:
         server = self._system.valkey

@@ -102,9 +102,17 @@ def entry_of_poll(name: str, response: Response) -> Entry:
 
 
 class Inbox:
-    """One account's inbox."""
+    """One account's inbox.
 
-    def __init__(self, server: redis.asyncio.Redis, keys: AccountKeys) -> None:
+    Args:
+        server: where it is.
+        keys: whose.
+        replicas: how many of them have what is stored before it counts: what a vendor was told is stored it tells
+            nobody again.
+    """
+
+    def __init__(self, server: redis.asyncio.Redis, keys: AccountKeys, *, replicas: int = 0) -> None:
+        self._replicas = replicas
         self._server = server
         self._keys = keys
 
@@ -121,7 +129,7 @@ class Inbox:
             headers = msgspec.msgpack.encode(entry.headers)
             args += (entry.size_bytes, entry.kind, entry.at_ms, entry.method, entry.query, headers, entry.body)
             args += (entry.proof, entry.proof_ms)
-        return int(await _STORE.arun(self._server, self._keys.state, *args))
+        return int(await _STORE.aconfirmed(self._server, self._replicas, self._keys.state, *args))
 
     async def read(self, most: int = BATCH_ENTRIES) -> list[Entry]:
         """The oldest entries."""

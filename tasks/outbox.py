@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from redis.exceptions import NoScriptError
 
 from sendmill.ledger.calls import Attempt, PastCall, past_calls, past_fields
 from sendmill.ledger.format import NewerFormat
@@ -33,9 +32,6 @@ HELD = -1
 
 VOID_MS = 120_000
 """How long the number of a call that was given up stays void: longer than a request can hang on its way to Redis."""
-
-REPLICAS_MS = 2_000
-"""Replicas have so long to confirm; below the time that a command may take."""
 
 CALL_NUMBERS_AT_ONCE = 512
 _REST_AT_ONCE = 1000
@@ -259,7 +255,7 @@ class Outbox:
             "written": list(written),
             "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
         }
-        answer = await self._confirmed(_BEGIN, msgspec.msgpack.encode(ask))
+        answer = await _BEGIN.aconfirmed(self.server, self._replicas, self.keys.state, msgspec.msgpack.encode(ask))
         granted, why, a, b, now_ms, limited = (answer[0], *(part.decode() for part in answer[1:]))
         if granted:
             self.witness.granted(calls[:granted], Terms(service, slots, call_ms, limits, float(now_ms)))
@@ -272,24 +268,6 @@ class Outbox:
             granted_ms=float(now_ms),
             limited=limited == "1",
         )
-
-    async def _confirmed(self, script: Script, packed: bytes) -> Any:
-        """What a script returns, once as many replicas as are asked for have it too.
-
-        Raises:
-            RedisAway: they have not; what the script did may be lost with its server.
-        """
-        if not self._replicas:
-            return await script.arun(self.server, self.keys.state, packed)
-        async with self.server.pipeline(transaction=False) as pipe:
-            pipe.evalsha(script.sha, 1, self.keys.state, packed)
-            (answer,) = await pipe.confirmed(self._replicas, REPLICAS_MS)
-            if isinstance(answer, NoScriptError):
-                pipe.eval(script.text, 1, self.keys.state, packed)
-                (answer,) = await pipe.confirmed(self._replicas, REPLICAS_MS)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
         """Undo calls that were, or may have been, granted and were certainly not made."""
@@ -308,7 +286,8 @@ class Outbox:
 
     async def finish(self, outcomes: Sequence[CallOutcome]) -> int:
         """Write what became of calls."""
-        changed = int(await self._confirmed(_FINISH, msgspec.msgpack.encode(outcomes)))
+        packed = msgspec.msgpack.encode(outcomes)
+        changed = int(await _FINISH.aconfirmed(self.server, self._replicas, self.keys.state, packed))
         self.witness.ended(outcomes)
         return changed
 

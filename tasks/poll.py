@@ -96,7 +96,7 @@ class _Poller:
         self._account = account
         self._address = address
         self._server = runtime.server
-        self._inbox = Inbox(runtime.server, account.keys)
+        self._inbox = Inbox(runtime.server, account.keys, replicas=runtime.settings.replicas)
         self._spool = Spool.of(runtime.settings.namespace, account.name)
         self._question = f"poll:{address.name}"
         self._token = ""

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from config import names
 from sendmill.broker import SMALL_ROWS
-from sendmill.ledger.scripts import Script
+from sendmill.ledger.scripts import REPLICAS_MS, Script
 from tasks.account import Account
 from tasks.each import each
-from tasks.outbox import REPLICAS_MS
 from tasks.runtime import Runtime, redis_now_ms
 
 _DUE = Script(Path(__file__).parent / "lua" / "due.lua")

@@ -194,7 +194,11 @@ class WorkerProcess:
 def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
     """The pulse of a worker, which may have something of everybody in its spools and its caches."""
     namespace, accounts = runtime.settings.namespace, runtime.accounts
-    spools = [(Spool.of(namespace, name), Inbox(runtime.server, each.keys)) for name, each in accounts.items()]
+    replicas = runtime.settings.replicas
+    spools = [
+        (Spool.of(namespace, name), Inbox(runtime.server, each.keys, replicas=replicas))
+        for name, each in accounts.items()
+    ]
     return Pulse(
         runtime.server,
         runtime.jobs,

@@ -291,7 +291,7 @@ class Receiver:
 def _receiving(settings: Settings, server: redis.asyncio.Redis, name: str) -> Receiving:
     keys = AccountKeys(settings.namespace, name)
     provider = registry.build(name, settings.accounts[name])
-    inbox = Inbox(server, keys)
+    inbox = Inbox(server, keys, replicas=settings.replicas)
     warning = push_warning(provider, settings.accounts[name])
     tokens = tuple(token.get_secret_value().encode() for token in settings.accounts[name].push_token)
     return Receiving(name, keys, provider, inbox, Writer(inbox), Spool.of(settings.namespace, name), warning, tokens)

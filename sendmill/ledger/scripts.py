@@ -7,7 +7,7 @@ ledger's, with what it includes) stands there instead, so that all scripts share
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 _LEDGER = Path(__file__).parent / "lua"
+
+REPLICAS_MS = 2_000
+"""Replicas have so long to confirm; below the time that a command may take."""
 
 
 class Script:
@@ -39,6 +42,25 @@ class Script:
             return await server.evalsha(self.sha, 1, key, *args)
         except NoScriptError:
             return await server.eval(self.text, 1, key, *args)
+
+    async def aconfirmed(self, server: redis.asyncio.Redis, replicas: int, key: str, *args: bytes | str | float) -> Any:
+        """The same, once as many replicas as are asked for have it too.
+
+        Raises:
+            RedisAway: they have not; what the script did may be lost with its server.
+        """
+        if not replicas:
+            return await self.arun(server, key, *args)
+        async with server.pipeline(transaction=False) as pipe:
+            answer: Any = None
+            for run in (partial(pipe.evalsha, self.sha), partial(pipe.eval, self.text)):
+                run(1, key, *args)
+                (answer,) = await pipe.confirmed(replicas, REPLICAS_MS)  # type: ignore[attr-defined]
+                if not isinstance(answer, NoScriptError):
+                    break
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def _text(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from providers.base import Push, Response
+from sendmill.ledger import scripts
 from sendmill.ledger.away import RedisAway
 from simulator.embedded import EmbeddedValkey
 from tasks import inbox as inbox_module
@@ -53,6 +54,13 @@ async def test_entries_are_read_in_the_order_in_which_they_came(inbox: Inbox) ->
     for number in range(5):
         await inbox.store([pushed(b"%d" % number)])
     assert [b"0", b"1", b"2"] == [entry.body for entry in await inbox.read(3)]
+
+
+async def test_what_no_replica_has_is_not_stored(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`replicas = 1`: a vendor is told that we have it when a failover does not lose it any more."""
+    monkeypatch.setattr(scripts, "REPLICAS_MS", 50)
+    with pytest.raises(RedisAway, match="NOREPLICAS"):
+        await Inbox(account.outbox.server, account.keys, replicas=1).store([pushed(b"1")])
 
 
 async def test_a_full_inbox_takes_the_first_entries_and_no_more(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
