@@ -6,16 +6,18 @@ Nothing is lost or sent twice, no process ends, and an accepted message is not l
 from __future__ import annotations
 
 import contextlib
+import ssl
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis
+import trustme
 
 from sendmill.messages import AccountInfo, AlertEvent
 from simulator.embedded import EmbeddedValkey, free_tcp_port
+from simulator.sentinels import SentinelGroup
 from simulator.system import System
 from tests.support.relay import Relay
 from tests.support.traffic import ACCOUNT, LATENCY, ROUTES, Traffic, world
@@ -210,29 +212,74 @@ def test_a_replica_that_is_far_behind_stops_sending_until_a_person_says_so() -> 
 
 
 def test_sentinels_name_another_master_and_replicas_confirm_what_counts() -> None:
-    """`replicas = 1`, and a failover that the Sentinels coordinate: nothing is lost, nothing sent twice."""
+    """`replicas = 1`: a failover in order, a master that is killed, and one that is cut off with its clients.
+
+    It goes on in the belief that it is the master still. Nothing is lost, nothing sent twice.
+    """
     with contextlib.ExitStack() as stack:
-        pair = _Pair(stack)
-        pair.replica.execute_command("REPLICAOF", "127.0.0.1", str(pair.servers[0].tcp_port))
-        sentinels = [EmbeddedValkey(tcp_port=free_tcp_port()) for _ in range(3)]
-        for sentinel in sentinels:
-            sentinel.sentinel("mymaster", pair.servers[0].tcp_port, quorum=2, down_after_ms=1500)
-            stack.enter_context(sentinel)
-        asked = stack.enter_context(redis.Redis.from_url(sentinels[0].tcp_url))
-        _until(partial(_agreed, asked))
-        hosts = ",".join(f"127.0.0.1:{sentinel.tcp_port}" for sentinel in sentinels)
-        system = _started(stack, f"redis+sentinel://{hosts}/mymaster/0", replicas=1)
+        group = stack.enter_context(SentinelGroup())
+        system = _started(stack, group.redis_url, replicas=1)
         with Traffic(system) as traffic:
             traffic.goes_on()
             with system.client() as client:
                 told = {each.check: each.said for each in client.doctor()}
             assert told["replicas"].startswith("1 online")
-            asked.execute_command("SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
-            _until(lambda: int(asked.sentinel_get_master_addr_by_name("mymaster")[1]) == pair.servers[1].tcp_port)
-            traffic.goes_on(100)
+            for strike in (_handed_over, _killed, _cut_off):
+                _until(group.is_whole)
+                before = group.master()
+                strike(group)
+                assert before is not group.master()
+                traffic.goes_on(100)
         _all_is_well(system, traffic)
 
 
-def _agreed(asked: Any) -> bool:
-    known = asked.sentinel_master("mymaster")
-    return (known["num-other-sentinels"], known["num-slaves"]) == (2, 1)
+def _handed_over(group: SentinelGroup) -> None:
+    before = group.master()
+    _until(group.fail_over)
+    _until(lambda: group.master() is not before)
+
+
+def _killed(group: SentinelGroup) -> None:
+    killed = group.kill_master()
+    _until(lambda: group.master() is not killed)
+    killed.start()
+
+
+def _cut_off(group: SentinelGroup) -> None:
+    frozen = group.freeze_master()
+    _until(lambda: group.master() is not frozen)
+    group.thaw(frozen)
+
+
+def test_a_redis_behind_tls_whose_certificate_changes(tmp_path: Path) -> None:
+    """`rediss://` with an authority and a client's certificate of its own, for the ledger, Celery and the clock.
+
+    Another certificate of the authority is believed; one of a stranger is not, and everything waits until it is gone.
+    """
+    authority, stranger = trustme.CA(), trustme.CA()
+    files = {name: tmp_path / f"{name}.pem" for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+    authority.cert_pem.write_to_path(files["ssl_ca_certs"])
+    own = authority.issue_cert("workers@sendmill.example")
+    own.private_key_pem.write_to_path(files["ssl_keyfile"])
+    files["ssl_certfile"].write_bytes(b"".join(each.bytes() for each in own.cert_chain_pems))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(tls)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(EmbeddedValkey(tcp_port=free_tcp_port()))
+        front = stack.enter_context(Relay(server.tcp_port, tls=tls))
+        words = "&".join(f"{name}={path}" for name, path in files.items())
+        system = _started(stack, f"rediss://127.0.0.1:{front.port}/0?{words}")
+        with Traffic(system) as traffic:
+            traffic.goes_on()
+            authority.issue_cert("127.0.0.1").configure_cert(tls)
+            assert front.reset() > 0
+            traffic.goes_on()
+            stranger.issue_cert("127.0.0.1").configure_cert(tls)
+            front.reset()
+            time.sleep(STRIKE_S)
+            assert traffic.refused
+            authority.issue_cert("127.0.0.1").configure_cert(tls)
+            traffic.goes_on()
+        _all_is_well(system, traffic)
