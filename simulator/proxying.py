@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from simulator.embedded import free_tcp_port
+from simulator.guard import shared
 
 LOGIN = "sendmill:p%40ss"
 """User and password as they stand in a setting."""
@@ -24,7 +30,7 @@ class Proxy:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.port = 0
+        self.port = free_tcp_port()
         self.log = folder / "proxy.log"
         """A line for each connection that it served."""
 
@@ -42,25 +48,25 @@ class Proxy:
         words = ["--hostname", "127.0.0.1", "--port", str(self.port), "--port-file", str(self._port_file)]
         words += ["--num-workers", "1", "--num-acceptors", "1", "--basic-auth", _LOGIN]
         words += ["--log-level", "i", "--log-file", str(self.log)]
-        process = self._process = subprocess.Popen([sys.executable, "-m", "proxy", *words], stdout=subprocess.DEVNULL)
+        process = self._process = subprocess.Popen(
+            [sys.executable, "-m", "proxy", *words], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        shared().watch(process.pid)
         deadline = time.monotonic() + _STARTS_WITHIN_S
         while not (self._port_file.exists() and self._port_file.read_text("ascii").strip()):
             if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
+                self.stop()
                 raise RuntimeError("the proxy did not start")
             time.sleep(0.02)
-        self.port = int(self._port_file.read_text("ascii").split()[0])
 
     def stop(self) -> None:
-        """End it, with what it has open."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        """End it, with what it has open: it consists of several processes, each of which listens."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            shared().forget(process.pid)
 
     def __enter__(self) -> Self:
         self.start()
