@@ -13,6 +13,7 @@ from bench.sections import (
     limit,
     producer,
     profile,
+    replicas,
     reports,
     scaling,
     shares,
@@ -35,6 +36,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     shares.SECTION,
     scaling.SECTION,
     batch.SECTION,
+    replicas.SECTION,
     reports.SECTION,
     hostile.SECTION,
 )

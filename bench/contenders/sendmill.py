@@ -63,11 +63,11 @@ def accounts(vendor: Vendor) -> dict[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def start(vendor: Vendor) -> Iterator[System]:
-    """A system with these accounts, until the block ends."""
+def start(vendor: Vendor, **more: Any) -> Iterator[System]:
+    """A system with these accounts, until the block ends; `more` is for `System.start`."""
     routes = [{"prefix": "", "accounts": [account_of("ihuyi", 0)]}]
     counts = {"worker_send": SENDERS}
-    with System.start(accounts=lambda _: accounts(vendor), routes=routes, counts=counts) as system:
+    with System.start(accounts=lambda _: accounts(vendor), routes=routes, counts=counts, **more) as system:
         yield system
 
 
