@@ -86,13 +86,14 @@ def chapter(found: Raw) -> list[str]:
     rows = []
     for name, one in found["found"].items():
         sends = one["send_ms"]
-        rows.append((name, spread(one["messages_per_s"], ",.0f"), f"{median(sends):.2f}", f"{quantile(sends, 0.99):.2f}"))
+        rate = spread(one["messages_per_s"], ",.0f")
+        rows.append((name, rate, f"{median(sends):.2f}", f"{quantile(sends, 0.99):.2f}"))
     without, confirmed = (median(one["messages_per_s"]) for one in found["found"].values())
     return [
         "## Replicas that confirm",
         "",
-        f"A master and its replica on this machine; {found['messages']:,} unique texts and {found['sends']:,} `send`s of",
-        "one message by two systems in turn, of which one waits (`WAIT 1`) for each job, each grant and each outcome.",
+        f"A master and its replica on this machine; {found['messages']:,} unique texts and {found['sends']:,} `send`s",
+        "of one message by two systems in turn, of which one waits (`WAIT 1`) for each job, each grant and each outcome.",
         "",
         *table(("", "messages/s", "`send`, median ms", "99 %"), rows),
         f"With a replica that confirms it is {confirmed / without:.2f} times as fast.",
