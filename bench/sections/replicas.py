@@ -93,7 +93,7 @@ def chapter(found: Raw) -> list[str]:
         "## Replicas that confirm",
         "",
         f"A master and its replica on this machine; {found['messages']:,} unique texts and {found['sends']:,} `send`s",
-        "of one message by two systems in turn, of which one waits (`WAIT 1`) for each job, each grant and each outcome.",
+        "of one message by two systems in turn. One waits (`WAIT 1`) for each job, each grant and each outcome.",
         "",
         *table(("", "messages/s", "`send`, median ms", "99 %"), rows),
         f"With a replica that confirms it is {confirmed / without:.2f} times as fast.",
