@@ -43,7 +43,9 @@ class Proxy:
         return f"http://{LOGIN}@127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Return once it listens."""
+        """Return once it listens, as it may do already."""
+        if self._process is not None:
+            return
         self._port_file.unlink(missing_ok=True)
         words = ["--hostname", "127.0.0.1", "--port", str(self.port), "--port-file", str(self._port_file)]
         words += ["--num-workers", "1", "--num-acceptors", "1", "--basic-auth", _LOGIN]
