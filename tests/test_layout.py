@@ -228,7 +228,7 @@ def test_the_wheel_needs_what_sendmill_imports(wheel: zipfile.ZipFile) -> None:
         for module in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     third_party = imported - set(sys.stdlib_module_names) - {"sendmill", "pytest"}
-    assert third_party <= needed
+    assert {canonicalize_name(module) for module in third_party} <= needed
 
 
 def test_the_wheel_brings_the_command_and_the_fixtures(wheel: zipfile.ZipFile) -> None:

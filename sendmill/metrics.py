@@ -1,0 +1,233 @@
+"""What Redis knows of a running system, as Prometheus reads it: `sendmill metrics`.
+
+Nothing is kept here: each scrape reads what the scripts have counted, so any number of exporters tell the same and none
+loses a count when it ends. Labels are accounts, lanes, states, limits, codes of alerts, names of groups and sweeps;
+never a host, a job, a message or a number.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sendmill.admin import read_accounts
+from sendmill.errors import StoreError
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.format import FORMAT
+from sendmill.ledger.living import Living, read_living
+from sendmill.ledger.published import published_accounts
+from sendmill.ledger.sweeping import read_sweeps
+from sendmill.messages import AccountInfo
+
+_PREFIX: Final = "sendmill_"
+_STATES: Final = ("active", "paused", "suspended")
+_OUTCOMES: Final[Mapping[str, Sequence[str]]] = {
+    # what finish.lua counts by the state that a call's end gave to its rows
+    "accepted": ("ended:s",),
+    "not_sent": ("ended:q",),
+    "refused": ("ended:r", "ended:f"),
+    "unknown": ("ended:u",),
+}
+_KINDS: Final = ("worker", "beat", "push")
+
+
+class LedgerCollector(Collector):
+    """Reads everything anew for each scrape. Where Redis is away there is `sendmill_up 0` and nothing else.
+
+    Args:
+        ledger: of the system.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, in no order."""
+        began = time.monotonic()
+        found: list[Metric] = []
+        with suppress(StoreError):
+            found = [*self._processes(), *self._accounts(), *self._sweeps(), *self._server()]
+        yield _gauge("up", "whether Redis answered this scrape", [], [((), 1 if found else 0)])
+        yield from found
+        yield _gauge("scrape_seconds", "what this scrape took", [], [((), time.monotonic() - began)])
+
+    # --- processes -------------------------------------------------------------------------------------------------
+
+    def _processes(self) -> Iterator[Metric]:
+        now_ms, living = read_living(self._ledger)
+        with store_errors():
+            ticked = self._ledger.server.get(self._ledger.jobs.ticked)
+        by_kind = [((kind,), sum(each.kind == kind for each in living.values())) for kind in _KINDS]
+        queues = sorted({queue for each in living.values() for queue in each.queues})
+        by_queue = [((queue,), sum(queue in each.queues for each in living.values())) for queue in queues]
+        version = metadata.version("sendmill")
+        yield _gauge("build_info", "1", ["version", "format"], [((version, str(FORMAT)), 1)])
+        yield _gauge("processes", "processes that live", ["kind"], by_kind)
+        yield _gauge("queue_processes", "processes that take from a queue of Celery", ["queue"], by_queue)
+        yield _gauge("beat_up", "whether a beat holds the lock", [], [((), int(_leads(living)))])
+        skew = max((abs(each.ahead_ms) for each in living.values()), default=0) / 1000
+        yield _gauge("clock_skew_seconds", "how far a machine's clock is from Redis' at the most", [], [((), skew)])
+        if ticked is not None:
+            yield _gauge("tick_age_seconds", "since the last tick", [], [((), max(0, now_ms - int(ticked)) / 1000)])
+
+    # --- accounts --------------------------------------------------------------------------------------------------
+
+    def _accounts(self) -> Iterator[Metric]:
+        told = published_accounts(self._ledger)
+        infos = read_accounts(self._ledger)
+        raw = {name: self._raw(name) for name in told}
+        state = {name: one["state"] for name, one in raw.items()}
+
+        def each(name: str, what: str, field: str) -> CounterMetricFamily:
+            return _counter(name, what, ["account"], [((at,), int(has.get(field, 0))) for at, has in state.items()])
+
+        yield _gauge(
+            "account_state",
+            "1 for the state that an account is in",
+            ["account", "state"],
+            [((info.name, name), int(info.state == name)) for info in infos for name in _STATES],
+        )
+        yield _gauge(
+            "backlog_messages",
+            "messages that wait, of the first 10,000 slices of each kind",
+            ["account", "lane"],
+            [((info.name, lane), rows) for info in infos for lane, rows in info.backlog.items()],
+        )
+        yield from _limits(infos)
+        yield _gauge("calls_in_flight", "calls that are open", ["account"], [((i.name,), i.in_flight) for i in infos])
+        yield _counter(
+            "calls_total",
+            "calls that have ended",
+            ["account", "outcome"],
+            [
+                ((name, outcome), sum(int(has.get(field, 0)) for field in fields))
+                for name, has in state.items()
+                for outcome, fields in _OUTCOMES.items()
+            ],
+        )
+        yield each("recipients_total", "recipients of accepted calls", "recipients")
+        yield each("reports_total", "reports that were folded", "reports")
+        yield from _raw_gauges(raw)
+        yield _gauge(
+            "balance",
+            "what the vendor said last that is left",
+            ["account", "unit"],
+            [((name, has.get("balance_unit", "")), amount) for name, has in state.items() for amount in _amount(has)],
+        )
+
+    def _raw(self, name: str) -> dict[str, Any]:
+        keys = self._ledger.account(name)
+        with store_errors():
+            pipe = self._ledger.server.pipeline(transaction=False)
+            pipe.hgetall(keys.state)
+            pipe.zcard(keys.unconfirmed)
+            pipe.zrange(keys.unconfirmed, 0, 0, withscores=True)
+            pipe.xlen(keys.inbox)
+            pipe.hkeys(keys.alerts)
+            pipe.exists(keys.events)
+            raw_state, unconfirmed, oldest, inbox, alerts, events = pipe.execute()
+            groups = self._ledger.server.xinfo_groups(keys.events) if events else []
+            stream = self._ledger.server.xinfo_stream(keys.events) if events else {"length": 0, "entries-added": 0}
+        return {
+            "state": {field.decode(): value.decode() for field, value in raw_state.items()},
+            "unconfirmed": unconfirmed,
+            "oldest_ms": oldest[0][1] if oldest else None,
+            "inbox": inbox,
+            "alerts": sorted(code.decode() for code in alerts),
+            "lags": {group["name"].decode(): group["lag"] or 0 for group in groups},
+            "trimmed": stream["entries-added"] - stream["length"],
+        }
+
+    # --- the rest --------------------------------------------------------------------------------------------------
+
+    def _sweeps(self) -> Iterator[Metric]:
+        found: dict[str, int] = {}
+        for sweep in read_sweeps(self._ledger):
+            found[sweep.sweep] = found.get(sweep.sweep, 0) + sweep.found
+        yield _counter("sweeps_total", "what sweeps found", ["kind"], [((name,), n) for name, n in found.items()])
+
+    def _server(self) -> Iterator[Metric]:
+        with store_errors():
+            memory: Any = self._ledger.server.info("memory")
+        if most := int(memory.get("maxmemory", 0)):
+            ratio = int(memory["used_memory"]) / most
+            yield _gauge("redis_memory_ratio", "of maxmemory that is used", [], [((), ratio)])
+        yield _gauge("redis_memory_bytes", "memory that Redis uses", [], [((), int(memory["used_memory"]))])
+
+
+def registry_of(ledger: Ledger) -> CollectorRegistry:
+    """A registry of these metrics alone, for an exporter."""
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(ledger))
+    return registry
+
+
+def rendered(ledger: Ledger) -> str:
+    """All of it in Prometheus' text format, once."""
+    return generate_latest(registry_of(ledger)).decode()
+
+
+def _leads(living: Mapping[str, Living]) -> bool:
+    return any(each.leads for each in living.values())
+
+
+def _limits(infos: Sequence[AccountInfo]) -> Iterator[Metric]:
+    """Of each account the limit that is nearest to being used up."""
+    bound = [info for info in infos if info.rate_limit is not None]
+    for name, what, rate in (
+        ("limit_used", "units in the window of the limit that binds", "rate_used"),
+        ("limit_allowed", "the most units in that window", "rate_allowed"),
+    ):
+        values = [
+            ((info.name, info.rate_limit or ""), (getattr(info, rate) or 0) * (info.rate_window_s or 0))
+            for info in bound
+        ]
+        yield _gauge(name, what, ["account", "limit"], values)
+
+
+def _raw_gauges(raw: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    now_ms = time.time() * 1000
+    by_account = ["account"]
+    calls = [((name,), one["unconfirmed"]) for name, one in raw.items()]
+    yield _gauge("unconfirmed_calls", "calls of which nobody knows whether the vendor took them", by_account, calls)
+    ages = [((name,), max(0.0, now_ms - (one["oldest_ms"] or now_ms)) / 1000) for name, one in raw.items()]
+    yield _gauge("unconfirmed_oldest_seconds", "since the oldest of them began", by_account, ages)
+    entries = [((name,), one["inbox"]) for name, one in raw.items()]
+    yield _gauge("inbox_entries", "polls and pushes that are not folded", by_account, entries)
+    open_alerts = [((name, code), 1) for name, one in raw.items() for code in one["alerts"]]
+    yield _gauge("alert_open", "1 for each alert that is open", ["account", "code"], open_alerts)
+    lags = [((name, group), lag) for name, one in raw.items() for group, lag in one["lags"].items()]
+    yield _gauge("events_lag_entries", "events that a group has not read", ["account", "group"], lags)
+    trimmed = [((name,), one["trimmed"]) for name, one in raw.items()]
+    yield _counter("events_trimmed_total", "events that were trimmed", by_account, trimmed)
+
+
+def _amount(state: Mapping[str, str]) -> Iterator[float]:
+    """The balance as a number, where it is one."""
+    with suppress(ValueError):
+        yield float(state.get("balance", "").replace(",", ""))
+
+
+def _gauge(
+    name: str, what: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(_PREFIX + name, what, labels=labels)
+    for of, value in values:
+        family.add_metric(of, value)
+    return family
+
+
+def _counter(
+    name: str, what: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(_PREFIX + name, what, labels=labels)
+    for of, value in values:
+        family.add_metric(of, value)
+    return family

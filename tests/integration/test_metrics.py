@@ -1,0 +1,109 @@
+"""What Prometheus scrapes: read from Redis alone, the same whoever serves it; no number and no job in a label."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+
+from sendmill import Client, Sms
+from sendmill.cli import cli
+from sendmill.metrics import rendered
+from simulator.client import Simulator
+from simulator.embedded import free_tcp_port
+from tasks.wake import tick
+from tests.support.flow import Flow, flow, hong_kong, mainland
+from tests.support.vendors import settings_for
+
+LABELS = {"account", "lane", "state", "limit", "outcome", "code", "unit", "group", "kind", "queue", "version", "format"}
+DOCUMENTED = re.compile(r"^\| `(sendmill_\w+)`", re.MULTILINE)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+
+
+def _read(text: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """By name and the values of its labels; nothing that Prometheus would refuse."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            assert set(sample.labels) <= LABELS, sample
+            values = tuple(sample.labels.values())
+            assert values not in found.setdefault(sample.name, {}), sample
+            found[sample.name][values] = sample.value
+    return found
+
+
+async def _scraped(one: Flow) -> dict[str, dict[tuple[str, ...], float]]:
+    return _read(await asyncio.to_thread(rendered, one.client._ledger))
+
+
+async def test_a_scrape_tells_what_happened(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """Backlog by lane, calls by outcome, recipients, the limit's use, states, alerts; a second scrape the same."""
+    limits = {"limits": {"recipients_per_h": 1_000}}
+    settings = settings_for(simulator, redis_url, namespace, ["hk", "mainland"], mainland=limits)
+    async with flow(settings) as one:
+        await one.send(Sms("Hello", mainland(30)), account="mainland", lane="bulk")
+        await one.drain("mainland")
+        one.client.pause("hk")
+        for to in hong_kong(3):
+            await one.send(Sms("Your code is 1125", to), account="hk", lane="otp")
+        await asyncio.to_thread(list, one.client.events("billing", block_s=0))
+        await tick(one.runtime)
+        found = await _scraped(one)
+        assert found == {**await _scraped(one), **{name: found[name] for name in found if name.endswith("_seconds")}}
+    assert 1 == found["sendmill_up"][()]
+    assert 3 == found["sendmill_backlog_messages"]["hk", "otp"]
+    assert 0 == found["sendmill_backlog_messages"]["mainland", "bulk"]
+    assert 1 == found["sendmill_calls_total"]["mainland", "accepted"]
+    assert 0 == found["sendmill_calls_total"]["mainland", "unknown"]
+    assert 30 == found["sendmill_recipients_total"]["mainland",]
+    assert 30 == pytest.approx(found["sendmill_limit_used"]["mainland", "recipients_per_h"])
+    assert 1_000 == pytest.approx(found["sendmill_limit_allowed"]["mainland", "recipients_per_h"])
+    assert (0, 1) == (found["sendmill_account_state"]["hk", "active"], found["sendmill_account_state"]["hk", "paused"])
+    assert 0 == found["sendmill_calls_in_flight"]["mainland",]
+    assert 0 == found["sendmill_unconfirmed_calls"]["mainland",]
+    assert found["sendmill_tick_age_seconds"][()] >= 0
+
+
+async def test_the_page_names_every_metric_and_no_other(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """docs/metrics.md is what boards and rules are written from."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["hk"])) as one:
+        exported = {name for name in await _scraped(one) if not name.endswith("_created")}
+    documented = set(DOCUMENTED.findall(PAGE.read_text("utf-8")))
+    sometimes = {"sendmill_tick_age_seconds", "sendmill_redis_memory_ratio", "sendmill_queue_processes"}
+    sometimes |= {"sendmill_alert_open", "sendmill_events_lag_entries", "sendmill_sweeps_total", "sendmill_balance"}
+    sometimes |= {"sendmill_limit_used", "sendmill_limit_allowed"}
+    assert exported <= documented
+    assert documented - exported <= sometimes
+
+
+def test_where_redis_is_away_the_scrape_says_so() -> None:
+    """An exporter does not end with it."""
+    client = Client(f"redis://127.0.0.1:{free_tcp_port()}/0", timeout_s=0.2)
+    assert {"sendmill_up": {(): 0}} == {
+        name: values for name, values in _read(rendered(client._ledger)).items() if name != "sendmill_scrape_seconds"
+    }
+
+
+def test_it_is_printed_once_or_served(redis_url: str, namespace: str) -> None:
+    """By a real process; a port that is none is one line."""
+    port = free_tcp_port()
+    env = {"SENDMILL_REDIS_URL": redis_url, "SENDMILL_NAMESPACE": namespace}
+    words = [str(Path(sys.executable).with_name("sendmill")), "metrics", "--listen", str(port)]
+    with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert f"metrics at http://127.0.0.1:{port}/metrics\n" == process.stderr.readline()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                assert 1 == _read(answer.read().decode())["sendmill_up"][()]
+        finally:
+            process.terminate()
+    wrong = CliRunner().invoke(cli, ["metrics", "--listen", "everywhere"], obj=lambda: Client(redis_url))
+    assert (2, 1) == (wrong.exit_code, len(wrong.stderr.splitlines()))
+    assert "--listen takes a port such as 9108" in wrong.stderr
