@@ -8,14 +8,17 @@ never a host, a job, a message or a number.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
+from itertools import accumulate
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from sendmill.admin import read_accounts
 from sendmill.errors import StoreError
@@ -25,16 +28,17 @@ from sendmill.ledger.living import Living, read_living
 from sendmill.ledger.published import published_accounts
 from sendmill.ledger.sweeping import read_sweeps
 from sendmill.messages import AccountInfo
+from sendmill.states import State
 
 _PREFIX: Final = "sendmill_"
 _STATES: Final = ("active", "paused", "suspended")
-_OUTCOMES: Final[Mapping[str, Sequence[str]]] = {
-    # what finish.lua counts by the state that a call's end gave to its rows
-    "accepted": ("ended:s",),
-    "not_sent": ("ended:q",),
-    "refused": ("ended:r", "ended:f"),
-    "unknown": ("ended:u",),
-}
+_OUTCOMES: Final = {"s": "accepted", "q": "not_sent", "r": "refused", "f": "refused", "u": "unknown"}
+"""What finish.lua counts by the state that a call's end gave to its rows."""
+
+_TOOK_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""The bounds of `call_duration_seconds`: finish.lua has the same."""
+
+_BY_BYTE: Final = {state.byte.decode(): state.value for state in State}
 _KINDS: Final = ("worker", "beat", "push")
 
 
@@ -85,9 +89,6 @@ class LedgerCollector(Collector):
         raw = {name: self._raw(name) for name in told}
         state = {name: one["state"] for name, one in raw.items()}
 
-        def each(name: str, what: str, field: str) -> CounterMetricFamily:
-            return _counter(name, what, ["account"], [((at,), int(has.get(field, 0))) for at, has in state.items()])
-
         yield _gauge(
             "account_state",
             "1 for the state that an account is in",
@@ -102,18 +103,9 @@ class LedgerCollector(Collector):
         )
         yield from _limits(infos)
         yield _gauge("calls_in_flight", "calls that are open", ["account"], [((i.name,), i.in_flight) for i in infos])
-        yield _counter(
-            "calls_total",
-            "calls that have ended",
-            ["account", "outcome"],
-            [
-                ((name, outcome), sum(int(has.get(field, 0)) for field in fields))
-                for name, has in state.items()
-                for outcome, fields in _OUTCOMES.items()
-            ],
-        )
-        yield each("recipients_total", "recipients of accepted calls", "recipients")
-        yield each("reports_total", "reports that were folded", "reports")
+        taken = [((name,), int(has.get("recipients", 0))) for name, has in state.items()]
+        yield _counter("recipients_total", "recipients of accepted calls", ["account"], taken)
+        yield from _counters({name: one["counters"] for name, one in raw.items()})
         yield from _raw_gauges(raw)
         yield _gauge(
             "balance",
@@ -132,11 +124,13 @@ class LedgerCollector(Collector):
             pipe.xlen(keys.inbox)
             pipe.hkeys(keys.alerts)
             pipe.exists(keys.events)
-            raw_state, unconfirmed, oldest, inbox, alerts, events = pipe.execute()
+            pipe.hgetall(keys.counters)
+            raw_state, unconfirmed, oldest, inbox, alerts, events, counters = pipe.execute()
             groups = self._ledger.server.xinfo_groups(keys.events) if events else []
             stream = self._ledger.server.xinfo_stream(keys.events) if events else {"length": 0, "entries-added": 0}
         return {
             "state": {field.decode(): value.decode() for field, value in raw_state.items()},
+            "counters": {field.decode(): int(value) for field, value in counters.items()},
             "unconfirmed": unconfirmed,
             "oldest_ms": oldest[0][1] if oldest else None,
             "inbox": inbox,
@@ -176,6 +170,45 @@ def rendered(ledger: Ledger) -> str:
 
 def _leads(living: Mapping[str, Living]) -> bool:
     return any(each.leads for each in living.values())
+
+
+def _counters(by_account: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    """What the scripts have counted, by the names of its fields."""
+    calls: Counter[tuple[str, ...]] = Counter()
+    codes: Counter[tuple[str, ...]] = Counter()
+    rows: Counter[tuple[str, ...]] = Counter()
+    reports: Counter[tuple[str, ...]] = Counter()
+    took: dict[tuple[str, str], list[int]] = {}
+    took_ms: dict[tuple[str, str], int] = {}
+    for account, counters in by_account.items():
+        for field, value in counters.items():
+            kind, _, of = field.partition(":")
+            name, _, last = of.rpartition(":")
+            match kind:
+                case "call":
+                    calls[account, name, _OUTCOMES.get(last, last)] += value
+                case "code":
+                    codes[account, of] += value
+                case "rows":
+                    rows[account, name, _BY_BYTE.get(last, last)] += value
+                case "report":
+                    reports[account, _BY_BYTE.get(of, of)] += value
+                case "took":
+                    took.setdefault((account, name), [0] * (len(_TOOK_S) + 1))[int(last) - 1] += value
+                case "took_ms":
+                    took_ms[account, of] = value
+    yield _counter("calls_total", "calls that have ended", ["account", "service", "outcome"], calls.items())
+    yield _counter("call_errors_total", "calls that ended with a code", ["account", "code"], codes.items())
+    lanes = ["account", "lane", "state"]
+    yield _counter("messages_ended_total", "messages that came into a state", lanes, rows.items())
+    yield _counter("reports_total", "reports that ended a message", ["account", "state"], reports.items())
+    durations = HistogramMetricFamily(
+        f"{_PREFIX}call_duration_seconds", "from a call's grant to its outcome", labels=["account", "service"]
+    )
+    for of, counts in took.items():
+        bounds = [*map(floatToGoString, _TOOK_S), "+Inf"]
+        durations.add_metric(of, list(zip(bounds, accumulate(counts), strict=True)), took_ms.get(of, 0) / 1000)
+    yield durations
 
 
 def _limits(infos: Sequence[AccountInfo]) -> Iterator[Metric]:

@@ -85,6 +85,8 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
                             message of each; lives as long as the longest window that counts it
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
+counters            hash    what `sendmill metrics` tells: rows:<lane>:<state>, call:<service>:<state>, code:<code>,
+                            took:<service>:<bucket>, took_ms:<service>, report:<state>
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
                             until which nothing goes), failed, broken, broken_ms, trial (`tasks/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
@@ -230,6 +232,7 @@ class AccountKeys:
         self.heard = self.prefix + "heard"
         self.events = self.prefix + "events"
         self.groups = self.prefix + "groups"
+        self.counters = self.prefix + "counters"
         self.replies = self.prefix + "replies"
         self.alerts = self.prefix + "alerts"
         self.moving = self.prefix + "moving"

@@ -10,7 +10,7 @@
 
 local now = clock_ms()
 local YIELDS = { g = true, u = true, s = true, q = true, e = true, k = true }
-local results = {}
+local results, tallies = {}, {}
 
 for n, report in ipairs(cmsgpack.unpack(ARGV[1])) do
   local id, offset, call, new = report[1], report[2], report[3], report[4]
@@ -34,10 +34,12 @@ for n, report in ipairs(cmsgpack.unpack(ARGV[1])) do
         }))
       end
       results[n] = 1
+      tallies['report:' .. new] = (tallies['report:' .. new] or 0) + 1
     else
       results[n] = 0
     end
   end
 end
+count(tallies)
 flush()
 return results

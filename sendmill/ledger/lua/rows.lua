@@ -65,6 +65,11 @@ local function set_alert(code, detail, open, now)
   return true
 end
 
+-- Add to the account's counters, which `sendmill metrics` reads: a command for each that a script has something for.
+local function count(tallies)
+  for field, by in pairs(tallies) do redis.call('HINCRBY', key('counters'), field, by) end
+end
+
 local loaded = {}
 local foreign = {} -- slices that a newer version wrote, by id: whoever finds one leaves it as it is
 
@@ -229,6 +234,7 @@ end
 
 -- Write rows of small slices, counters and events. Every script that called move() or name_call() ends with this.
 local function flush()
+  local reached = {}
   for _, s in pairs(loaded) do
     if s then
       for _, array in ipairs(ARRAYS) do
@@ -245,6 +251,10 @@ local function flush()
         if by ~= 0 and at then
           from, to = math.min(from, at), math.max(to, at)
         end
+        if by > 0 and (FINAL[byte] or byte == 's' or byte == 'u') then
+          local field = 'rows:' .. s.lane .. ':' .. byte
+          reached[field] = (reached[field] or 0) + by
+        end
       end
       if to > 0 then
         local counters = {}
@@ -259,6 +269,7 @@ local function flush()
       end
     end
   end
+  count(reached)
 end
 
 -- Put a slice with queued rows where it is claimed again: now, or at due_ms. Those of a cancelled job end here: nobody
