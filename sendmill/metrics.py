@@ -205,9 +205,10 @@ def _counters(by_account: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     durations = HistogramMetricFamily(
         f"{_PREFIX}call_duration_seconds", "from a call's grant to its outcome", labels=["account", "service"]
     )
-    for of, counts in took.items():
+    for service, counts in took.items():
         bounds = [*map(floatToGoString, _TOOK_S), "+Inf"]
-        durations.add_metric(of, list(zip(bounds, accumulate(counts), strict=True)), took_ms.get(of, 0) / 1000)
+        so_far = list(zip(bounds, accumulate(counts), strict=True))
+        durations.add_metric(service, so_far, took_ms.get(service, 0) / 1000)
     yield durations
 
 
