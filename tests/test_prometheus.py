@@ -1,0 +1,55 @@
+"""deploy/prometheus/rules.yml: every expression names what is exported, every runbook a heading that there is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+_ROW = re.compile(r"^\| `(sendmill_\w+)` \| (\w+) \| ([^|]+) \|", re.MULTILINE)
+_SELECTED = re.compile(r"(sendmill_\w+)(?:\{([^}]*)\})?")
+_BY = re.compile(r"\b(?:by|on) \(([^)]*)\)")
+
+
+def _rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
+
+
+def _documented() -> dict[str, set[str]]:
+    """Metric → its labels; tests/integration/test_metrics.py holds the page against the exporter."""
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    return {name: set() if labels.strip() == "–" else set(labels.split(", ")) for name, _, labels in _ROW.findall(page)}
+
+
+@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule["alert"])
+def test_a_rule_is_about_what_is_exported_and_says_what_to_do(rule: dict[str, Any]) -> None:
+    """By metric and label; and it is a page or a ticket."""
+    known = _documented()
+    named = _SELECTED.findall(rule["expr"])
+    assert named
+    for metric, selector in named:
+        assert {part.split("=")[0].strip(" !~") for part in selector.split(",") if part} <= known[metric]
+    for labels in _BY.findall(rule["expr"]):
+        assert all(set(labels.split(", ")) <= known[metric] for metric, _ in named)
+    told = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+    assert all(told <= known[metric] for metric, _ in named)
+    page, _, heading = rule["annotations"]["runbook_url"].partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    assert heading in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+    assert rule["labels"]["severity"] in {"page", "ticket"}
+
+
+def test_prometheus_itself_takes_the_rules() -> None:
+    """Where promtool is installed."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not on this machine")
+    ended = subprocess.run([promtool, "check", "rules", str(RULES)], capture_output=True, text=True, check=False)
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
