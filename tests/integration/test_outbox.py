@@ -14,9 +14,10 @@ from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.refs import ref_of
 from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.states import State
-from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
+from tasks.outbox import CALL_NUMBERS_AT_ONCE, CallOutcome, CallRows, Claimed, Folding, Outbox
 from tasks.runtime import connect
 from tasks.throttle import LateCall, Limit
+from tests.support.rows import Rows, opened, settings_of
 
 LANES = ("otp", "normal", "bulk")
 SLICE = "job1.0.0"
@@ -261,6 +262,25 @@ async def test_units_of_a_grant_that_was_given_up_come_back(outbox: Outbox) -> N
     await outbox.give_up([4], [second])
     assert "ok" == await _begin(outbox, claimed, 5, 2, 2, second=second)
     assert "wait" == await _begin(outbox, claimed, 6, 3, 3, second=second)
+
+
+async def test_after_the_last_call_number_comes_the_first(redis_url: str, namespace: str) -> None:
+    """Rows name their call in 32 bits: those of the 4,294,967,296th stayed `submitting` for ever."""
+    async with opened(settings_of(redis_url, namespace, "mainland")) as runtime:
+        account = runtime.accounts["mainland"]
+        await account.outbox.server.set(account.keys.calls, 2**32 - 3 - CALL_NUMBERS_AT_ONCE // 2)
+        rows = Rows(account)
+        slice_id = await rows.add([f"+861380013{n:04}" for n in range(CALL_NUMBERS_AT_ONCE)])
+        calls = await rows.begin(row_a_call=True)
+        assert len(calls) == len(set(calls)) == CALL_NUMBERS_AT_ONCE
+        assert (1, 2**32 - 1) == (min(calls), max(calls))
+        for call in calls:
+            await rows.end(call, vmid=str(call))
+        assert {State.SUBMITTED} == set(await rows.states())
+        foldings = [Folding(slice_id, offset, call, "d") for offset, call in enumerate(calls)]
+        for start in range(0, len(foldings), 100):
+            await account.outbox.fold(foldings[start : start + 100])
+        assert {State.DELIVERED} == set(await rows.states())
 
 
 async def test_what_was_granted_after_a_call_that_was_given_up_counts_on(outbox: Outbox) -> None:
