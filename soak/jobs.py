@@ -35,6 +35,9 @@ _NAMED, _KEYED, _TWICE_OK, _CANCELLED = 0.5, 0.85, 0.05, 0.05
 """Shares of jobs: to a named account, with a key, that may go twice, that are cancelled (of the long ones)."""
 
 _LONG_ROWS: Final = 20
+_SINGLES: Final = 0.5
+"""This part of the messages are jobs of their own, as most of an application's are."""
+
 _CALLED: Final = ("85297", 6)
 """Numbers that are called by voice get nothing else: a recording bears no mark."""
 
@@ -45,6 +48,7 @@ class JobKind(StrEnum):
     BROADCAST = "broadcast"
     TEMPLATE = "template"
     OTP = "otp"
+    SINGLE = "single"
     VENDOR_TEMPLATE = "vendor template"
     MMS = "mms"
     VOICE = "voice"
@@ -111,7 +115,7 @@ class JobPlan:
     def options(self) -> dict[str, Any]:
         """The keyword arguments of `send`."""
         options: dict[str, Any] = {"lane": self.lane, "report_events": "failures", "expires_in": 3_600}
-        if self.kind in (JobKind.BROADCAST, JobKind.TEMPLATE, JobKind.OTP):
+        if self.kind in (JobKind.BROADCAST, JobKind.TEMPLATE, JobKind.OTP, JobKind.SINGLE):
             options["signature"] = SIGNATURE
         if self.account:
             options["account"] = self.account
@@ -140,11 +144,13 @@ def make_jobs(*, seed: int, load_s: float, messages: int) -> list[JobPlan]:
     times = random.Random(f"{seed}:times")
     drawn: list[tuple[JobKind, int]] = []
     rows = 0
-    shares = {**_SHARES, JobKind.OTP: 30 + messages // 2_000}
-    while rows < messages:
+    shares = _SHARES
+    while rows < messages * (1 - _SINGLES):
         kind = chance.choices(list(shares), list(shares.values()))[0]
         drawn.append((kind, _rows_of(chance, kind, messages)))
         rows += drawn[-1][1]
+    drawn += [(chance.choice((JobKind.OTP, JobKind.SINGLE)), 1) for _ in range(messages - rows)]
+    chance.shuffle(drawn)
     at = sorted(times.random() * load_s for _ in drawn)
     return [
         _job(chance, index, at_s, kind, count, seed=seed, pool=max(50, messages // 4 // _REPEATED))
@@ -159,7 +165,7 @@ _SHARES: Final[Mapping[JobKind, float]] = {
     JobKind.MMS: 1,
     JobKind.VOICE: 1,
 }
-"""How often each kind is drawn: by rows broadcasts and templates are nine tenths and more."""
+"""How often each kind is drawn of what is no single: by rows nearly all are broadcasts and templates."""
 
 
 def _rows_of(chance: random.Random, kind: JobKind, messages: int) -> int:

@@ -63,6 +63,9 @@ def test_jobs_are_of_all_kinds_and_as_many_rows_as_asked_for() -> None:
     """No number twice in a job, every job in its lane."""
     jobs = make_jobs(seed=3, load_s=1_800, messages=50_000)
     assert 50_000 <= sum(job.rows for job in jobs) < 75_000
+    singles = [job.at_s for job in jobs if job.rows == 1]
+    assert len(singles) >= 24_000
+    assert min(singles) < 10
     assert set(JobKind) == {job.kind for job in jobs}
     assert {"otp", "normal", "bulk"} == {job.lane for job in jobs}
     for job in jobs:
