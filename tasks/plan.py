@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import structlog
 
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, chunks_left, decode_chunk, decode_meta, own_slices
@@ -23,6 +24,7 @@ from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
+from tasks import alerts
 from tasks.cut import Cut, cut_of, divide
 from tasks.lock import kept
 from tasks.optouts import opted_out
@@ -39,6 +41,8 @@ Details = dict[int, dict[str, str]]
 
 NewSlice = tuple[str, bytes, Details, int]
 """A slice to be added: id, blob, details, ms of its horizon."""
+
+log = structlog.get_logger(__name__)
 
 _ADD_BYTES = 2_000_000
 _ALONE_MS = 5_000
@@ -75,6 +79,9 @@ async def plan(runtime: Runtime, job: str) -> None:
     for number in chunks_left(planned, chunks):
         raw_chunk = await server.get(jobs.chunk(job, number))
         if raw_chunk is None:
+            if await _is_lost(runtime, job, number):
+                await _tell_lost(runtime, meta, number)
+                break  # chunks are planned in their order
             continue  # another plan of this job was faster
         chunk = decode_chunk(raw_chunk)
         try:
@@ -90,6 +97,21 @@ async def plan(runtime: Runtime, job: str) -> None:
             await wake(runtime, account)
     await server.zrem(jobs.due, job)
     await stop_if_cancelled(runtime, job)
+
+
+async def _is_lost(runtime: Runtime, job: str, number: int) -> bool:
+    """Whether a chunk is to be planned and is not there: its key goes in the step that counts it as planned."""
+    planned, chunks = await runtime.server.hmget(runtime.jobs.job(job), "planned", "chunks")
+    return number in chunks_left(planned, chunks) and not await runtime.server.exists(runtime.jobs.chunk(job, number))
+
+
+async def _tell_lost(runtime: Runtime, meta: JobMeta, number: int) -> None:
+    """Somebody has to hear of rows that were accepted and are gone: keys that were deleted, or evicted."""
+    detail = f"job {meta.job}: its rows from chunk {number} on are not in Redis any more and were not sent"
+    log.error("accepted rows are gone", job=meta.job, chunk=number)
+    names = [meta.account] if meta.account is not None else Routes(runtime.settings.routes).accounts_of(meta.route)
+    for name in sorted(names)[:1]:
+        await alerts.open_alert(runtime.server, runtime.keys_of(name), alerts.ROWS_LOST, detail)
 
 
 async def _may_be_planned(runtime: Runtime, meta: JobMeta) -> bool:

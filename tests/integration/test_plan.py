@@ -144,6 +144,24 @@ async def test_a_plan_that_dies_is_repeated_without_loss_or_double(
     assert 0 == simulator.duplicates()["total"]
 
 
+async def test_rows_that_are_gone_before_they_were_planned_are_told_of(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """A key that was deleted or evicted: the rows before it are sent, and somebody hears of the rest, once."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        job = await asyncio.to_thread(one.client.send, Sms("Hello", mainland(45_000)), account="mainland", dedupe=False)
+        server, jobs = one.runtime.server, one.runtime.jobs
+        assert 1 == await server.delete(jobs.chunk(job.id, 1))
+        for _ in range(2):
+            await plan(one.runtime, job.id)
+        (alert,) = await asyncio.to_thread(one.client.alerts)
+        assert ("mainland", "rows_lost") == (alert.account, alert.code)
+        assert (f"job {job.id}: its rows from chunk 1 on are not in Redis any more and were not sent",) == alert.causes
+        states = (await asyncio.to_thread(one.client.status, job.id)).states
+        assert {State.QUEUED: 20_000, State.ACCEPTED: 25_000} == states
+        await asyncio.to_thread(one.client.resolve_alert, "mainland", "rows_lost")
+
+
 async def test_a_job_with_a_time_waits_for_it(simulator: Simulator, redis_url: str, namespace: str) -> None:
     """The tick plans it when it is due, not before."""
     async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
