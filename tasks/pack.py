@@ -157,6 +157,13 @@ class _Group:
     rows: int = 0
 
 
+_MOST_TWICE = 64
+"""After so many rows to numbers that a call has already it goes as it is: where all rows are to one number, to look at
+all of them for each call would take a second for a thousand."""
+
+_LOOKED_AT = 64
+
+
 class Packer:
     """Rows that wait in this process, by content.
 
@@ -307,12 +314,12 @@ class Packer:
         twice: list[Run] = []
         numbers: set[bytes] = set()
         count = 0
-        while group.runs and count < group.most:
+        while group.runs and count < group.most and len(twice) < _MOST_TWICE:
             lease, first, last = group.runs.popleft()
             if lease.dropped:
                 self._forget(group, last - first + 1)
                 continue
-            fits = min(last, first + group.most - count - 1)
+            fits = min(last, first + group.most - count - 1, first + _LOOKED_AT - 1 if twice else last)
             if fits < last:
                 group.runs.appendleft((lease, fits + 1, last))
             for run in _runs_of_new_numbers(lease, first, fits, numbers, twice):
