@@ -1,8 +1,10 @@
-"""deploy/prometheus/rules.yml: every expression names what is exported, every runbook a heading that there is."""
+"""deploy/prometheus and deploy/grafana: expressions name what is exported, every runbook a heading that there is."""
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+BOARDS = ROOT / "deploy" / "grafana"
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 _ROW = re.compile(r"^\| `(sendmill_\w+)` \| (\w+) \| ([^|]+) \|", re.MULTILINE)
 _SELECTED = re.compile(r"(sendmill_\w+)(?:\{([^}]*)\})?")
@@ -44,6 +47,33 @@ def test_a_rule_is_about_what_is_exported_and_says_what_to_do(rule: dict[str, An
     headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
     assert heading in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
     assert rule["labels"]["severity"] in {"page", "ticket"}
+
+
+def _boards() -> dict[str, dict[str, Any]]:
+    return runpy.run_path(str(BOARDS / "boards.py"))["boards"]()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", ["system.json", "account.json"])
+def test_a_board_shows_what_is_exported(name: str) -> None:
+    """The file is what the program writes; each panel asks for metrics and labels that there are."""
+    told = json.loads((BOARDS / name).read_text("utf-8"))
+    assert _boards()[name] == told
+    known = _documented()
+    known |= {"sendmill_call_duration_seconds_bucket": known["sendmill_call_duration_seconds"] | {"le"}}
+    ends: dict[int, int] = {}
+    for panel in told["panels"]:
+        for target in panel["targets"]:
+            named = _SELECTED.findall(target["expr"])
+            assert named
+            for metric, selector in named:
+                assert {part.split("=")[0].strip(" !~") for part in selector.split(",") if part} <= known[metric]
+            labels = {label for by in _BY.findall(target["expr"]) for label in by.split(", ")}
+            shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+            assert all((labels | shown) <= known[metric] for metric, _ in named), target
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        assert ends.get(place["y"], 0) <= place["x"]
+        ends[place["y"]] = place["x"] + place["w"]
 
 
 def test_prometheus_itself_takes_the_rules() -> None:
