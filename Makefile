@@ -49,10 +49,10 @@ demo: $(STAMP) ## 60,000 messages through five simulated vendors, every one acco
 up: $(STAMP) ## keep the whole system running with the simulator; prints the URL to export
 	@exec $(BIN)/python -m simulator.up
 
-# A file's tests stay together in one process: some share a whole system. In the folders' order, not the files of most
+# Three processes: half of the time a test waits. A file's tests stay together in one: some share a whole system. In the folders' order, not the files of most
 # tests first: the last to begin would be whole systems, and the other process would wait for them.
 test: lint ## lint, then every test, with real workers, beat and push (5 minutes on two cores)
-	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@exec $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minutes on two cores, otherwise idle)
 	@exec $(BIN)/python -m bench
