@@ -49,8 +49,9 @@ demo: $(STAMP) ## 60,000 messages through five simulated vendors, every one acco
 up: $(STAMP) ## keep the whole system running with the simulator; prints the URL to export
 	@exec $(BIN)/python -m simulator.up
 
-# Three processes: half of the time a test waits. A file's tests stay together in one: some share a whole system. In the folders' order, not the files of most
-# tests first: the last to begin would be whole systems, and the other process would wait for them.
+# Three processes, because half of the time a test waits. A file's tests stay together in one of them: some share a whole
+# system. In the folders' order, not the files of most tests first: the last to begin would be whole systems, and the
+# other processes would wait for them.
 test: lint ## lint, then every test, with real workers, beat and push (5 minutes on two cores)
 	@exec $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
