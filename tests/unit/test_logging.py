@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 import threading
 import warnings
@@ -78,8 +79,8 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def assert_clean(stream: io.StringIO) -> None:
-    """Something was logged, and no canary is in it."""
-    written = stream.getvalue()
+    """Something was logged, and no canary is in it: the time aside, whose microseconds may hold its digits."""
+    written = re.sub(r'"at": "[^"]*"', "", stream.getvalue())
     assert written != ""
     for canary in ("canary", "w%C3%B6rd", "98882844", "1125"):
         assert canary not in written
