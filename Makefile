@@ -52,7 +52,7 @@ up: $(STAMP) ## keep the whole system running with the simulator; prints the URL
 # Three processes, because half of the time a test waits. A file's tests stay together in one of them: some share a whole
 # system. In the folders' order, not the files of most tests first: the last to begin would be whole systems, and the
 # other processes would wait for them.
-test: lint ## lint, then every test, with real workers, beat and push (5 minutes on two cores)
+test: lint ## lint, then every test, with real workers, beat and push (7 minutes on two cores)
 	@exec $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) ## measure beside the peers; writes docs/benchmarks.md (20 minutes on two cores, otherwise idle)

@@ -19,6 +19,8 @@ from sendmill.errors import ConnectFailed, OutcomeUnknown
 _CONNECT_TIMEOUT_S = 5.0
 _AT_ONCE = 32
 
+_NOTHING_WRITTEN = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+
 
 def _once() -> aiohttp.ClientMiddlewareType:
     """Let a request go once: aiohttp repeats a GET whose connection closed, and vendors count polls."""
@@ -67,9 +69,7 @@ class Asking:
         failure: ConnectFailed | OutcomeUnknown
         try:
             return checked(await self._asked(request, timeout_s, max_answer_bytes), None)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            failure = ConnectFailed(f"no connection to the vendor ({type(error).__name__})")
-        except (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError, ValueError) as error:
+        except (*_NOTHING_WRITTEN, ValueError) as error:  # InvalidURL is a ValueError
             failure = ConnectFailed(f"no connection to the vendor ({type(error).__name__})")
         except TimeoutError:
             failure = OutcomeUnknown(f"no answer within {timeout_s:g} s")

@@ -11,9 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -25,10 +26,11 @@ from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT
 from sendmill.ledger.living import Living, read_living
-from sendmill.ledger.published import published_accounts
 from sendmill.ledger.sweeping import read_sweeps
 from sendmill.messages import AccountInfo
 from sendmill.states import State
+
+_Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)
 
 _PREFIX: Final = "sendmill_"
 _STATES: Final = ("active", "paused", "suspended")
@@ -84,9 +86,8 @@ class LedgerCollector(Collector):
     # --- accounts --------------------------------------------------------------------------------------------------
 
     def _accounts(self) -> Iterator[Metric]:
-        told = published_accounts(self._ledger)
         infos = read_accounts(self._ledger)
-        raw = {name: self._raw(name) for name in told}
+        raw = {info.name: self._raw(info.name) for info in infos}
         state = {name: one["state"] for name, one in raw.items()}
 
         yield _gauge(
@@ -107,6 +108,8 @@ class LedgerCollector(Collector):
         yield _counter("recipients_total", "recipients of accepted calls", ["account"], taken)
         yield from _counters({name: one["counters"] for name, one in raw.items()})
         yield from _raw_gauges(raw)
+        trimmed = [((info.name,), info.events_trimmed) for info in infos]
+        yield _counter("events_trimmed_total", "events that were trimmed", ["account"], trimmed)
         yield _gauge(
             "balance",
             "what the vendor said last that is left",
@@ -127,7 +130,6 @@ class LedgerCollector(Collector):
             pipe.hgetall(keys.counters)
             raw_state, unconfirmed, oldest, inbox, alerts, events, counters = pipe.execute()
             groups = self._ledger.server.xinfo_groups(keys.events) if events else []
-            stream = self._ledger.server.xinfo_stream(keys.events) if events else {"length": 0, "entries-added": 0}
         return {
             "state": {field.decode(): value.decode() for field, value in raw_state.items()},
             "counters": {field.decode(): int(value) for field, value in counters.items()},
@@ -136,7 +138,6 @@ class LedgerCollector(Collector):
             "inbox": inbox,
             "alerts": sorted(code.decode() for code in alerts),
             "lags": {group["name"].decode(): group["lag"] or 0 for group in groups},
-            "trimmed": stream["entries-added"] - stream["length"],
         }
 
     # --- the rest --------------------------------------------------------------------------------------------------
@@ -239,8 +240,6 @@ def _raw_gauges(raw: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     yield _gauge("alert_open", "1 for each alert that is open", ["account", "code"], open_alerts)
     lags = [((name, group), lag) for name, one in raw.items() for group, lag in one["lags"].items()]
     yield _gauge("events_lag_entries", "events that a group has not read", ["account", "group"], lags)
-    trimmed = [((name,), one["trimmed"]) for name, one in raw.items()]
-    yield _counter("events_trimmed_total", "events that were trimmed", by_account, trimmed)
 
 
 def _amount(state: Mapping[str, str]) -> Iterator[float]:
@@ -249,19 +248,15 @@ def _amount(state: Mapping[str, str]) -> Iterator[float]:
         yield float(state.get("balance", "").replace(",", ""))
 
 
-def _gauge(
-    name: str, what: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]
-) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(_PREFIX + name, what, labels=labels)
+def _filled(
+    family: type[_Family], name: str, what: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]
+) -> _Family:
+    """A metric with a value for each of its labels' values."""
+    filled = family(_PREFIX + name, what, labels=labels)
     for of, value in values:
-        family.add_metric(of, value)
-    return family
+        filled.add_metric(of, value)
+    return filled
 
 
-def _counter(
-    name: str, what: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(_PREFIX + name, what, labels=labels)
-    for of, value in values:
-        family.add_metric(of, value)
-    return family
+_gauge = partial(_filled, GaugeMetricFamily)
+_counter = partial(_filled, CounterMetricFamily)

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
+from typing import TypeVar
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, ValidationResult
 
 from sendmill.errors import InvalidNumber, InvalidOption
 from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK
+
+_Value = TypeVar("_Value")
 
 _MOST_CHARS = 40
 _FOREIGN = re.compile(r"[^0-9 ()./-]")
@@ -240,3 +244,11 @@ def _validity_problem(number: phonenumbers.PhoneNumber) -> str:
             return f"has the wrong length for a number in {country}"
         case _:
             return f"is not assigned in the numbering plan of {country}"
+
+
+def longest_prefix(table: Mapping[str, _Value], number: str) -> _Value | None:
+    """What a table has for the longest beginning of an E.164 number, "" being that of all; None for nothing."""
+    for length in range(len(number), -1, -1):
+        if (found := table.get(number[:length])) is not None:
+            return found
+    return None

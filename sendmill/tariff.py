@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sendmill.contents import features_of
 from sendmill.errors import UnknownAccount
 from sendmill.features import Feature, refuse_missing
 from sendmill.messages import Content
-from sendmill.numbers import NumberCheck
+from sendmill.numbers import NumberCheck, longest_prefix
 from sendmill.options import DEFAULT_ROUTE, SendOptions
 from sendmill.segments import COUNTERS, Segments, count_segments
-
-_Value = TypeVar("_Value")
 
 
 class Price(NamedTuple):
@@ -87,7 +85,7 @@ class Tariff:
         """
         if options.account is not None or not self.known:
             return options.account
-        names = _longest_prefix(self._routes.get(options.route or DEFAULT_ROUTE, {}), number)
+        names = longest_prefix(self._routes.get(options.route or DEFAULT_ROUTE, {}), number)
         if not names:
             raise UnknownAccount("no route takes this number: add one with a shorter prefix")
         return next((name for name in names if self._offers(name, needs)), names[0])
@@ -102,16 +100,9 @@ class Tariff:
         """What a segment to an E.164 number costs at an account; None where its settings name no price."""
         told = self._accounts.get(account or "", {})
         prices: Mapping[str, str] = told.get("prices", {})
-        amount = _longest_prefix(prices, number)
+        amount = longest_prefix(prices, number)
         return None if amount is None else Price(Decimal(amount), told["currency"])
 
     def _offers(self, account: str, needs: Collection[Feature]) -> bool:
         told = self._accounts.get(account)
         return told is not None and ("features" not in told or set(needs) <= set(told["features"]))
-
-
-def _longest_prefix(table: Mapping[str, _Value], number: str) -> _Value | None:
-    for length in range(len(number), -1, -1):
-        if (found := table.get(number[:length])) is not None:
-            return found
-    return None

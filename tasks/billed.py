@@ -37,10 +37,11 @@ async def count_as_billed(runtime: Runtime, account: Account, bills: Mapping[Row
     blobs = await runtime.server.mget([account.keys.slice(slice_id) for slice_id in by_slice])
     slices = [(decode(blob), billed) for blob, billed in zip(blobs, by_slice.values(), strict=True) if blob]
     names = sorted({read.body.job for read, _ in slices})
-    metas: dict[str, JobMeta] = {}
-    for job in names:
-        if (raw := await runtime.server.hget(runtime.jobs.job(job), "meta")) is not None:
-            metas[job] = decode_meta(raw, job)
+    async with runtime.server.pipeline(transaction=False) as pipe:
+        for job in names:
+            pipe.hget(runtime.jobs.job(job), "meta")
+        raws = await pipe.execute()
+    metas = {job: decode_meta(raw, job) for job, raw in zip(names, raws, strict=True) if raw is not None}
     async with runtime.server.pipeline(transaction=False) as pipe:
         for read, billed in slices:
             if (meta := metas.get(read.body.job)) is None:

@@ -20,7 +20,7 @@ from sendmill.features import Feature, refuse_missing
 from sendmill.ledger.jobs import Chunk, JobMeta
 from sendmill.ledger.slices import Slice, pack_u32, unpack_u64
 from sendmill.messages import Kind
-from sendmill.numbers import unpack
+from sendmill.numbers import longest_prefix, unpack
 from sendmill.template import Template
 from tasks.account import Account, features_told
 from tasks.contents import message_of, personal_message, shared_text
@@ -145,13 +145,8 @@ def cut_of(
 
 
 def _price(settings: AccountSettings, number: str) -> int:
-    prices = settings.price_per_segment
-    if not prices:
-        return 0
-    for length in range(len(number), -1, -1):
-        if (price := prices.get(number[:length])) is not None:
-            return int(price * MILLIONTHS)
-    return 0
+    price = longest_prefix(settings.price_per_segment, number) if settings.price_per_segment else None
+    return 0 if price is None else int(price * MILLIONTHS)
 
 
 def _slice_rows(account: Account, meta: JobMeta) -> int:

@@ -255,7 +255,7 @@ class Outbox:
             "owner": self._process,
             "slots": slots,
             "call_ms": call_ms,
-            "limits": [limit.for_script() for limit in limits],
+            "limits": list(limits),
             "written": list(written),
             "calls": [{"no": call.number, "recipients": call.recipients, "rows": call.rows} for call in calls],
         }
@@ -275,7 +275,7 @@ class Outbox:
 
     async def give_up(self, numbers: Sequence[int], limits: Sequence[Limit]) -> int:
         """Undo calls that were, or may have been, granted and were certainly not made."""
-        packed = msgspec.msgpack.encode([limit.for_script() for limit in limits])
+        packed = msgspec.msgpack.encode(list(limits))
         undone = int(await _GIVE_UP.arun(self.server, self.keys.state, VOID_MS, packed, *numbers))
         self.witness.undone(numbers)
         return undone
@@ -284,7 +284,7 @@ class Outbox:
         self, limits: Sequence[Limit], *, on_time: Collection[int] = (), late: Sequence[LateCall] = ()
     ) -> int:
         """Tell of calls that left; returns of how many of them nobody had told. To repeat it does no harm."""
-        parts = ([limit.for_script() for limit in limits], list(on_time), late)
+        parts = (list(limits), list(on_time), late)
         packed = [msgspec.msgpack.encode(part) for part in parts]
         return int(await _WRITTEN.arun(self.server, self.keys.state, *packed))
 

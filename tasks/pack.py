@@ -161,8 +161,6 @@ _MOST_TWICE = 64
 """After so many rows to numbers that a call has already it goes as it is: where all rows are to one number, to look at
 all of them for each call would take a second for a thousand."""
 
-_LOOKED_AT = 64
-
 
 class Packer:
     """Rows that wait in this process, by content.
@@ -319,7 +317,7 @@ class Packer:
             if lease.dropped:
                 self._forget(group, last - first + 1)
                 continue
-            fits = min(last, first + group.most - count - 1, first + _LOOKED_AT - 1 if twice else last)
+            fits = min(last, first + group.most - count - 1)
             if fits < last:
                 group.runs.appendleft((lease, fits + 1, last))
             for run in _runs_of_new_numbers(lease, first, fits, numbers, twice):

@@ -249,7 +249,7 @@ def _told(call: Seen) -> dict[str, Any]:
         "slots": call.terms.slots,
         "call_ms": call.terms.call_ms,
         "recipients": call.recipients,
-        "limits": [limit.for_script() for limit in call.terms.limits],
+        "limits": list(call.terms.limits),
         "rows": call.rows,
     }
 

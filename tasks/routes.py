@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from config.settings import Route
+from sendmill.numbers import longest_prefix
 from sendmill.options import DEFAULT_ROUTE
-
-_LONGEST_PREFIX_CHARS = 16
 
 
 class Routes:
@@ -20,12 +19,7 @@ class Routes:
 
     def accounts_for(self, name: str | None, number: str) -> Sequence[str]:
         """The accounts for an E.164 number in order of preference; none where no prefix fits or no such route is."""
-        table = self._tables.get(name or DEFAULT_ROUTE, {})
-        for length in range(min(len(number), _LONGEST_PREFIX_CHARS), -1, -1):
-            accounts = table.get(number[:length])
-            if accounts is not None:
-                return accounts
-        return ()
+        return longest_prefix(self._tables.get(name or DEFAULT_ROUTE, {}), number) or ()
 
     def accounts_of(self, name: str | None) -> set[str]:
         """Every account that some number may reach by a route."""

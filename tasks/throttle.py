@@ -7,7 +7,6 @@ window for any number of processes, plus 20 ms for the jitter of the way to the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -38,11 +37,6 @@ class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
     window_ms: int
     most: int
     services: Sequence[str] | None = None
-
-    def for_script(self) -> dict[str, Any]:
-        """The limit as the gate reads it."""
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        return told
 
 
 class LateCall(msgspec.Struct, array_like=True, frozen=True):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
-import time
 from collections.abc import Iterator
 from typing import cast
 from urllib.parse import urlsplit
@@ -18,7 +16,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
-from bench.contenders.plain_client import CONNECTIONS, forms
+from bench.contenders.plain_client import CONNECTIONS, forms, measured
 
 
 class Poster(asyncio.Protocol):
@@ -81,14 +79,13 @@ async def main(url: str, first: int, count: int) -> None:
         for _ in range(CONNECTIONS)
     ]
     posters = [poster for _, poster in made]
-    sys.stdin.readline()
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    for poster in posters:
-        poster.post()
-    await asyncio.gather(*(poster.done for poster in posters))
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"ended_ns": time.time_ns(), "cpu_s": used_s, "rss_bytes": after.ru_maxrss * 1024}))
+
+    async def post() -> None:
+        for poster in posters:
+            poster.post()
+        await asyncio.gather(*(poster.done for poster in posters))
+
+    await measured(post)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import urlencode
 
 import aiohttp
@@ -48,19 +48,22 @@ async def _post_all(session: aiohttp.ClientSession, url: str, bodies: Iterator[b
                 raise RuntimeError("the stub refused a message")
 
 
+async def measured(post: Callable[[], Awaitable[object]]) -> None:
+    """Wait for a line, post, and print what that took."""
+    sys.stdin.readline()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    await post()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(json.dumps({"ended_ns": time.time_ns(), "cpu_s": used_s, "rss_bytes": after.ru_maxrss * 1024}))
+
+
 async def main(url: str, first: int, count: int) -> None:
     """Post all of them."""
     bodies = forms(first, count)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector) as session:
-        sys.stdin.readline()
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONNECTIONS):
-                group.create_task(_post_all(session, url, bodies))
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"ended_ns": time.time_ns(), "cpu_s": used_s, "rss_bytes": after.ru_maxrss * 1024}))
+        await measured(lambda: asyncio.gather(*(_post_all(session, url, bodies) for _ in range(CONNECTIONS))))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.numbers import longest_prefix
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -21,8 +22,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def most_for(self, number: str) -> int | None:
         """The bytes that a file to an E.164 number may have, by the longest prefix; None for any."""
-        fitting = [prefix for prefix in self.most if number.startswith(prefix)]
-        return self.most[max(fitting, key=len)] if fitting else None
+        return longest_prefix(self.most, number)
 
 
 _DECODER = msgspec.json.Decoder(Kept)

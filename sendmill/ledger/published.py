@@ -99,8 +99,7 @@ class KnownNames:
     @property
     def check_numbers(self) -> NumberCheck:
         """How numbers are checked where a job does not say it. Raises StoreError: Redis is away."""
-        if not self._fresh():
-            self._read()
+        self._refresh()
         return self._check_numbers
 
     def check_features(self, account: str, needs: Iterable[Feature], options: Iterable[str]) -> None:
@@ -111,8 +110,7 @@ class KnownNames:
             StoreError: Redis is away.
         """
         options = sorted(options)
-        if not self._fresh():
-            self._read()
+        self._refresh()
         refuse_missing(account, needs, options, self._accounts)
 
     def vendor_keeps_time(self, *, account: str | None, route: str | None) -> bool:
@@ -121,8 +119,7 @@ class KnownNames:
         Raises:
             StoreError: Redis is away.
         """
-        if not self._fresh():
-            self._read()
+        self._refresh()
         name = route or DEFAULT_ROUTE
         routes = [at["accounts"] for at in self._routes if at["name"] == name]
         candidates = {account} if account else set(chain.from_iterable(routes))
@@ -144,6 +141,10 @@ class KnownNames:
 
     def _names(self, kind: str) -> frozenset[str]:
         return frozenset(self._accounts if kind == "account" else (route["name"] for route in self._routes))
+
+    def _refresh(self) -> None:
+        if not self._fresh():
+            self._read()
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._read_at < KEPT_S

@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sendmill import Client, Sms
 from sendmill.cli import cli
-from sendmill.metrics import LedgerCollector, rendered
+from sendmill.metrics import _TOOK_S, LedgerCollector, rendered
 from simulator.client import Simulator
 from simulator.embedded import free_tcp_port
+from tasks import outbox
 from tasks.outbox import CallOutcome, Folding
 from tasks.wake import tick
 from tests.support.flow import Flow, flow, hong_kong, mainland
@@ -90,18 +91,25 @@ async def test_the_page_names_every_metric_and_no_other(simulator: Simulator, re
     assert all(metric.documentation for metric in metrics)
 
 
+def test_the_script_and_the_exporter_have_the_same_bounds() -> None:
+    """What a call took is counted by the place of its bound."""
+    script = (Path(outbox.__file__).parent / "lua" / "finish.lua").read_text("utf-8")
+    (bounds,) = re.findall(r"^local TOOK_MS = { (.+) }$", script, re.MULTILINE)
+    assert [1000 * bound for bound in _TOOK_S] == [int(bound) for bound in bounds.split(", ")]
+
+
 async def test_a_count_is_made_once_whoever_repeats_it(simulator: Simulator, redis_url: str, namespace: str) -> None:
     """An outcome that is written twice, and a report that comes again, as after a process that died."""
     settings = settings_for(simulator, redis_url, namespace, ["mainland"])
     async with flow(settings) as one:
-        outbox = one.runtime.accounts["mainland"].outbox
+        box = one.runtime.accounts["mainland"].outbox
         rows = Rows(one.runtime.accounts["mainland"])
         slice_id = await rows.add(mainland(3))
         (call,) = await rows.begin()
         for _ in range(2):
-            await outbox.finish([CallOutcome(call, "u", code="no_answer")])
-            await outbox.fold([Folding(slice_id, 0, call, "d")])
-        await outbox.finish([CallOutcome(call, "s")])
+            await box.finish([CallOutcome(call, "u", code="no_answer")])
+            await box.fold([Folding(slice_id, 0, call, "d")])
+        await box.finish([CallOutcome(call, "s")])
         found = await _scraped(one)
     assert {("mainland", "unknown", "send"): 1} == found["sendmill_calls_total"]
     assert {("mainland", "no_answer"): 1} == found["sendmill_call_errors_total"]

@@ -65,7 +65,7 @@ class Walk:
 
     def run(self, what: str, *args: float | str) -> float:
         """Run the script at this moment."""
-        packed = msgspec.msgpack.encode([limit.for_script() for limit in self.limits])
+        packed = msgspec.msgpack.encode(list(self.limits))
         return float(self.script.run(self.server, self.keys.state, f"{self.now_ms:.3f}", what, packed, *args))
 
     def ask(self, recipients: int, lane: str = "normal") -> float:
