@@ -66,6 +66,8 @@ def test_of_two_secrets_the_longer_one_is_told() -> None:
         (b"138****01", set()),
         (b"4513877000001", set()),
         (b"138770000019", set()),
+        (b'"f13877000001a-0"', {"number"}),
+        (b'"0a1b2c3d-13de-4f5a-8b6c-a13877000001"', set()),
     ],
 )
 def test_a_number_is_found_with_and_without_its_country_code(raw: bytes, expected: set[str]) -> None:
