@@ -104,6 +104,12 @@ class EventReader(Iterator[AnyEvent]):
         self._closed = True
 
     def _events(self) -> Iterator[AnyEvent]:
+        try:
+            yield from self._events_until_quiet()
+        finally:
+            self._log.stop_waiting()
+
+    def _events_until_quiet(self) -> Iterator[AnyEvent]:
         quiet_since = time.monotonic()
         while not self._closed:
             self._surviving(self._look, quiet_since)

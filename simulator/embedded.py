@@ -43,14 +43,17 @@ class EmbeddedValkey:
     Args:
         tcp_port: the port of 127.0.0.1 to listen on besides the unix socket; 0 for none, see `free_tcp_port`.
         appendfsync: `everysec`, as the guarantees assume, or `always`.
+        cluster: be a Cluster's only node: it refuses commands, transactions and scripts whose keys are of two slots.
+            Needs a `tcp_port`.
 
     Raises:
         RuntimeError: from `start`, when the server does not come up; the message holds the end of its log.
     """
 
-    def __init__(self, *, tcp_port: int = 0, appendfsync: str = "everysec") -> None:
+    def __init__(self, *, tcp_port: int = 0, appendfsync: str = "everysec", cluster: bool = False) -> None:
         self.tcp_port = tcp_port
         self.appendfsync = appendfsync
+        self.cluster = cluster
         self.directory = _short_directory()
         self.socket_path = self.directory / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -117,6 +120,8 @@ class EmbeddedValkey:
                 tail = log_path.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"the embedded Valkey did not start: {tail}")
             time.sleep(_POLL_S)
+        if self.cluster:
+            self._take_all_slots()
         return self
 
     def stop(self) -> None:
@@ -160,15 +165,26 @@ class EmbeddedValkey:
             "maxmemory-policy": "noeviction",
             "hash-max-listpack-value": 320,
         }
+        if self.cluster:
+            options |= {"cluster-enabled": "yes", "cluster-port": free_tcp_port()}
         return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
+    def _take_all_slots(self) -> None:
+        self._asked(b"CLUSTER ADDSLOTSRANGE 0 16383\r\n")
+        while b"cluster_state:ok" not in self._asked(b"CLUSTER INFO\r\n"):
+            time.sleep(_POLL_S)
+
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        with contextlib.suppress(OSError):
+            return self._asked(b"PING\r\n").startswith(b"+PONG")  # "-LOADING …" while the AOF is read
+        return False
+
+    def _asked(self, command: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(1.0)
             client.connect(str(self.socket_path))
-            client.sendall(b"PING\r\n")
-            return client.recv(64).startswith(b"+PONG")  # "-LOADING …" while the AOF is read
-        return False
+            client.sendall(command)
+            return client.recv(4096)
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sendmill.errors import StoreError
-from sendmill.ledger.away import FULL, GONE, TIMEOUT, RedisAway, first_word
+from sendmill.ledger.away import FULL, GONE, TIMEOUT, away_from, first_word
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from sendmill.ledger.redis_client import AsyncRedisClient, RedisClient
 from sendmill.redis_url import RedisUrl
@@ -92,11 +92,9 @@ def store_errors() -> Iterator[None]:
     """Turn what redis-py raises into a StoreError of one line, without addresses' passwords or arguments."""
     try:
         yield
-    except RedisAway as error:
-        raise StoreError(_TOLD.get(error.code) or _REFUSES.format(error.code)) from error
-    except redis.exceptions.OutOfMemoryError as error:
-        raise StoreError(_TOLD[FULL]) from error
     except redis.RedisError as error:
+        if (away := away_from(error)) is not None:
+            raise StoreError(_TOLD.get(away.code) or _REFUSES.format(away.code)) from error
         # Only the code: the rest may quote arguments.
         code = first_word(error) or (str(error).split() or ["?"])[0]
         raise StoreError(f"Redis refused it: {type(error).__name__} {code}") from error

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import ledger_script
@@ -56,6 +57,8 @@ class EventLog:
         self._script = ledger_script("events")
         self._given_up_to: dict[str, str] = {}
         """Account → id up to which its entries have been given; "" where there may be more at once."""
+        self._bell: Any = None
+        """redis-py's PubSub: a script that adds an entry to a stream says so on the channel of the stream's name."""
         self._accounts_at = float("-inf")
         self._again_at = float("-inf")
 
@@ -99,12 +102,33 @@ class EventLog:
         """
         if not all(self._given_up_to.values()):
             return
-        streams = {self._ledger.account(account).events: given for account, given in self._given_up_to.items()}
-        with store_errors():
-            ready = self._ledger.server.xread(streams, count=1, block=max(1, int(longest_s * 1000)))
-        by_stream = {self._ledger.account(account).events: account for account in self._given_up_to}
-        for stream, _ in ready:
-            self._given_up_to[by_stream[stream.decode()]] = ""
+        try:
+            with store_errors():
+                self._listen(longest_s)
+        except StoreError:
+            self.stop_waiting()
+            raise
+
+    def stop_waiting(self) -> None:
+        """Give back the connection that `wait` listens on."""
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
+
+    def _listen(self, longest_s: float) -> None:
+        by_channel = {self._ledger.account(account).events: account for account in self._given_up_to}
+        if self._bell is None:
+            self._bell = self._ledger.server.pubsub()
+        heard_of = {channel.decode() for channel in self._bell.channels}
+        if unheard := by_channel.keys() - heard_of:
+            self._bell.subscribe(*unheard)
+        message = self._bell.get_message(timeout=longest_s)
+        if message is None:
+            self._ledger.server.ping()  # a server that hangs is as silent as one that has nothing to tell
+        while message is not None:
+            # That the channel is listened to is said here too: what was added before has to be looked for.
+            self._given_up_to[by_channel[message["channel"].decode()]] = ""
+            message = self._bell.get_message()
 
     def acknowledge(self, account: str, entry_ids: Iterable[str]) -> None:
         """Say that entries have been dealt with.

@@ -13,10 +13,10 @@ redis.call('ZREMRANGEBYSCORE', key('heard'), '-inf', now)
 for _, reply in ipairs(cmsgpack.unpack(ARGV[1])) do
   if redis.call('ZADD', key('heard'), 'NX', math.floor(now + reply[2]), reply[1]) == 1 then
     new = new + 1
-    for name, most in pairs({ events = EVENTS_KEPT, replies = REPLIES_KEPT }) do
-      redis.call('XADD', key(name), 'MAXLEN', '~', most, '*', 'kind', 'reply', 'from', reply[3], 'text', reply[4],
-        'extno', reply[5], 'message_id', reply[6], 'matched_by', reply[7], 'occurred', reply[8], 'at', reply[9])
-    end
+    local told = { 'kind', 'reply', 'from', reply[3], 'text', reply[4], 'extno', reply[5], 'message_id', reply[6],
+      'matched_by', reply[7], 'occurred', reply[8], 'at', reply[9] }
+    add_event(unpack(told))
+    redis.call('XADD', key('replies'), 'MAXLEN', '~', REPLIES_KEPT, '*', unpack(told))
   end
 end
 if new > 0 then redis.call('HINCRBY', key('state'), 'replies', new) end

@@ -35,6 +35,13 @@ end
 local BY_A_PERSON = { unmapped_state = true, unreadable_report = true } -- alerts that nothing else ends
 local CAUSES_TOLD, ALERTS_TO_POST = 20, 200
 
+-- An entry of the account's stream of events; who waits for one hears that there is something. Returns its id.
+local function add_event(...)
+  local id = redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', ...)
+  redis.call('PUBLISH', key('events'), '')
+  return id
+end
+
 -- Open an alert of the account, or end it: consumers hear it once when it opens and once when it is over, and of each
 -- further cause of one that only a person ends. Returns whether there was anything to tell.
 local function set_alert(code, detail, open, now)
@@ -57,8 +64,7 @@ local function set_alert(code, detail, open, now)
   else
     redis.call('HDEL', key('alerts'), code)
   end
-  local id = redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'alert', 'code', code, 'detail',
-    detail, 'open', open and '1' or '0', 'at', math.floor(now))
+  local id = add_event('kind', 'alert', 'code', code, 'detail', detail, 'open', open and '1' or '0', 'at', math.floor(now))
   local told = { id = id, code = code, detail = detail, open = open, at = math.floor(now) }
   redis.call('RPUSH', key('to_post'), cjson.encode(told))
   redis.call('LTRIM', key('to_post'), -ALERTS_TO_POST, -1)
@@ -264,8 +270,7 @@ local function flush()
         redis.call('SETRANGE', s.key, COUNTERS_AT - 1 + (from - 1) * 4, table.concat(counters))
       end
       if #s.told > 0 then
-        redis.call('XADD', key('events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'report', 'slice', s.id, 'rows',
-          cmsgpack.pack(s.told))
+        add_event('kind', 'report', 'slice', s.id, 'rows', cmsgpack.pack(s.told))
       end
     end
   end
