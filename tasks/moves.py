@@ -47,7 +47,7 @@ async def finish_moves(runtime: Runtime, account: Account, moves: Sequence[tuple
     for (target, job), arriving in by_target.items():
         known = runtime.accounts.get(target)
         outbox = known.outbox if known is not None else Outbox(runtime.server, runtime.keys_of(target), runtime.process)
-        for batch in batches([(new_id, move.blob, {}, move.horizon_ms) for new_id, move in arriving]):
+        for batch in batches([(new_id, move.blob, [], move.horizon_ms) for new_id, move in arriving]):
             await outbox.add(batch, due_ms=HELD)
         args: list[bytes | str | int] = []
         for new_id, move in arriving:

@@ -179,9 +179,11 @@ class Outbox:
         return self._process.partition(":")[0]
 
     async def add(
-        self, slices: Iterable[tuple[str, bytes, Mapping[int, Mapping[str, str]], int]], *, due_ms: int
+        self, slices: Iterable[tuple[str, bytes, Sequence[tuple[str, str, Sequence[int]]], int]], *, due_ms: int
     ) -> int:
-        """Take slices in: (id, blob, details by row offset, ms of the horizon). Those that are there stay as they are.
+        """Take slices in: (id, blob, [(code, detail, offsets of rows in one state)], ms of the horizon).
+
+        Those that are there stay as they are.
 
         With `due_ms` HELD nobody may claim them before they are told to `arrive`.
         """

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -36,8 +36,12 @@ from tasks.trouble import leaving
 from tasks.wake import wake
 
 SLICES_AT_ONCE = 50
-Details = dict[int, dict[str, str]]
-"""What there is to tell about rows, by their offset in the slice."""
+
+REFUSED_ROWS = 2_000
+"""Of one slice: what is told of each of its rows is written by one script."""
+
+Details = list[tuple[str, str, list[int]]]
+"""What there is to tell about rows: code, detail, offsets in the slice of rows in one state, ascending."""
 
 NewSlice = tuple[str, bytes, Details, int]
 """A slice to be added: id, blob, details, ms of its horizon."""
@@ -206,9 +210,8 @@ def slices_of(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: C
         where = places_of(first, rows, places)
         blob, details = new_slice(runtime, meta, chunk, account, where, opted, cut.parts.get(account, meta.parts))
         by_account[account].append((_slice_id(meta, number, index), blob, details, horizon_ms))
-    refused = _refused_slice(meta, chunk, cut)
-    if refused is not None:
-        by_account[REFUSED].append((_slice_id(meta, number, len(cut.slices)), *refused, horizon_ms))
+    for index, refused in enumerate(_refused(chunk, cut), len(cut.slices)):
+        by_account[REFUSED].append((_slice_id(meta, number, index), *_refused_slice(meta, refused), horizon_ms))
     return by_account
 
 
@@ -231,13 +234,14 @@ def _slice_id(meta: JobMeta, chunk: int, index: int) -> str:
 def batches(slices: Sequence[NewSlice]) -> Iterator[list[NewSlice]]:
     """Slices of one account, as many at a time as one script should take."""
     batch: list[NewSlice] = []
-    size = 0
+    size = told = 0
     for each in slices:
         batch.append(each)
         size += len(each[1])
-        if len(batch) >= SLICES_AT_ONCE or size >= _ADD_BYTES:
+        told += sum(len(offsets) for _, _, offsets in each[2])
+        if len(batch) >= SLICES_AT_ONCE or size >= _ADD_BYTES or told >= REFUSED_ROWS:
             yield batch
-            batch, size = [], 0
+            batch, size, told = [], 0, 0
     if batch:
         yield batch
 
@@ -293,40 +297,54 @@ def new_slice(  # noqa: PLR0917 - all of it is needed, in one place
     blob = encode(
         body, bytes(states), events=meta.report_events, created_ms=meta.created_ms, expires_ms=meta.expires_ms
     )
-    return blob, {offset: {"code": OPTED_OUT, "detail": OPTED_OUT_DETAIL} for offset in out}
+    return blob, [(OPTED_OUT, OPTED_OUT_DETAIL, out)] if out else []
 
 
 def _packed_rows(rows: Sequence[int]) -> bytes:
     return b"" if rows[-1] - rows[0] + 1 == len(rows) else pack_u32(rows)
 
 
-def _refused_slice(meta: JobMeta, chunk: Chunk, cut: Cut) -> tuple[bytes, Details] | None:
-    """The rows of a chunk that reach no account, each with its reason, already final."""
-    rows = sorted(
-        chain(
-            ((row, to, State(state), code, reason) for row, to, state, code, reason in chunk.refused),
-            (
-                (chunk.rows[place], unpack(chunk.numbers[place]), State.FAILED, code, reason)
-                for place, code, reason in cut.refused
-            ),
-        )
-    )
-    if not rows:
-        return None
+class _RefusedRow(NamedTuple):
+    row: int
+    to: str
+    state: State
+    code: str
+    reason: str
+    sent: bool
+    """Whether `send` had accepted it, and no account takes it."""
+
+
+def _refused(chunk: Chunk, cut: Cut) -> list[list[_RefusedRow]]:
+    """The rows of a chunk that reach no account, by the slices that hold them."""
+    rows = [
+        _RefusedRow(row, to, State(state), code, reason, sent=False) for row, to, state, code, reason in chunk.refused
+    ]
+    rows += [
+        _RefusedRow(chunk.rows[place], unpack(chunk.numbers[place]), State.FAILED, code, reason, sent=True)
+        for place, code, reason in cut.refused
+    ]
+    rows.sort()
+    return [rows[first : first + REFUSED_ROWS] for first in range(0, len(rows), REFUSED_ROWS)]
+
+
+def _refused_slice(meta: JobMeta, rows: Sequence[_RefusedRow]) -> tuple[bytes, Details]:
+    """Rows that reach no account, each with its reason, already final."""
     body = SliceBody(
         job=meta.job,
         lane=meta.lane,
         text="",
         numbers=b"",
-        first_row=rows[0][0],
-        rows=_packed_rows([row for row, *_ in rows]),
+        first_row=rows[0].row,
+        rows=_packed_rows([each.row for each in rows]),
         ref=meta.ref,
-        texts=[to for _, to, *_ in rows],
+        texts=[each.to for each in rows],
     )
-    states = b"".join(state.byte for _, _, state, _, _ in rows)
-    details = {offset: {"code": code, "detail": reason} for offset, (_, _, _, code, reason) in enumerate(rows)}
+    states = b"".join(each.state.byte for each in rows)
+    told: dict[tuple[State, str, str], list[int]] = defaultdict(list)
+    for offset, each in enumerate(rows):
+        told[each.state, each.code, each.reason].append(offset)
     blob = encode(body, states, events=meta.report_events, created_ms=meta.created_ms, expires_ms=meta.expires_ms)
-    return blob, details
+    return blob, [(code, reason, offsets) for (_, code, reason), offsets in told.items()]
 
 
 async def count_planned(runtime: Runtime, chunks: Sequence[Sequence[str | int | bytes]]) -> list[str]:
@@ -341,9 +359,11 @@ def planned_args(meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str
         msgspec.msgpack.encode((account, _slice_id(meta, number, index), rows))
         for index, (account, _, rows, _) in enumerate(cut.slices)
     ]
-    if cut.refused or chunk.refused:
-        # Of its rows only those that `send` had accepted: what is left of the job to plan is reckoned from that.
-        entries.append(msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, len(cut.slices)), len(cut.refused))))
+    # Of refused rows only those that `send` had accepted: what is left of the job to plan is reckoned from that.
+    entries += [
+        msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, index), sum(each.sent for each in rows)))
+        for index, rows in enumerate(_refused(chunk, cut), len(cut.slices))
+    ]
     return [meta.job, number, cut.segments, msgspec.msgpack.encode(cut.cost), len(entries), *entries]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import structlog
 
-from tasks.account import Account
+from sendmill.ledger.keys import REFUSED, AccountKeys
 from tasks.heard import decode_heard
 from tasks.runtime import Runtime
 from tasks.spool import Spool
@@ -34,23 +34,24 @@ async def trim(runtime: Runtime, now_ms: int) -> None:
     before_ms = now_ms - runtime.settings.retention_days * DAY_MS
     for account in runtime.accounts.values():
         await Spool.of(runtime.settings.namespace, account.name).remove_before(before_ms)
-        if await runtime.server.set(account.keys.polled("trim"), 1, nx=True, px=TRIM_EVERY_MS):
-            await trim_account(runtime, account, now_ms)
+    for name in (*runtime.accounts, REFUSED):
+        if await runtime.server.set(runtime.keys_of(name).polled("trim"), 1, nx=True, px=TRIM_EVERY_MS):
+            await trim_account(runtime, name, now_ms)
 
 
-async def trim_account(runtime: Runtime, account: Account, now_ms: int) -> None:
-    """The same for one account in Redis, and what takes too much memory.
+async def trim_account(runtime: Runtime, account: str, now_ms: int) -> None:
+    """The same for one account in Redis (REFUSED is where rows are that none takes), and what takes too much memory.
 
     How many entries went is added up in its `state` (`trimmed:<stream>`).
     """
-    keys = account.keys
+    keys = runtime.keys_of(account)
     before_ms = now_ms - runtime.settings.retention_days * DAY_MS
     for name, key in (("events", keys.events), ("replies", keys.replies), ("bad", keys.bad)):
         gone = await runtime.server.xtrim(key, minid=before_ms, approximate=False)
         if gone:
             await runtime.server.hincrby(keys.state, f"trimmed:{name}", gone)
-            log.info("entries past the retention went", account=account.name, stream=name, entries=gone)
-        await _cut_to_size(runtime, account, name, key)
+            log.info("entries past the retention went", account=account, stream=name, entries=gone)
+        await _cut_to_size(runtime, keys, name, key)
     await runtime.server.zremrangebyscore(keys.heard, 0, now_ms)
     # A report waits as long as the horizon, which may be set beyond the retention.
     waiting = await runtime.server.zrange(keys.early, 0, -1)
@@ -58,12 +59,12 @@ async def trim_account(runtime: Runtime, account: Account, now_ms: int) -> None:
         await runtime.server.zrem(keys.early, *old)
 
 
-async def _cut_to_size(runtime: Runtime, account: Account, name: str, stream: str) -> None:
+async def _cut_to_size(runtime: Runtime, keys: AccountKeys, name: str, stream: str) -> None:
     """Cut off the oldest entries of a stream that takes too much memory."""
     used_bytes = int(await runtime.server.memory_usage(stream) or 0)
     if used_bytes <= MOST_BYTES:
         return
     left = int(await runtime.server.xlen(stream) * _LEFT_SHARE * MOST_BYTES / used_bytes)
     gone = await runtime.server.xtrim(stream, maxlen=left, approximate=False)
-    await runtime.server.hincrby(account.keys.state, f"trimmed:{name}", gone)
-    log.warning("a stream took too much memory", account=account.name, stream=name, entries=gone)
+    await runtime.server.hincrby(keys.state, f"trimmed:{name}", gone)
+    log.warning("a stream took too much memory", account=keys.account, stream=name, entries=gone)

@@ -46,7 +46,7 @@ def _blob(rows: int, *, job: str = "job1", lane: str = "normal", expires_in_s: f
 
 async def _add(outbox: Outbox, rows: int, slice_id: str = SLICE, *, lane: str = "normal") -> int:
     blob = _blob(rows, job=slice_id.split(".", 1)[0], lane=lane)
-    return await outbox.add([(slice_id, blob, {}, 2**45)], due_ms=0)
+    return await outbox.add([(slice_id, blob, [], 2**45)], due_ms=0)
 
 
 async def _claim(outbox: Outbox, rows: int = 1) -> Claimed:

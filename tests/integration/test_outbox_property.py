@@ -157,7 +157,7 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 3_600_000)
         self.slice_ids.append(slice_id)
-        self.run(self.boxes[0].add([(slice_id, blob, {}, 2**45)], due_ms=due_ms))
+        self.run(self.boxes[0].add([(slice_id, blob, [], 2**45)], due_ms=due_ms))
 
     def claim(self, data: st.DataObject) -> None:
         """A drain leases what waits."""

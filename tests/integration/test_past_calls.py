@@ -36,7 +36,7 @@ async def _claimed(account: Account, slices: int, rows: int) -> list[Claimed]:
         numbers = pack_u64(range(n * rows + 1, (n + 1) * rows + 1))
         body = SliceBody(job=JOB, lane="normal", text="Hello", numbers=numbers, first_row=n * rows + 1)
         blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 60_000)
-        new.append((f"{JOB}.0.{n}", blob, dict[int, dict[str, str]](), 2**45))
+        new.append((f"{JOB}.0.{n}", blob, list[tuple[str, str, list[int]]](), 2**45))
     await account.outbox.add(new, due_ms=0)
     return await account.outbox.claim(slices * rows, ("normal",))
 

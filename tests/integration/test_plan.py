@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.settings import Route, Settings
-from sendmill.messages import Sms, TemplateSms
+from sendmill.messages import ReportEvent, Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.plan import plan, plan_alone
@@ -98,6 +98,37 @@ async def test_what_no_account_takes_is_refused_with_its_row(
         assert reason
         assert "\n" not in reason
         assert {State.FAILED: 1} == await one.states(job)
+
+
+async def test_of_thousands_that_are_refused_each_is_told_its_reason_and_none_costs_redis_a_command(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """A file with the wrong column: a command for each row held Redis for a quarter of a second."""
+    rows = 9_000
+    wrong, foreign, ours = "+999", "+447400123456", "+8613800000001"
+    route = Route(prefix="+86", accounts=["mainland"])
+    async with flow(_settings(simulator, redis_url, namespace, ["mainland"], route)) as one:
+        numbers = [wrong, foreign, ours] * (rows // 3)
+        await one.runtime.server.config_resetstat()
+        job = await one.send(Sms("Hello", numbers))
+        stats = await one.runtime.server.info("commandstats")
+        assert sum(each["calls"] for each in stats.values()) < rows / 4
+        told = {
+            int(each.message_id.partition("-")[2]): each
+            for each in await asyncio.to_thread(list, one.client.messages(job))
+        }
+        assert {*range(1, rows + 1)} == {*told}
+        assert State.QUEUED is told.pop(3).state
+        assert {
+            *((wrong, "invalid_number"), (foreign, "unknown_account")),
+            *((foreign, "duplicate_row"), (ours, "duplicate_row")),
+        } == {(each.to, each.code) for each in told.values()}
+        heard = [
+            str(event.message_id)
+            for event in one.client.events("crm", kinds=["report"], block_s=0)
+            if isinstance(event, ReportEvent)
+        ]
+        assert sorted(f"{job}-{row}" for row in told) == sorted(heard)
 
 
 async def test_a_plan_that_runs_twice_at_once_plans_once(simulator: Simulator, redis_url: str, namespace: str) -> None:

@@ -38,7 +38,7 @@ async def _add(outbox: Outbox, slice_id: str, rows: int, lane: str) -> None:
     job = slice_id.split(".", 1)[0]
     body = SliceBody(job=job, lane=lane, text="Hello", numbers=pack_u64(range(rows)), first_row=1)
     blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 60_000)
-    await outbox.add([(slice_id, blob, {}, 2**45)], due_ms=0)
+    await outbox.add([(slice_id, blob, [], 2**45)], due_ms=0)
 
 
 async def _claim(outbox: Outbox) -> Claimed:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sendmill import Sms
+from sendmill.ledger.keys import REFUSED
 from tasks import retention
-from tasks.retention import trim_account
+from tasks.retention import trim, trim_account
 from tasks.runtime import redis_now_ms
 from tests.support.driving import Driven, driven
 
@@ -48,8 +50,22 @@ async def test_events_that_are_cut_off_are_counted(one: Driven) -> None:
     keep_ms = one.runtime.settings.retention_days * DAY_MS
     await add(one, 7, at_ms=now_ms - keep_ms - 60_000)
     await add(one, 3, at_ms=now_ms - keep_ms + 60_000)
-    await trim_account(one.runtime, one.runtime.accounts["hk"], now_ms)
+    await trim_account(one.runtime, "hk", now_ms)
     assert (3, 7) == await told(one)
+
+
+async def test_what_was_told_of_rows_that_no_account_takes_goes_too(one: Driven) -> None:
+    """They are of no account, and their numbers stand in what is told of them."""
+    job = one.client.send(Sms("Hello", ["12", "13"]), account="hk")
+    await one.plan(job.id)
+    events = one.runtime.keys_of(REFUSED).events
+    assert 1 == await one.runtime.server.xlen(events)
+    now_ms = await redis_now_ms(one.runtime.server)
+    await trim(one.runtime, now_ms)
+    assert 1 == await one.runtime.server.xlen(events)
+    await one.runtime.server.delete(one.runtime.keys_of(REFUSED).polled("trim"))
+    await trim(one.runtime, now_ms + one.runtime.settings.retention_days * DAY_MS + 60_000)
+    assert 0 == await one.runtime.server.xlen(events)
 
 
 async def test_events_that_take_too_much_memory_are_cut_to_less_than_that(
@@ -59,10 +75,10 @@ async def test_events_that_take_too_much_memory_are_cut_to_less_than_that(
     await add(one, 200)
     account = one.runtime.accounts["hk"]
     now_ms = await redis_now_ms(one.runtime.server)
-    await trim_account(one.runtime, account, now_ms)
+    await trim_account(one.runtime, account.name, now_ms)
     assert (200, 0) == await told(one)
     monkeypatch.setattr(retention, "MOST_BYTES", 100_000)
-    await trim_account(one.runtime, account, now_ms)
+    await trim_account(one.runtime, account.name, now_ms)
     kept, gone = await told(one)
     assert (200, gone) == (kept + gone, int(await one.runtime.server.hget(account.keys.state, "trimmed:events")))
     assert await one.runtime.server.memory_usage(account.keys.events) <= 100_000

@@ -228,6 +228,9 @@ def _run(system: System, *arguments: str) -> str:
 )
 def test_every_push_of_the_documents_arrives(system: System, vendor: str, what: str) -> None:
     """Each of the seven pushes has come in and was folded."""
-    counters = system.simulator.counters()["vendors"][vendor].values()
-    assert sum(each[f"{what}_pushed"] for each in counters) > 0
-    assert 0 == sum(each[f"{what}_push_failed"] for each in counters)
+
+    def counted(outcome: str) -> int:
+        return sum(each[f"{what}_{outcome}"] for each in system.simulator.counters()["vendors"][vendor].values())
+
+    system.wait_until(lambda: counted("pushed") > 0, timeout_s=DONE_S, what=f"{vendor} has pushed {what}")
+    assert 0 == counted("push_failed")

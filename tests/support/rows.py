@@ -70,7 +70,7 @@ class Rows:
         )
         slice_id = f"{self._job}.0.{self._slices}"
         self._slices += 1
-        await self._account.outbox.add([(slice_id, blob, {}, now_ms + 10**9)], due_ms=0)
+        await self._account.outbox.add([(slice_id, blob, [], now_ms + 10**9)], due_ms=0)
         return slice_id
 
     async def begin(self, *, row_a_call: bool = False) -> list[int]:
