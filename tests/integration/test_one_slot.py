@@ -20,14 +20,14 @@ from sendmill.metrics import rendered
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey, free_tcp_port
-from tasks.failover import failover
-from tasks.outbox import Folding
-from tasks.plan import plan
-from tasks.plan_small import plan_small
-from tasks.retire import DAY_MS, retire_old
-from tasks.runtime import redis_now_ms
-from tasks.settle import give_up_reports
-from tasks.suspend import suspend
+from tasks.account.suspend import suspend
+from tasks.failover.failover import failover
+from tasks.keep.retire import DAY_MS, retire_old
+from tasks.keep.settle import give_up_reports
+from tasks.plan.plan import plan
+from tasks.plan.plan_small import plan_small
+from tasks.process.connection import redis_now_ms
+from tasks.report.folding import Folding, fold_reports
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 
@@ -114,7 +114,7 @@ async def _reported(one: Flow, job: str) -> None:
     outbox = one.runtime.accounts["mainland"].outbox
     while [1] != [listening for _, listening in await one.runtime.server.pubsub_numsub(outbox.keys.events)]:  # noqa: ASYNC110 - Redis sets no event
         await asyncio.sleep(0.01)
-    await outbox.fold([Folding(f"{job}.0.0", 0, 0, "d")])
+    await fold_reports(outbox, [Folding(f"{job}.0.0", 0, 0, "d")])
     event = await reading
     assert isinstance(event, ReportEvent)
     assert (f"{job}-1", State.DELIVERED) == (event.message_id, event.state)

@@ -9,9 +9,9 @@ import pytest
 
 from sendmill import Sms
 from sendmill.ledger.keys import REFUSED
-from tasks import retention
-from tasks.retention import trim, trim_account
-from tasks.runtime import redis_now_ms
+from tasks.keep import retention
+from tasks.keep.retention import trim, trim_account
+from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven
 
 DAY_MS = 86_400_000
