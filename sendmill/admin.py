@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sendmill.errors import InvalidOption
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import AccountKeys
-from sendmill.ledger.published import published_account, published_accounts
+from sendmill.ledger.published import published_account, published_accounts, removed_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import HEADER_BYTES, decode_header
 from sendmill.messages import AccountInfo
@@ -19,6 +19,9 @@ from sendmill.states import State
 
 COUNTED_SLICES = 10_000
 """The most slices of each kind whose rows are counted for the backlog; what lies behind is left out."""
+
+NOT_CONFIGURED = "no worker is configured for it any more"
+"""Why nothing is sent through an account that was taken out of the workers' settings."""
 
 _BARRED = "barred:"
 _WINDOW_S = {"s": 1, "min": 60, "h": 3600}
@@ -45,7 +48,9 @@ def read_accounts(ledger: Ledger) -> list[AccountInfo]:
     Raises:
         StoreError: Redis is away.
     """
-    return [_info(ledger, name, told) for name, told in published_accounts(ledger).items()]
+    accounts = published_accounts(ledger)
+    removed = removed_accounts(accounts)
+    return [_info(ledger, name, told, removed=name in removed) for name, told in accounts.items()]
 
 
 def set_active(ledger: Ledger, account: str, *, active: bool) -> None:
@@ -87,7 +92,7 @@ def set_limit(ledger: Ledger, account: str, name: str, value: int | None) -> Non
 # --- what is shown -----------------------------------------------------------------------------------------------
 
 
-def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
+def _info(ledger: Ledger, name: str, told: Mapping[str, Any], *, removed: bool) -> AccountInfo:
     keys = ledger.account(name)
     limits: Mapping[str, int] = told["limits"]
     with store_errors():
@@ -108,7 +113,7 @@ def _info(ledger: Ledger, name: str, told: Mapping[str, Any]) -> AccountInfo:
         name=name,
         provider=told["provider"],
         state=state.get("state", "active"),
-        state_reason=_reason(state, seconds * 1000, broken=broken),
+        state_reason=NOT_CONFIGURED if removed else _reason(state, seconds * 1000, broken=broken),
         backlog=_backlog(ledger, keys),
         in_flight=in_flight,
         rate_used=rate.used_per_s if rate else None,

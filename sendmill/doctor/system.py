@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from sendmill.admin import NOT_CONFIGURED
 from sendmill.asking import ask_balance
 from sendmill.broker import PLAN_QUEUE, REPORTS_QUEUE, SEND_QUEUE
 from sendmill.doctor.findings import Finding, note, ok, problem
@@ -22,7 +23,7 @@ from sendmill.errors import ProviderError, StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.living import Living, read_living
-from sendmill.ledger.published import published_accounts
+from sendmill.ledger.published import published_accounts, removed_accounts
 from sendmill.ledger.sweeping import read_sweeps
 
 CLOCKS_DIFFER_MS = 1_000
@@ -53,8 +54,12 @@ def examine(ledger: Ledger, timeout_s: float) -> Iterator[Finding]:
     if not accounts:
         yield problem("accounts", "no account is published", "start a worker with a configuration that has accounts")
     yield from _push(accounts, living)
+    removed = removed_accounts(accounts)
     for name, told in accounts.items():
-        yield from _account(ledger, name, told)
+        if name in removed:
+            yield problem(f"account {name}", NOT_CONFIGURED, "configure it again, or cancel the jobs that wait there")
+        else:
+            yield from _account(ledger, name, told)
     yield from _credentials(ledger, accounts, living, timeout_s)
     yield from _sweeps(ledger, now_ms)
     yield from _alerts(ledger, (*accounts, REFUSED))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -17,10 +17,23 @@ from sendmill.options import DEFAULT_ROUTE
 KEPT_S = 5.0
 """How long names are believed before they are read again."""
 
+REMOVED_AFTER_MS = 600_000
+"""An account of which no worker has told for so long, while workers told of others, is in nobody's configuration."""
+
+
+def removed_accounts(accounts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Those of published accounts that no worker is configured for any more, and when one last was (ms, Redis' clock).
+
+    Each worker tells of its accounts twice a minute. Where none runs, all of them stay as they are.
+    """
+    told = {name: int(entry.get("told_ms", 0)) for name, entry in accounts.items()}
+    last_ms = max(told.values(), default=0)
+    return {name: at_ms for name, at_ms in told.items() if 0 < at_ms < last_ms - REMOVED_AFTER_MS}
+
 
 def published_accounts(ledger: Ledger) -> dict[str, dict[str, Any]]:
     """Account → what its workers published: provider, limits, max_in_flight, reports, push_warning, services, features,
-    options, pushes, public_url, schedule, counting, prices, currency, signature.
+    options, pushes, public_url, schedule, counting, prices, currency, signature, told_ms.
 
     Raises:
         StoreError: Redis is away.
@@ -45,7 +58,8 @@ def published_account(ledger: Ledger, account: str) -> dict[str, Any]:
 
 
 class Published(NamedTuple):
-    """All that producers know: accounts as above, routes (name, prefix, accounts), how numbers are checked."""
+    """All that producers know: accounts as above without those that were removed, routes (name, prefix, accounts),
+    how numbers are checked."""
 
     accounts: dict[str, dict[str, Any]]
     routes: list[dict[str, Any]]
@@ -64,8 +78,9 @@ def published(ledger: Ledger) -> Published:
         pipe.get(ledger.jobs.routes)
         pipe.get(ledger.jobs.check_numbers)
         accounts, routes, check_numbers = pipe.execute()
+    told = {name.decode(): json.loads(entry) for name, entry in accounts.items()}
     return Published(
-        {name.decode(): json.loads(entry) for name, entry in accounts.items()},
+        {name: told[name] for name in told.keys() - removed_accounts(told).keys()},
         json.loads(routes or b"[]"),
         NumberCheck((check_numbers or NumberCheck.ASSIGNED.encode()).decode()),
     )

@@ -10,7 +10,8 @@ word that is in no table), `unreadable_report` (a poll or push that cannot be re
 knows them), `ledger_lost` (Redis came back without more than workers could write again: lost.lua), `redis_denied`
 (Redis refused user, password or a command: told when it does no more), `connection_closed` (the vendor closed a
 connection between two calls without announcing it), `balance_refused` (the vendor refuses the login of the balance
-query; over with the next balance), `rows_lost` (a job's rows are gone from Redis before they were planned).
+query; over with the next balance), `rows_lost` (a job's rows are gone from Redis before they were planned),
+`not_configured` (messages wait at an account that no worker is configured for any more).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ REDIS_DENIED = "redis_denied"
 CONNECTION_CLOSED = "connection_closed"
 BALANCE_REFUSED = "balance_refused"
 ROWS_LOST = "rows_lost"
+NOT_CONFIGURED = "not_configured"
 
 _ALERT = Script(Path(__file__).parent / "lua" / "alert.lua")
 

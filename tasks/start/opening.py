@@ -16,7 +16,7 @@ from providers.limits import effective, services_of
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.process.account import Account
-from tasks.process.alerts import NEWER_FORMAT, resolve_alert
+from tasks.process.alerts import NEWER_FORMAT, NOT_CONFIGURED, resolve_alert
 from tasks.process.connection import connect, process_name
 from tasks.process.connection_guard import Guard
 from tasks.process.limits import limits_of
@@ -63,7 +63,8 @@ async def open_runtime(settings: Settings, send_task: SendTask, *, stopping: Cal
         keys = AccountKeys(settings.namespace, name)
         await server.hsetnx(keys.state, "tag", secrets.token_hex(_TAG_BYTES))
         tag = await server.hget(keys.state, "tag")
-        await resolve_alert(server, keys, NEWER_FORMAT)
+        for code in (NEWER_FORMAT, NOT_CONFIGURED):
+            await resolve_alert(server, keys, code)
         accounts[name] = Account(
             name=name,
             provider=provider,

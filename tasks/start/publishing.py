@@ -16,6 +16,7 @@ from providers.egress import Egress
 from providers.pushes import push_warning
 from sendmill.ledger.scripts import Script
 from tasks.process.account import Account, features_told
+from tasks.process.connection import redis_now_ms
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 
@@ -32,11 +33,8 @@ _AGREE = Script(Path(__file__).parent / "lua" / "agree.lua")
 
 async def publish(runtime: Runtime) -> None:
     """Tell producers and the command line which accounts and routes there are; never a credential."""
-    public_url = runtime.settings.public_url
-    entries = {
-        name: json.dumps({**_published(account), "public_url": public_url})
-        for name, account in runtime.accounts.items()
-    }
+    own = {"public_url": runtime.settings.public_url, "told_ms": await redis_now_ms(runtime.server)}
+    entries = {name: json.dumps({**_published(account), **own}) for name, account in runtime.accounts.items()}
     routes = [
         {"name": route.name, "prefix": route.prefix, "accounts": list(route.accounts)}
         for route in runtime.settings.routes

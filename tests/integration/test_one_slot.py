@@ -22,8 +22,8 @@ from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey, free_tcp_port
 from tasks.account.suspend import suspend
 from tasks.failover.failover import failover
+from tasks.keep.expiry import give_up_reports
 from tasks.keep.retire import DAY_MS, retire_old
-from tasks.keep.settle import give_up_reports
 from tasks.plan.plan import plan
 from tasks.plan.plan_small import plan_small
 from tasks.process.connection import redis_now_ms
@@ -127,6 +127,6 @@ async def _ended(one: Flow) -> None:
     later_ms = await redis_now_ms(one.runtime.server) + 100 * DAY_MS
     await asyncio.to_thread(one.client.forget, mainland(1)[0])
     for account in one.runtime.accounts.values():
-        while await give_up_reports(one.runtime, account, later_ms):
+        while await give_up_reports(account.outbox, later_ms):
             pass
     assert 2 == await retire_old(one.runtime, later_ms)  # the one that was sent for later is looked at when it is due

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from sendmill.messages import Sms
 from simulator.client import Simulator
 from tasks.keep import retire
+from tasks.keep.expiry import give_up_reports
 from tasks.keep.retire import AT_ONCE, DAY_MS, retire_old
-from tasks.keep.settle import give_up_reports
 from tasks.keep.tick import sweep_account
 from tasks.plan.plan_small import plan_small
 from tasks.process.runtime import Runtime
@@ -42,7 +42,7 @@ async def test_all_that_is_due_goes_in_one_run(simulator: Simulator, redis_url: 
         (account,) = one.runtime.accounts.values()
         server, jobs, keys = one.runtime.server, one.runtime.jobs, account.keys
         assert many == await server.zcard(jobs.all)
-        while await give_up_reports(one.runtime, account, LATER_MS):
+        while await give_up_reports(account.outbox, LATER_MS):
             pass
         assert 0 == await server.zcard(keys.horizon)
         assert many == await retire_old(one.runtime, LATER_MS)

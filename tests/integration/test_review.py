@@ -18,8 +18,9 @@ from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
+from tasks.keep.expiry import give_up_reports
 from tasks.keep.retire import retire
-from tasks.keep.settle import give_up_reports, settle
+from tasks.keep.settle import settle
 from tasks.keep.tick import sweep_account, tick
 from tasks.plan.add import add_to_outbox
 from tasks.process.calls import CallOutcome, CallRows
@@ -353,7 +354,7 @@ async def test_at_the_horizon_only_rows_that_a_report_was_to_follow_are_unknown(
         claimed = await one.claim("hk")
         await one.finish("hk", await one.begin("hk", claimed, 0, 0))
         await one.finish("hk", await one.begin("hk", claimed, 1, 1), unreported=True)
-        assert 1 == await give_up_reports(one.runtime, account, 2**44)
+        assert 1 == await give_up_reports(account.outbox, 2**44)
         status = await asyncio.to_thread(one.client.status, job.id)
     assert ({State.SUBMITTED: 1, State.UNKNOWN: 1}, True) == (status.states, status.done)
 

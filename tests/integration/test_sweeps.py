@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from sendmill import Sms, State
 from sendmill.cli import cli
-from tasks.keep.settle import give_up_reports, settle
+from tasks.keep.expiry import give_up_reports
+from tasks.keep.settle import settle
 from tasks.keep.tick import sweep_account
 from tests.support.driving import Driven, driven, numbers
 
@@ -54,7 +55,7 @@ async def test_reports_that_never_came_are_counted(redis_url: str, namespace: st
         job = one.client.send(Sms("Hello", numbers(2)), account=ACCOUNT)
         await one.plan(job.id)
         await one.submit(ACCOUNT)
-        await give_up_reports(one.runtime, one.runtime.accounts[ACCOUNT], int(time.time() * 1000) + 10**9)
+        await give_up_reports(one.runtime.accounts[ACCOUNT].outbox, int(time.time() * 1000) + 10**9)
         assert {"unreported": 2} == _found(one)
 
 

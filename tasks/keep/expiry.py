@@ -1,0 +1,68 @@
+"""What was not sent or not reported on in its time: `expired` before it went, `unknown` after its horizon."""
+
+from __future__ import annotations
+
+import time
+
+from sendmill.ledger.format import NewerFormat
+from sendmill.ledger.slices import HEADER_BYTES, decode_header
+from sendmill.options import Lane
+from sendmill.states import State
+from tasks.keep.retire import LONGEST_S
+from tasks.process.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, Outbox
+from tasks.process.sweep_counts import count_found
+
+AT_ONCE = 100
+_RIPE_AT_ONCE = 500
+
+
+async def expire_waiting(outbox: Outbox) -> int:
+    """Rows past their expiry at an account that stands still, where nobody asks the gate for them; returns how many.
+
+    Those whose turn is next are looked at: what lies behind them waits for them too.
+    """
+    keys, expired = outbox.keys, 0
+    for waiting in (*(keys.out(lane.value) for lane in Lane), keys.wait):
+        moved = 1
+        while moved:
+            slices = [raw.decode() for raw in await outbox.server.zrange(waiting, 0, AT_ONCE - 1)]
+            moved = await outbox.close(
+                slices, from_states="q", to="e", code=EXPIRED_BY_US, detail=EXPIRED_DETAIL, past_expiry=True
+            )
+            expired += moved
+    return expired
+
+
+async def give_up_reports(outbox: Outbox, now_ms: int) -> int:
+    """Rows that no report reached by the horizon are `unknown`; returns how many.
+
+    Ends when no slice is ripe, or after some seconds.
+    """
+    keys, server = outbox.keys, outbox.server
+    ends, given_up = time.monotonic() + LONGEST_S, 0
+    while time.monotonic() < ends:
+        ripe = [raw.decode() for raw in await server.zrangebyscore(keys.horizon, 0, now_ms, start=0, num=_RIPE_AT_ONCE)]
+        if not ripe:
+            break
+        async with server.pipeline(transaction=False) as pipe:
+            for slice_id in ripe:
+                pipe.getrange(keys.slice(slice_id), 0, HEADER_BYTES - 1)
+            headers = await pipe.execute()
+        for slice_id, raw in zip(ripe, headers, strict=True):
+            if raw and _awaits_reports(raw):
+                # Where the vendor reports nothing, `submitted` is the end.
+                detail = "no report came within the horizon"
+                given_up += await outbox.close(
+                    [slice_id], from_states="us", to="k", code="no_report", detail=detail, reported=True
+                )
+        await server.zrem(keys.horizon, *ripe)
+    await count_found(server, keys.sweeps, "unreported", given_up, now_ms, account=keys.account)
+    return given_up
+
+
+def _awaits_reports(raw: bytes) -> bool:
+    try:
+        counts = decode_header(raw).counts
+    except NewerFormat:
+        return True  # its script says what is to be done about it
+    return bool(counts[State.SUBMITTED] or counts[State.UNCONFIRMED])
