@@ -23,13 +23,13 @@ async def expire_waiting(outbox: Outbox) -> int:
     """
     keys, expired = outbox.keys, 0
     for waiting in (*(keys.out(lane.value) for lane in Lane), keys.wait):
-        moved = 1
-        while moved:
+        ended = 1
+        while ended:
             slices = [raw.decode() for raw in await outbox.server.zrange(waiting, 0, AT_ONCE - 1)]
-            moved = await outbox.close(
+            ended = await outbox.close(
                 slices, from_states="q", to="e", code=EXPIRED_BY_US, detail=EXPIRED_DETAIL, past_expiry=True
             )
-            expired += moved
+            expired += ended
     return expired
 
 

@@ -16,7 +16,7 @@ from tasks.keep.expiry import expire_waiting, give_up_reports
 from tasks.keep.retention import DAY_MS, trim_account
 from tasks.keep.tick import sweep_account
 from tasks.process.alerts import NOT_CONFIGURED, open_alert, resolve_alert
-from tasks.process.for_each_account import each
+from tasks.process.for_each_account import for_each_account
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 
@@ -26,15 +26,17 @@ _SCANNED_AT_ONCE = 1_000
 log = structlog.get_logger(__name__)
 
 
-async def settle_removed(runtime: Runtime, now_ms: int) -> None:
+async def clean_up_removed(runtime: Runtime, now_ms: int) -> None:
     """Look at every account that no worker is configured for. Safe to run twice."""
     raw = await runtime.server.hgetall(runtime.jobs.accounts)
     removed = removed_accounts({name.decode(): json.loads(entry) for name, entry in raw.items()})
     ours = {name: last_ms for name, last_ms in removed.items() if name not in runtime.accounts}
-    await each("removed account", {name: _settle(runtime, name, now_ms, last_ms) for name, last_ms in ours.items()})
+    await for_each_account(
+        "removed account", {name: _clean_up(runtime, name, now_ms, last_ms) for name, last_ms in ours.items()}
+    )
 
 
-async def _settle(runtime: Runtime, name: str, now_ms: int, last_ms: int) -> None:
+async def _clean_up(runtime: Runtime, name: str, now_ms: int, last_ms: int) -> None:
     outbox = Outbox(runtime.server, runtime.keys_of(name), runtime.process)
     await sweep_account(outbox)
     await expire_waiting(outbox)

@@ -11,9 +11,9 @@ import pytest
 from sendmill import Client, Sms, State, UnknownAccount
 from sendmill.admin import NOT_CONFIGURED
 from sendmill.ledger.published import REMOVED_AFTER_MS
-from tasks.keep.removed import settle_removed
+from tasks.keep.housekeeping import clean_up
+from tasks.keep.removed import clean_up_removed
 from tasks.keep.retention import DAY_MS
-from tasks.keep.settle import settle
 from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven, numbers
 
@@ -68,7 +68,7 @@ async def test_what_waits_there_is_told_until_it_is_configured_again(
 ) -> None:
     """Once, however often it is looked at."""
     for _ in range(2):
-        await settle(left.runtime)
+        await clean_up(left.runtime)
     assert [("mainland", "not_configured")] == _alerts(left.client)
     async with driven(redis_url, namespace, ["hk", "mainland"]) as again:
         assert [] == _alerts(again.client)
@@ -81,16 +81,16 @@ async def test_time_goes_on_there_and_in_the_end_nothing_is_left(left: Driven) -
     server, keys = left.runtime.server, left.runtime.keys_of("mainland")
     now_ms = await redis_now_ms(server)
     jobs = [each.job_id for each in await asyncio.to_thread(lambda: list(left.client.jobs()))]
-    await settle_removed(left.runtime, now_ms + LATER_MS)
+    await clean_up_removed(left.runtime, now_ms + LATER_MS)
     assert {State.UNKNOWN: 1, State.QUEUED: 1} == _together(left.client, jobs)
     assert await server.hexists(left.runtime.jobs.accounts, "mainland"), "a message waits there"
     for job in jobs:
         left.client.cancel(job)
     assert [] != await _keys(left, keys.prefix)
-    await settle_removed(left.runtime, now_ms + 60_000)
+    await clean_up_removed(left.runtime, now_ms + 60_000)
     assert [] == _alerts(left.client)
     assert await server.hexists(left.runtime.jobs.accounts, "mainland"), "its jobs are kept"
-    await settle_removed(left.runtime, now_ms + LATER_MS)
+    await clean_up_removed(left.runtime, now_ms + LATER_MS)
     assert not await server.hexists(left.runtime.jobs.accounts, "mainland")
     assert [] == await _keys(left, keys.prefix)
     assert [] != await _keys(left, left.runtime.keys_of("hk").prefix)

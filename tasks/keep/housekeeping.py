@@ -1,4 +1,6 @@
-"""Settle: what no report ever reached becomes `unknown`, and what was kept long enough goes.
+"""Housekeeping: what no report ever reached becomes `unknown`, and what was kept long enough goes.
+
+Its Celery task keeps its old name, `sendmill.settle`: names go over the broker.
 
 The sweep that brings back leases and ends calls without an answer runs with every tick (sweep.lua).
 """
@@ -7,31 +9,33 @@ from __future__ import annotations
 
 from tasks.keep import sweeps
 from tasks.keep.expiry import expire_waiting, give_up_reports
-from tasks.keep.removed import settle_removed
+from tasks.keep.removed import clean_up_removed
 from tasks.keep.retention import trim
 from tasks.keep.retire import retire_old
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
-from tasks.process.for_each_account import each
-from tasks.process.heartbeat import bury
+from tasks.process.for_each_account import for_each_account
+from tasks.process.heartbeat import drop_silent_processes
 from tasks.process.runtime import Runtime
 
 _HOUR_MS = 3_600_000
 
 
-async def settle(runtime: Runtime) -> None:
+async def clean_up(runtime: Runtime) -> None:
     """Give up on reports past the horizon, and remove jobs past their retention. Safe to run twice."""
     now_ms = await redis_now_ms(runtime.server)
     await sweeps.sweep_jobs(runtime, now_ms)
     accounts = runtime.accounts.items()
-    await each("settle", {name: _settle_account(runtime, account, now_ms) for name, account in accounts})
-    await settle_removed(runtime, now_ms)
+    await for_each_account(
+        "housekeeping", {name: _clean_up_account(runtime, account, now_ms) for name, account in accounts}
+    )
+    await clean_up_removed(runtime, now_ms)
     await retire_old(runtime, now_ms)
     await trim(runtime, now_ms)
-    await bury(runtime.server, runtime.jobs, now_ms)
+    await drop_silent_processes(runtime.server, runtime.jobs, now_ms)
 
 
-async def _settle_account(runtime: Runtime, account: Account, now_ms: int) -> None:
+async def _clean_up_account(runtime: Runtime, account: Account, now_ms: int) -> None:
     await expire_waiting(account.outbox)
     await sweeps.sweep_inbox(runtime, account, now_ms)
     await give_up_reports(account.outbox, now_ms)
