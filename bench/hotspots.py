@@ -22,9 +22,9 @@ from config.settings import Settings
 from providers import registry
 from sendmill.client import Client
 from sendmill.messages import TemplateSms
-from tasks.drains import Drains
-from tasks.plan import plan
-from tasks.runtime import Runtime
+from tasks.plan.plan import plan
+from tasks.send.drains import Drains
+from tasks.start.opening import open_runtime
 
 NAMESPACE = "hotspots"
 _SHOWN = 14
@@ -36,7 +36,7 @@ async def profile(redis_url: str, account: str, values: dict[str, Any], rows: in
     model = registry.models()[values["provider"]]
     chosen = {account: model.model_validate(values)}
     settings = Settings(redis_url=redis_url, namespace=NAMESPACE, accounts=chosen, routes=())
-    runtime = await Runtime.open(settings, lambda *_: None, stopping=lambda: False)
+    runtime = await open_runtime(settings, lambda *_: None, stopping=lambda: False)
     try:
         content = TemplateSms(UNIQUE_TEXT, unique_rows(rows))
         client = Client(redis_url, namespace=NAMESPACE, timeout_s=10.0)

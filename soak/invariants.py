@@ -55,7 +55,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         2,
-        "tasks/lua/begin.lua",
+        "tasks/send/lua/begin.lua",
         "  if wait > 0 then\n",
         "  if false then\n",
         "a call waits while a limit has no room",
@@ -63,7 +63,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         2,
-        "tasks/lua/begin.lua",
+        "tasks/send/lua/begin.lua",
         "taken + granted >= most_open",
         "false",
         "a call waits while every slot is taken",
@@ -71,7 +71,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         2,
-        "tasks/lua/begin.lua",
+        "tasks/send/lua/begin.lua",
         "s.epoch ~= rows[2] or leased_until(s) <= now",
         "s.epoch ~= rows[2]",
         "a lease that has run out is none",
@@ -79,7 +79,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         3,
-        "tasks/lua/begin.lua",
+        "tasks/send/lua/begin.lua",
         "then return s.id, 'row' end",
         "then return nil end",
         "every row named must be `queued`",
@@ -87,7 +87,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         3,
-        "tasks/lua/sweep.lua",
+        "tasks/keep/lua/sweep.lua",
         "s.duplicates_ok and 'q' or 'u', now",
         "'q', now",
         "a call without an answer leaves its rows `unconfirmed`",
@@ -96,7 +96,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         4,
-        "tasks/submit.py",
+        "tasks/send/submit.py",
         "state = State.QUEUED if duplicates_ok else State.UNCONFIRMED",
         "state = State.QUEUED",
         "an unknown outcome is `unconfirmed`, not sent again",
@@ -112,7 +112,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         6,
-        "tasks/lua/fold.lua",
+        "tasks/report/lua/fold.lua",
         "    elseif YIELDS[old] and old ~= new",
         "    elseif old ~= new",
         "a final state yields to nothing but late truth",
@@ -120,7 +120,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         6,
-        "tasks/early.py",
+        "tasks/report/unmatched_reports.py",
         "or len(fitting) != 1 or",
         "or not fitting or",
         "a report without a call settles a row only where it is the one that fits",
@@ -128,7 +128,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         6,
-        "tasks/lua/finish.lua",
+        "tasks/send/lua/finish.lua",
         "if call.unknown then",
         "if false then",
         "what goes again without an answer counts among those that fit",
@@ -136,7 +136,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         7,
-        "tasks/lua/pollbegin.lua",
+        "tasks/report/lua/pollbegin.lua",
         "if left > 0 then return { 'wait', left } end\n",
         "",
         "no poll while the interval runs",
@@ -144,7 +144,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         7,
-        "tasks/lua/pollbegin.lua",
+        "tasks/report/lua/pollbegin.lua",
         "if redis.call('EXISTS', lock) == 1 then return { 'busy', 0 } end\n",
         "",
         "no poll while another is under way",
@@ -168,7 +168,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         9,
-        "tasks/lua/claim.lua",
+        "tasks/send/lua/claim.lua",
         "  if waits('otp') then return 'otp' end\n",
         "",
         "otp is claimed before everything",
@@ -177,7 +177,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         10,
-        "tasks/stock.py",
+        "tasks/send/claimed.py",
         "        return rows < max(2 * self._most_open, largest)\n",
         "        return True\n",
         "a drain claims no more than it can send",

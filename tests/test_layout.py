@@ -196,7 +196,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _includes(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("-- include ")]
+    return re.findall(r"^-- include (\S+)$", text, re.MULTILINE)
 
 
 TAKES_IN_WHAT_IS_NEW = {"commit", "put"}
@@ -205,14 +205,44 @@ READS_ALONE = {"counts", "rights", "scan", "slicelist"}
 
 def test_every_script_goes_on_on_a_full_server_but_those_that_take_in_what_is_new() -> None:
     """A script that forgot to say so at its head would leave accepted messages standing there."""
-    scripts = {path: path.read_text("utf-8") for path in ROOT.glob("*/lua/*.lua")}
-    scripts |= {path: path.read_text("utf-8") for path in ROOT.glob("*/*/lua/*.lua")}
-    included = {line.split()[2].removesuffix(".lua") for text in scripts.values() for line in _includes(text)}
+    scripts = {path: path.read_text("utf-8") for path in ROOT.glob("*/*/lua/*.lua")}
+    included = {Path(name).stem for text in scripts.values() for name in _includes(text)}
     silent = {path.stem for path, text in scripts.items() if not text.startswith("#!lua flags=allow-oom\n")}
     assert silent - included == TAKES_IN_WHAT_IS_NEW | READS_ALONE
     assert {"pressure", "rows"} <= included <= silent, "the head of a script is its own"
     checks = {path.stem for path, text in scripts.items() if "-- include pressure.lua\n" in text}
     assert checks == TAKES_IN_WHAT_IS_NEW
+
+
+def test_the_scripts_of_a_room_are_run_and_included_by_those_that_may_import_it() -> None:
+    """Who changes a script sees in one folder who runs it; what it takes from another room lies further down."""
+    rooms = [room for layer in _room_layers() for room in layer]
+    assert set(rooms) == {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    below: dict[str, set[str]] = {}
+    seen: set[str] = set()
+    for layer in reversed(_room_layers()):
+        below |= {room: {*seen, room} for room in layer}
+        seen |= layer
+    run: set[Path] = set()
+    for room in rooms:
+        folder = ROOT / "tasks" / room
+        for module in folder.glob("*.py"):
+            run |= {folder / "lua" / name for name in re.findall(r'"(\w+\.lua)"', module.read_text("utf-8"))}
+        for script in folder.glob("lua/*.lua"):
+            for name in _includes(script.read_text("utf-8")):
+                other, _, file = name.rpartition("/")
+                assert not other or other in below[room], f"{script}: {name}"
+                if (included := ROOT / "tasks" / (other or room) / "lua" / file).exists():
+                    run.add(included)
+    assert run == set((ROOT / "tasks").glob("*/lua/*.lua"))
+
+
+def _room_layers() -> list[set[str]]:
+    """The rooms of tasks/ as import-linter holds them, the highest first."""
+    (contract,) = (
+        each for each in pyproject()["tool"]["importlinter"]["contracts"] if each.get("containers") == ["tasks"]
+    )
+    return [set(map(str.strip, layer.split("|"))) for layer in contract["layers"]]
 
 
 def test_the_wheel_needs_what_sendmill_imports(wheel: zipfile.ZipFile) -> None:

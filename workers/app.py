@@ -17,9 +17,16 @@ from celery import signals
 
 from config import names
 from config.celery import make_app
-from tasks import alert_url, balance, failover, plan_small, poll, probe, query, reports, requests, settle, wake
-from tasks.lock import kept
-from tasks.runtime import Runtime
+from tasks.account import alert_url, probe
+from tasks.ask import balance, requests
+from tasks.failover import failover
+from tasks.keep import settle
+from tasks.keep import tick as ticking
+from tasks.plan import plan_small
+from tasks.process.lock import kept
+from tasks.process.runtime import Runtime
+from tasks.report import fold as reports
+from tasks.report import poll, query
 from workers.process import WorkerProcess
 from workers.start import join_or_exit, log_or_exit, settings_or_exit
 
@@ -114,7 +121,7 @@ def tick() -> None:
     """Sweep, plan what is due, wake. Safe to run twice: sweeps move what time has decided."""
 
     async def step(_: WorkerProcess, runtime: Runtime) -> None:
-        if await wake.tick(runtime):
+        if await ticking.tick(runtime):
             await plan_small.plan_small(runtime, lambda _: None)
 
     _once(names.TICK, step)

@@ -26,7 +26,7 @@ from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.living import said_now
 from sendmill.ledger.redis_client import RedisClient
 from sendmill.redis_url import RedisUrl
-from tasks.runtime import process_name
+from tasks.process.connection import process_name
 from workers.alive import AliveFile
 
 RETRY_EVERY_S: Final = 1.0

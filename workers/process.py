@@ -21,17 +21,19 @@ from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat, ajoin
+from sendmill.ledger.traces import Traces
 from sendmill.redis_url import RedisUrl
-from tasks import alerts
-from tasks.drains import Drains
-from tasks.inbox import Inbox
-from tasks.living import Pulse
-from tasks.matching import forget_calls
-from tasks.plans import Plans
-from tasks.probe import probe_host
-from tasks.runtime import PUBLISH_S, Runtime
-from tasks.spool import Spool
-from tasks.wake import beat_heart
+from tasks.account.probe import probe_host
+from tasks.plan.plans import Plans
+from tasks.process import alerts
+from tasks.process.heartbeat import Pulse, beat_heart
+from tasks.process.runtime import Runtime
+from tasks.report.inbox import Inbox
+from tasks.report.matching import forget_calls
+from tasks.report.spool import Spool, forget_spooled
+from tasks.send.drains import Drains
+from tasks.start.opening import open_runtime
+from tasks.start.publishing import PUBLISH_S, publish
 from workers.alive import AliveFile
 from workers.loop import LoopThread, collect_rarely
 
@@ -84,17 +86,16 @@ class WorkerProcess:
             self._opening = asyncio.Lock()
         async with self._opening:
             if self._runtime is None:
-                self._runtime = await Runtime.open(self._settings, self._send_task, stopping=self._stopping.is_set)
-                self._runtime.guard.changed = partial(self._moved, self._runtime)
+                self._runtime = await open_runtime(self._settings, self._send_task, stopping=self._stopping.is_set)
+                self._runtime.guard.changed = partial(self._moved, self._runtime, self._runtime.guard.changed)
                 self.drains = Drains(self._runtime)
                 self.plans = Plans(self._runtime)
                 collect_rarely()
             return self._runtime
 
-    def _moved(self, runtime: Runtime) -> None:
+    def _moved(self, runtime: Runtime, recover: Callable[[], None]) -> None:
         """Another run of Redis: it is told what it may have lost, and a replaced master is not waited at for work."""
-        assert runtime.recovery is not None, "opened with the runtime"
-        runtime.recovery.start()
+        recover()
         if RedisUrl.parse(runtime.settings.redis_url).master:
             self._reconnect()
 
@@ -158,7 +159,7 @@ class WorkerProcess:
             self._probe(runtime)
         if time.monotonic() >= self._publish_at:
             # Again and again: a Redis that lost its data, or an operator's `flushall`, must not hide accounts.
-            await runtime.publish()
+            await publish(runtime)
             self._publish_at = time.monotonic() + PUBLISH_S
         return runtime
 
@@ -199,14 +200,19 @@ def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
         (Spool.of(namespace, name), Inbox(runtime.server, each.keys, replicas=replicas))
         for name, each in accounts.items()
     ]
+
+    async def forget(traces: Traces) -> int:
+        files = await forget_spooled(spools, traces)
+        forget_calls(runtime)
+        return files
+
     return Pulse(
         runtime.server,
         runtime.jobs,
         runtime.process,
         "worker",
         queues,
-        spools=spools,
-        clear=lambda: forget_calls(runtime),
+        forget=forget,
     )
 
 

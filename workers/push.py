@@ -14,6 +14,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -25,8 +26,9 @@ from redis.exceptions import RedisError
 from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
-from tasks.living import Pulse
-from tasks.runtime import connect, process_name
+from tasks.process.connection import connect, process_name
+from tasks.process.heartbeat import Pulse
+from tasks.report.spool import forget_spooled
 from workers.alive import AliveFile
 from workers.receiver import Receiver
 from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
@@ -113,7 +115,8 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     receiver = Receiver(settings, server)
     runner = runner_of(receiver)
     await runner.setup()
-    pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", spools=receiver.spools)
+    forget = partial(forget_spooled, receiver.spools)
+    pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", forget=forget)
     watching = [asyncio.create_task(AliveFile().keep_touching())]
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()

@@ -30,9 +30,9 @@ from providers.base import Ack, Proof, Provider, Push
 from providers.pushes import push_warning
 from sendmill.errors import PushRefused
 from sendmill.ledger.keys import AccountKeys, JobKeys
-from tasks import alerts
-from tasks.inbox import Entry, Inbox, InboxFull, Writer, entry_of_push
-from tasks.spool import Spool
+from tasks.process import alerts
+from tasks.report.inbox import Entry, Inbox, InboxFull, Writer, entry_of_push
+from tasks.report.spool import Spool
 from workers import files
 
 MAX_BODY_BYTES = 1_000_000

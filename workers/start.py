@@ -20,7 +20,7 @@ from sendmill.ledger.format import check_writer, join
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.redis_client import RedisClient
 from sendmill.redis_url import RedisUrl
-from tasks.runtime import providers_of
+from tasks.start.opening import providers_of
 
 USAGE_EXIT: Final = 2
 _LOOK_S: Final = 2.0

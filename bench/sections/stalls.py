@@ -25,7 +25,7 @@ from sendmill.ledger.connection import connect
 from sendmill.messages import TemplateSms
 from simulator.system import System
 from simulator.vendor_accounts import Accounts, five_accounts
-from tasks.throttle import WRITE_WITHIN_S
+from tasks.send.grants import WRITE_WITHIN_S
 
 CALLS_PER_S = 50
 PROCESSES = 4

@@ -22,7 +22,7 @@ moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slic
 due                 zset    job → ms since the epoch at which it is to be planned
 small, small:otp    zset    job → ms at which it is to be planned, of those of up to 100 rows, which are planned
                             together; they stand in `due` too
-taking              string  token of the process that plans them now: see `tasks/lua/take.lua`
+taking              string  token of the process that plans them now: see `tasks/plan/lua/take.lua`
 woken               string  a wake-up for them is under way
 all                 zset    job → ms of its creation
 kept                zset    job → ms of the last change that is known, of jobs that changed long after they were made:
@@ -62,11 +62,11 @@ Account keys (under `<namespace>:{<account>}:`)
 state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's),
                             least:<name> (the strictest that a worker is configured for), tag, balance…,
                             quiet:<lane> (ms until which what waited in it was put aside for quiet hours), probes,
-                            probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/lua/suspend.lua`)
+                            probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/account/lua/suspend.lua`)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
 m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
-moving              hash    slice id → msgpack Move (`tasks.leaving`): on its way to another account
+moving              hash    slice id → msgpack Move (`tasks.failover.begin_move`): on its way to another account
 h:<slice>           list    msgpack Attempt, only of attempts that were not simply accepted; capped
 o:<slice>           set     earlier calls that neither its rows nor `h` name
 out:<lane>          zset    slice → virtual start: the outbox
@@ -88,7 +88,7 @@ unwritten           zset    call under limits of which nobody has said yet that 
 counters            hash    what `sendmill metrics` tells: rows:<lane>:<state>, call:<service>:<state>, code:<code>,
                             took:<service>:<bucket>, took_ms:<service>, report:<state>
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
-                            until which nothing goes), failed, broken, broken_ms, trial (`tasks/lua/finish.lua`),
+                            until which nothing goes), failed, broken, broken_ms, trial (`tasks/send/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
                             call is granted)
 workers             hash    process → msgpack [ms when it was heard, what its configuration allows]

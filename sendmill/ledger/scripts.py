@@ -1,7 +1,8 @@
 """Lua scripts: read from the package, loaded into Redis when it does not know them yet.
 
 A script's file may open with lines `-- include <file>`: that file's text (from the script's own folder, else from the
-ledger's, with what it includes) stands there instead, so that all scripts share one way to read and change rows.
+ledger's, with what it includes) stands there instead, so that all scripts share one way to read and change rows. A file
+of another room of `tasks/` is named with its room: `-- include send/throttle.lua`.
 """
 
 from __future__ import annotations
@@ -68,11 +69,18 @@ def _text(path: Path) -> str:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("-- include "):
             name = line.removeprefix("-- include ").strip()
-            beside = path.parent / name
-            lines.append(_text(beside if beside.exists() else _LEDGER / name))
+            lines.append(_text(_included(path.parent, name)))
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+def _included(folder: Path, name: str) -> Path:
+    room, _, file = name.rpartition("/")
+    if room:
+        return folder.parent.parent / room / folder.name / file
+    beside = folder / file
+    return beside if beside.exists() else _LEDGER / file
 
 
 @cache

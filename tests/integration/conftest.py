@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from simulator.client import Simulator
-from tasks.account import Account
-from tasks.runtime import Runtime
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
 from tests.support.rows import opened, settings_of
 
 

@@ -10,9 +10,12 @@ from sendmill.client import Client
 from sendmill.messages import ReportEvent, Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.admission import Admission
-from tasks.quiet import wall_clock
-from tasks.stock import Stock
+from tasks.keep.tick import sweep_account
+from tasks.send.admission import Admission
+from tasks.send.claimed import Stock
+from tasks.send.known_optouts import KnownOptOuts
+from tasks.send.quiet_hours import wall_clock
+from tasks.send.state import SendState
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 
@@ -29,7 +32,7 @@ async def _later(one: Flow, account: str, seconds: float) -> None:
     keys, server = one.runtime.keys_of(account), one.runtime.server
     last_ms = float(await server.hget(keys.clock, "last"))
     await server.hset(keys.clock, "last", last_ms + 1000 * seconds)
-    await one.runtime.accounts[account].outbox.sweep()
+    await sweep_account(one.runtime.accounts[account].outbox)
 
 
 async def _waits_s(one: Flow, account: str) -> list[float]:
@@ -150,7 +153,8 @@ async def test_a_process_that_dies_behind_its_admission_loses_and_doubles_nothin
     async with flow(settings) as one, flow(settings) as other:
         job = await one.send(Sms("Hello", mainland(3)), account="mainland")
         account = one.runtime.accounts["mainland"]
-        stock = Stock(account, 16, wall_clock)
+        state = SendState.of(account, KnownOptOuts(one.runtime.server, one.runtime.jobs))
+        stock = Stock(state, 16, wall_clock)
         await stock.claim(otp=True)
         ((call,),) = stock.queues("normal")
         assert [call] == await Admission(account, stock).admit([call])

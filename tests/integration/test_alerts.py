@@ -18,10 +18,10 @@ from providers.base import Balance, Response
 from sendmill.cli import cli
 from sendmill.errors import InvalidOption, NoBalance
 from simulator.client import Simulator
-from tasks import alerts
-from tasks.alert_url import TOO_OLD_S, post_alerts
-from tasks.balance import balance, balances
-from tasks.suspend import suspend
+from tasks.account.alert_url import TOO_OLD_S, post_alerts
+from tasks.account.suspend import suspend
+from tasks.ask.balance import balance, balances
+from tasks.process import alerts
 from tests.support.flow import Flow, flow
 from tests.support.rows import settings_of
 from tests.support.stub import stub_vendor

@@ -10,7 +10,7 @@ from config.settings import Settings
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.wake import may_send
+from tasks.process.wake import may_send
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 

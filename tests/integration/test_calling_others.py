@@ -11,7 +11,7 @@ from config import names
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.runtime import redis_now_ms
+from tasks.process.connection import redis_now_ms
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 

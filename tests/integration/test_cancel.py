@@ -10,8 +10,8 @@ import pytest
 from sendmill.messages import CancelResult, Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import plan as planning
-from tasks.plan import plan
+from tasks.plan import plan as planning
+from tasks.plan.plan import plan
 from tests.support.driving import Driven, driven, numbers
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sendmill.ledger.keys import AccountKeys
-from tasks.caps import Cap, Logs, message
-from tasks.runtime import connect
+from tasks.process.connection import connect
+from tasks.send.caps import Cap, Logs, message
 
 NUMBERS = ("+8613800000001", "+8613800000002")
 CAPS = (Cap(2, 1_000, "nb"), Cap(3, 10_000, "b"))

@@ -20,8 +20,9 @@ from sendmill import (
     StoreError,
     UnknownAccount,
 )
-from tasks.requests import answer_requests
-from tasks.throttle import Limit
+from tasks.ask.requests import answer_requests
+from tasks.process.limits import Limit
+from tasks.send.leases import release_slices
 from tests.support.driving import Driven, NotGrantedError, driven, numbers
 
 
@@ -45,7 +46,7 @@ async def test_accounts_tell_what_waits_and_what_is_under_way(ledger: Driven) ->
     claimed = await ledger.claim("hk")
     await ledger.begin("hk", claimed)
     held = await ledger.claim("hk")
-    await ledger.runtime.accounts["hk"].outbox.release([(held.slice_id, held.epoch)], wait_ms=60_000)
+    await release_slices(ledger.runtime.accounts["hk"].outbox, [(held.slice_id, held.epoch)], wait_ms=60_000)
     account = _account(ledger.client, "hk")
     assert {"otp": 0, "normal": 4, "bulk": 30} == account.backlog
     assert ("accessyou", "active", 1) == (account.provider, account.state, account.in_flight)

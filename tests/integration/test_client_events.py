@@ -21,13 +21,13 @@ from sendmill.ledger.eventlog import AGAIN_MS
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import Script
 from simulator.embedded import EmbeddedValkey
-from tasks import outbox
-from tasks.alerts import ACCOUNT_BLOCKED
-from tasks.outbox import Folding
-from tasks.suspend import suspend
+from tasks.account.suspend import suspend
+from tasks.process.alerts import ACCOUNT_BLOCKED
+from tasks.report import replies
+from tasks.report.folding import Folding, fold_reports
 from tests.support.driving import Driven, driven, numbers, until_known
 
-_REPLY = Script(Path(outbox.__file__).parent / "lua" / "reply.lua")
+_REPLY = Script(Path(replies.__file__).parent / "lua" / "reply.lua")
 
 
 @pytest.fixture
@@ -445,8 +445,9 @@ async def test_folding_many_reports_at_once_is_one_entry(ledger: Driven) -> None
     job = ledger.client.send(Sms("Hello", numbers(500)), account="hk")
     await ledger.plan(job.id)
     claimed = await ledger.submit("hk")
-    await ledger.runtime.accounts["hk"].outbox.fold(
-        [Folding(claimed.slice_id, offset, 0, "d", vmid=f"v{offset}") for offset in range(500)]
+    await fold_reports(
+        ledger.runtime.accounts["hk"].outbox,
+        [Folding(claimed.slice_id, offset, 0, "d", vmid=f"v{offset}") for offset in range(500)],
     )
     assert 1 == await ledger.runtime.server.xlen(ledger.runtime.keys_of("hk").events)
     assert 0 == await ledger.runtime.server.exists(ledger.runtime.keys_of(REFUSED).events)

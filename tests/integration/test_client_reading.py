@@ -19,7 +19,7 @@ from sendmill import (
     State,
     TemplateSms,
 )
-from tasks.retire import retire
+from tasks.keep.retire import retire
 from tests.support.driving import Driven, NotGrantedError, driven, numbers
 
 

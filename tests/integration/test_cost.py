@@ -14,8 +14,8 @@ from sendmill import Client, Sms
 from sendmill.cli import cli
 from sendmill.messages import TemplateSms, VendorTemplateSms
 from simulator.client import Simulator
-from tasks import query
-from tasks.plan import plan
+from tasks.plan.plan import plan
+from tasks.report import query
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.rows import due_now, settings_of
 from tests.support.vendors import settings_for

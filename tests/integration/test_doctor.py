@@ -25,11 +25,13 @@ from simulator import toml
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
 from simulator.vendor_accounts import five_accounts
-from tasks import alerts, wake
-from tasks.inbox import Entry, Inbox
-from tasks.living import Pulse
-from tasks.requests import answer_requests
-from tasks.suspend import suspend
+from tasks.account.suspend import suspend
+from tasks.ask.requests import answer_requests
+from tasks.keep import tick
+from tasks.process import alerts
+from tasks.process.heartbeat import Pulse
+from tasks.report.inbox import Entry, Inbox
+from tasks.start.publishing import publish
 from tests.support.flow import Flow, flow
 from tests.support.vendors import settings_for
 
@@ -50,7 +52,7 @@ class Clinic:
             await Pulse(self.server, self.jobs, name, "worker", queues).beat()
         await Pulse(self.server, self.jobs, "push-1", "push").beat()
         await self.say("beat-1", "beat", leads=True)
-        await wake.tick(self.one.runtime)
+        await tick.tick(self.one.runtime)
 
     async def say(self, name: str, kind: str, *, ahead_s: float = 0.0, **more: Any) -> None:
         """A process says that it lives, whose clock may be wrong."""
@@ -254,7 +256,7 @@ async def test_the_push_server_is_reached_where_vendors_reach_it(
     """By its public address; what answers there must be push itself."""
     with answering(status, body) as url:
         clinic.one.runtime.settings = clinic.one.runtime.settings.model_copy(update={"public_url": url})
-        await clinic.one.runtime.publish()
+        await publish(clinic.one.runtime)
         (found,) = [each for each in await clinic.findings() if each.check == "push"]
     assert level is found.level
 

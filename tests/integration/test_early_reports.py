@@ -9,9 +9,12 @@ import pytest
 
 from sendmill.ledger.refs import ref_name, span_of
 from sendmill.states import State
-from tasks import early, reports
-from tasks.account import Account
-from tasks.runtime import Runtime
+from tasks.keep.tick import sweep_account
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report import fold as reports
+from tasks.report import unmatched_reports as early
+from tasks.send.leases import claim_slices
 from tests.support.reporting import ONE, TWO, age_early, push, push_bulk, push_mainland
 from tests.support.rows import Rows
 
@@ -75,7 +78,7 @@ async def test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_othe
     [call] = await rows.begin()
     if swept:
         await bulk.outbox.server.zadd(bulk.keys.open, {str(call): 1})
-        await bulk.outbox.sweep()
+        await sweep_account(bulk.outbox)
     else:
         await rows.end(call, State.QUEUED, code="OutcomeUnknown", unknown=True)
     if again:
@@ -83,7 +86,7 @@ async def test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_othe
         [second] = await rows.begin()
         await rows.end(second, vmid="id2")
     else:
-        await bulk.outbox.claim(1, ("normal",))
+        await claim_slices(bulk.outbox, 1, ("normal",))
     await rows.unconfirmed([ONE])
     await push_bulk(bulk, "id1", ONE)
     await reports.fold_account(runtime, bulk)

@@ -12,9 +12,9 @@ from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.proxying import Proxy
-from tasks import query
-from tasks.poll import poll
-from tasks.requests import answer_requests
+from tasks.ask.requests import answer_requests
+from tasks.report import query
+from tasks.report.poll import poll
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.rows import due_now
 from tests.support.vendors import settings_for

@@ -17,11 +17,14 @@ from sendmill.ledger.away import GONE, RedisAway
 from sendmill.messages import MessageInfo, Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.failover import MOST_MOVES, failover
-from tasks.moves import finish_begun
-from tasks.outbox import CallOutcome, CallRows
-from tasks.retire import retire
-from tasks.suspend import suspend
+from tasks.account.suspend import suspend
+from tasks.failover.failover import MOST_MOVES, failover
+from tasks.failover.finish_moves import finish_begun
+from tasks.keep.retire import retire
+from tasks.process.calls import CallOutcome, CallRows
+from tasks.send.grants import begin_calls
+from tasks.send.leases import claim_slices, release_slices
+from tasks.send.outcomes import write_outcomes
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 
@@ -202,18 +205,18 @@ async def test_what_may_have_been_sent_is_not_moved(simulator: Simulator, redis_
     async with flow(_settings(simulator, redis_url, namespace)) as one:
         job = await one.send(Sms("Hello", mainland(9)))
         outbox = one.runtime.accounts[FIRST].outbox
-        (claimed,) = await outbox.claim(100, ("normal",))
+        (claimed,) = await claim_slices(outbox, 100, ("normal",))
         for number, first in ((1, 0), (2, 3)):
             rows = CallRows(number, 3, [[claimed.slice_id, claimed.epoch, first, first + 2]])
-            await outbox.begin([rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
-        await outbox.finish([CallOutcome(no=1, state="u")])
+            await begin_calls(outbox, [rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
+        await write_outcomes(outbox, [CallOutcome(no=1, state="u")])
         await _suspend(one, FIRST)
         await failover(one.runtime)
         assert [FIRST] * 9 == [each.account for each in await _messages(one, job)]
-        await outbox.release([(claimed.slice_id, claimed.epoch)])
+        await release_slices(outbox, [(claimed.slice_id, claimed.epoch)])
         await failover(one.runtime)
         assert [FIRST] * 6 + [SECOND] * 3 == [each.account for each in await _messages(one, job)]
-        await outbox.finish([CallOutcome(no=2, state="q", code="109", detail="nothing left", down_after=-1)])
+        await write_outcomes(outbox, [CallOutcome(no=2, state="q", code="109", detail="nothing left", down_after=-1)])
         await failover(one.runtime)
         assert [FIRST] * 3 + [SECOND] * 6 == [each.account for each in await _messages(one, job)]
         status = await asyncio.to_thread(one.client.status, job)

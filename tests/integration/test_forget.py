@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,13 +16,15 @@ from sendmill.errors import StoreError
 from sendmill.ledger.jobs import CHUNK_ROWS
 from sendmill.messages import FORGOTTEN, Sms, TemplateSms
 from sendmill.states import State
-from tasks.caps import Cap, Logs, message
-from tasks.inbox import Entry, Inbox, entry_of_push
-from tasks.known_optouts import KnownOptOuts
-from tasks.living import Pulse
-from tasks.plan import plan
-from tasks.reports import fold_account
-from tasks.spool import Spool
+from tasks.plan import plan as planning
+from tasks.plan.add import add_to_outbox
+from tasks.plan.plan import plan
+from tasks.process.heartbeat import Pulse
+from tasks.report.fold import fold_account
+from tasks.report.inbox import Entry, Inbox, entry_of_push
+from tasks.report.spool import Spool, forget_spooled
+from tasks.send.caps import Cap, Logs, message
+from tasks.send.known_optouts import KnownOptOuts
 from tests.support.driving import Driven, driven
 from tests.support.remains import forms_of_number, forms_of_text, remains
 
@@ -203,7 +206,7 @@ async def test_a_chunk_that_was_cut_is_waited_for(one: Driven, monkeypatch: pyte
     """A plan that stored its cut goes on with the chunk as it was; they are found in its slices."""
     job = await sent(one, Sms("Hello", [THEIRS, OTHER]))
     forgetting: list[asyncio.Task[Any]] = []
-    add = one.runtime.accounts["mainland"].outbox.add
+    add = add_to_outbox
 
     async def forget_then_add(*args: Any, **options: Any) -> int:
         monkeypatch.undo()
@@ -212,7 +215,7 @@ async def test_a_chunk_that_was_cut_is_waited_for(one: Driven, monkeypatch: pyte
         assert not forgetting[0].done()
         return await add(*args, **options)
 
-    monkeypatch.setattr(one.runtime.accounts["mainland"].outbox, "add", forget_then_add)
+    monkeypatch.setattr(planning, "add_to_outbox", forget_then_add)
     await plan(one.runtime, job)
     told = await forgetting[0]
     assert ((), 1) == (told.left, told.cancelled)
@@ -242,7 +245,8 @@ async def test_every_process_forgets_what_lies_on_its_disk(one: Driven, namespac
     unreadable.rename(unreadable.with_suffix(".unreadable"))
     await spool.write(reply("of another", OTHER[3:]))
     inbox = Inbox(server, account.keys)
-    pulses = [Pulse(server, one.runtime.jobs, name, "push", spools=[(spool, inbox)]) for name in ("a", "b")]
+    here = partial(forget_spooled, [(spool, inbox)])
+    pulses = [Pulse(server, one.runtime.jobs, name, "push", forget=here) for name in ("a", "b")]
     for pulse in pulses:
         await pulse.beat()
     forgetting = asyncio.create_task(forget(one))

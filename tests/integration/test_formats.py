@@ -19,11 +19,13 @@ from sendmill.ledger.keys import JobKeys
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import alerts, reports
-from tasks.inbox import Inbox, entry_of_push
-from tasks.plan import plan
-from tasks.retire import retire
-from tasks.runtime import connect
+from tasks.keep.retire import retire
+from tasks.keep.tick import sweep_account
+from tasks.plan.plan import plan
+from tasks.process import alerts
+from tasks.process.connection import connect
+from tasks.report import fold as reports
+from tasks.report.inbox import Inbox, entry_of_push
 from tests.support.driving import Driven, driven, numbers
 from tests.support.flow import flow, tick
 from tests.support.formats import load_ledger
@@ -185,7 +187,7 @@ async def test_slices_of_a_newer_format_stay_where_they_are(redis_url: str, name
         await make_foreign(one, "hk", f"{jobs_made[1].id}.0.0")
         claimed = await one.claim("hk")
         assert f"{jobs_made[2].id}.0.0" == claimed.slice_id
-        await one.runtime.accounts["hk"].outbox.sweep()
+        await sweep_account(one.runtime.accounts["hk"].outbox)
         assert [f"{jobs_made[0].id}.0.0".encode()] == await server.zrange(keys.out("normal"), 0, -1)
         assert [f"{jobs_made[1].id}.0.0".encode()] == await server.zrange(keys.wait, 0, -1)
         assert [b"newer_format"] == await server.hkeys(keys.alerts)
@@ -205,7 +207,7 @@ async def test_calls_and_reports_of_a_newer_format_are_left_to_it(redis_url: str
         await server.setrange(keys.slice(slice_id), 0, "S9")
         await server.zadd(keys.open, {str(call): 1})
         await server.zadd(keys.inflight, {slice_id: 1})
-        await account.outbox.sweep()
+        await sweep_account(account.outbox)
         assert [str(call).encode()] == await server.zrange(keys.open, 0, -1)
         assert await server.exists(keys.call(call))
         assert [slice_id.encode()] == await server.zrange(keys.inflight, 0, -1)

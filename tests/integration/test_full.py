@@ -18,9 +18,9 @@ from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
-from tasks.inbox import Inbox, Writer, entry_of_push
-from tasks.plan import plan
-from tasks.poll import poll
+from tasks.plan.plan import plan
+from tasks.report.inbox import Inbox, Writer, entry_of_push
+from tasks.report.poll import poll
 from tests.support.flow import Flow, flow, mainland
 from tests.support.full import BELIEVED_S, Filler, filler
 from tests.support.vendors import settings_for

@@ -13,10 +13,10 @@ from providers.base import Push, Response
 from sendmill.ledger import scripts
 from sendmill.ledger.away import RedisAway
 from simulator.embedded import EmbeddedValkey
-from tasks import inbox as inbox_module
-from tasks.account import Account
-from tasks.inbox import Entry, Inbox, InboxFull, Writer, entry_of_poll, entry_of_push
-from tasks.spool import Spool
+from tasks.process.account import Account
+from tasks.report import inbox as inbox_module
+from tasks.report.inbox import Entry, Inbox, InboxFull, Writer, entry_of_poll, entry_of_push
+from tasks.report.spool import Spool
 from tests.support.driving import until_known
 from tests.support.rows import opened, settings_of
 

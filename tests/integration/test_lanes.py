@@ -13,8 +13,8 @@ import pytest
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import drain
-from tasks.runtime import CONNECTIONS
+from tasks.send import drain
+from tasks.send.drains import CONNECTIONS
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 

@@ -14,9 +14,11 @@ from providers.http import exchange
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import submit
-from tasks.outbox import Outbox
-from tasks.throttle import LateCall, Limit
+from tasks.keep.tick import sweep_account
+from tasks.process.limits import Limit
+from tasks.process.outbox import Outbox
+from tasks.send import gate, submit
+from tasks.send.grants import LateCall, note_written
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
@@ -65,7 +67,7 @@ async def test_a_call_that_left_late_counts_from_when_it_left(
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(3))]
     monkeypatch.setattr(submit, "ON_TIME_S", -1.0)
     told: list[LateCall] = []
-    really = Outbox.were_written
+    really = note_written
 
     async def noted(
         outbox: Outbox, limits: Sequence[Limit], *, on_time: Sequence[int] = (), late: Sequence[LateCall] = ()
@@ -73,7 +75,7 @@ async def test_a_call_that_left_late_counts_from_when_it_left(
         told.extend(late)
         return await really(outbox, limits, on_time=on_time, late=late)
 
-    monkeypatch.setattr(Outbox, "were_written", noted)
+    monkeypatch.setattr(gate, "note_written", noted)
     async with flow(settings) as one:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
         await one.drain("mainland")
@@ -127,7 +129,7 @@ async def test_calls_that_are_written_long_after_their_grants_pass_no_limit(
     monkeypatch.setattr(submit, "exchange", stopped_at_first)
     async with flow(settings) as one, flow(settings) as other:
         job = await one.send(TemplateSms("No. {n}", rows), account="mainland")
-        while (await one.runtime.accounts["mainland"].outbox.sweep()).backlog:
+        while (await sweep_account(one.runtime.accounts["mainland"].outbox)).backlog:
             await asyncio.gather(one.drain("mainland"), other.drain("mainland"))
         assert {State.SUBMITTED: 160} == await one.states(job)
     seen = simulator.counters("smsadmin", "demo")

@@ -9,8 +9,8 @@ import pytest
 import redis.asyncio
 
 from simulator.embedded import EmbeddedValkey
-from tasks.lock import kept, taken
-from tasks.runtime import connect
+from tasks.process.connection import connect
+from tasks.process.lock import kept, taken
 
 KEY = "lock"
 

@@ -18,9 +18,11 @@ from sendmill.cli import cli
 from sendmill.metrics import _TOOK_S, LedgerCollector, rendered
 from simulator.client import Simulator
 from simulator.embedded import free_tcp_port
-from tasks import outbox
-from tasks.outbox import CallOutcome, Folding
-from tasks.wake import tick
+from tasks.keep.tick import tick
+from tasks.process.calls import CallOutcome
+from tasks.report.folding import Folding, fold_reports
+from tasks.send import outcomes
+from tasks.send.outcomes import write_outcomes
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.rows import Rows
 from tests.support.vendors import settings_for
@@ -93,7 +95,7 @@ async def test_the_page_names_every_metric_and_no_other(simulator: Simulator, re
 
 def test_the_script_and_the_exporter_have_the_same_bounds() -> None:
     """What a call took is counted by the place of its bound."""
-    script = (Path(outbox.__file__).parent / "lua" / "finish.lua").read_text("utf-8")
+    script = (Path(outcomes.__file__).parent / "lua" / "finish.lua").read_text("utf-8")
     (bounds,) = re.findall(r"^local TOOK_MS = { (.+) }$", script, re.MULTILINE)
     assert [1000 * bound for bound in _TOOK_S] == [int(bound) for bound in bounds.split(", ")]
 
@@ -107,9 +109,9 @@ async def test_a_count_is_made_once_whoever_repeats_it(simulator: Simulator, red
         slice_id = await rows.add(mainland(3))
         (call,) = await rows.begin()
         for _ in range(2):
-            await box.finish([CallOutcome(call, "u", code="no_answer")])
-            await box.fold([Folding(slice_id, 0, call, "d")])
-        await box.finish([CallOutcome(call, "s")])
+            await write_outcomes(box, [CallOutcome(call, "u", code="no_answer")])
+            await fold_reports(box, [Folding(slice_id, 0, call, "d")])
+        await write_outcomes(box, [CallOutcome(call, "s")])
         found = await _scraped(one)
     assert {("mainland", "unknown", "send"): 1} == found["sendmill_calls_total"]
     assert {("mainland", "no_answer"): 1} == found["sendmill_call_errors_total"]

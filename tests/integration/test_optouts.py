@@ -21,10 +21,12 @@ from sendmill.ledger.optouts import decode_stored
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import known_optouts, poll, replies, reports
-from tasks.inbox import Inbox, entry_of_push
-from tasks.optouts import opted_out
-from tasks.plan import plan
+from tasks.plan.optouts import opted_out
+from tasks.plan.plan import plan
+from tasks.report import fold as reports
+from tasks.report import poll, replies
+from tasks.report.inbox import Inbox, entry_of_push
+from tasks.send import known_optouts
 from tests.support.driving import driven
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
@@ -296,7 +298,7 @@ async def _claimed(one: Flow, number: str) -> State:
         async def nobody(*_: object) -> frozenset[int]:
             return frozenset()
 
-        patch.setattr("tasks.plan.opted_out", nobody)
+        patch.setattr("tasks.plan.plan.opted_out", nobody)
         return await _sent_as(one, number, "bulk")
 
 

@@ -14,9 +14,16 @@ from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.refs import ref_of
 from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.states import State
-from tasks.outbox import CALL_NUMBERS_AT_ONCE, CallOutcome, CallRows, Claimed, Folding, Outbox
-from tasks.runtime import connect
-from tasks.throttle import LateCall, Limit
+from tasks.keep.tick import sweep_account
+from tasks.plan.add import add_to_outbox
+from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.connection import connect
+from tasks.process.limits import Limit
+from tasks.process.outbox import Outbox
+from tasks.report.folding import Folding, fold_reports
+from tasks.send.grants import CALL_NUMBERS_AT_ONCE, LateCall, begin_calls, note_written, undo_calls
+from tasks.send.leases import Claimed, claim_slices, release_slices
+from tasks.send.outcomes import write_outcomes
 from tests.support.rows import Rows, opened, settings_of
 
 LANES = ("otp", "normal", "bulk")
@@ -46,11 +53,11 @@ def _blob(rows: int, *, job: str = "job1", lane: str = "normal", expires_in_s: f
 
 async def _add(outbox: Outbox, rows: int, slice_id: str = SLICE, *, lane: str = "normal") -> int:
     blob = _blob(rows, job=slice_id.split(".", 1)[0], lane=lane)
-    return await outbox.add([(slice_id, blob, {}, 2**45)], due_ms=0)
+    return await add_to_outbox(outbox, [(slice_id, blob, {}, 2**45)], due_ms=0)
 
 
 async def _claim(outbox: Outbox, rows: int = 1) -> Claimed:
-    (claimed,) = await outbox.claim(rows, LANES)
+    (claimed,) = await claim_slices(outbox, rows, LANES)
     return claimed
 
 
@@ -58,7 +65,9 @@ async def _begin(
     outbox: Outbox, claimed: Claimed, number: int, first: int, last: int, lane: str = "normal", **limits: Limit
 ) -> str:
     rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
-    grant = await outbox.begin([rows], lane=lane, service="sms", slots=0, call_ms=60_000, limits=list(limits.values()))
+    grant = await begin_calls(
+        outbox, [rows], lane=lane, service="sms", slots=0, call_ms=60_000, limits=list(limits.values())
+    )
     return grant.why if not grant.reason else f"{grant.why} {grant.reason}"
 
 
@@ -79,11 +88,11 @@ async def test_a_process_that_holds_much_of_a_job_leases_another_first(outbox: O
     """As far as turns allow: a slice that starts after the first one ends does not go before it."""
     for slice_id in ("a.0.0", "a.0.1", "b.0.0", "b.0.1"):
         await _add(outbox, 10, slice_id)
-    (b0,) = await outbox.claim(1, LANES, held={"a": 1})
-    (a0,) = await outbox.claim(1, LANES, held={"a": 1, "b": 11})
+    (b0,) = await claim_slices(outbox, 1, LANES, held={"a": 1})
+    (a0,) = await claim_slices(outbox, 1, LANES, held={"a": 1, "b": 11})
     assert ["b.0.0", "a.0.0"] == [b0.slice_id, a0.slice_id]
-    await outbox.release([(a0.slice_id, a0.epoch)])
-    (again,) = await outbox.claim(1, LANES, held={"a": 1})
+    await release_slices(outbox, [(a0.slice_id, a0.epoch)])
+    (again,) = await claim_slices(outbox, 1, LANES, held={"a": 1})
     assert "a.0.0" == again.slice_id, "b.0.1 starts where this one ends"
 
 
@@ -92,10 +101,10 @@ async def test_only_slices_of_other_jobs_are_leased_where_that_is_asked(outbox: 
     for slice_id in ("a.0.0", "a.0.1", "b.0.0"):
         await _add(outbox, 10, slice_id)
     held = {"a": 5}
-    (claimed,) = await outbox.claim(1, LANES, held=held, others_only=True)
+    (claimed,) = await claim_slices(outbox, 1, LANES, held=held, others_only=True)
     assert "b.0.0" == claimed.slice_id
-    assert [] == await outbox.claim(1, LANES, held={"a": 5, "b": 10}, others_only=True)
-    (left,) = await outbox.claim(1, LANES)
+    assert [] == await claim_slices(outbox, 1, LANES, held={"a": 5, "b": 10}, others_only=True)
+    (left,) = await claim_slices(outbox, 1, LANES)
     assert "a.0.0" == left.slice_id
 
 
@@ -116,12 +125,12 @@ async def test_rows_of_small_and_large_slices_are_written_alike(outbox: Outbox, 
     parts = [(5, 0, 0), (6, 1, 3), (7, rows - 2, rows - 1), (8, 4, 5)]
     calls = [CallRows(no, last - first + 1, [[SLICE, claimed.epoch, first, last]]) for no, first, last in parts]
     again = CallRows(9, 2, [[SLICE, claimed.epoch, 3, 4]])  # rows of two calls before it
-    grant = await outbox.begin([*calls, again], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
+    grant = await begin_calls(outbox, [*calls, again], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
     assert (4, "misfit", "row") == (grant.granted, grant.why, grant.reason)
     apart = [(SLICE, 2, "r", "", "403")]
     ended = [CallOutcome(5, "s", unreported=True), CallOutcome(6, "s", apart=apart), CallOutcome(7, "u")]
-    assert 1 + 3 + 2 == await outbox.finish(ended)
-    assert 0 == await outbox.finish(ended[:2])
+    assert 1 + 3 + 2 == await write_outcomes(outbox, ended)
+    assert 0 == await write_outcomes(outbox, ended[:2])
     blob = await outbox.server.get(outbox.keys.slice(SLICE))
     each = decode(blob)
     expected = {0: "submitted", 1: "submitted", 2: "rejected", 3: "submitted", 4: "submitting", 5: "submitting"}
@@ -147,7 +156,7 @@ async def test_a_leased_slice_is_claimed_by_nobody_else(outbox: Outbox) -> None:
     """One owner at a time."""
     await _add(outbox, 3)
     await _claim(outbox)
-    assert [] == await outbox.claim(10, LANES)
+    assert [] == await claim_slices(outbox, 10, LANES)
 
 
 async def test_an_owner_who_lost_the_lease_marks_nothing(outbox: Outbox) -> None:
@@ -155,7 +164,7 @@ async def test_an_owner_who_lost_the_lease_marks_nothing(outbox: Outbox) -> None
     await _add(outbox, 3)
     stalled = await _claim(outbox)
     await _expire_lease(outbox)
-    await outbox.sweep()
+    await sweep_account(outbox)
     other = await _claim(outbox)
     assert stalled.epoch + 1 == other.epoch
     assert "misfit lease" == await _begin(outbox, stalled, 1, 0, 2)
@@ -187,7 +196,7 @@ async def test_what_was_on_the_wire_at_a_crash_becomes_unconfirmed_and_the_rest_
     await _begin(outbox, claimed, 1, 0, 1)
     await _expire_lease(outbox)
     await outbox.server.zadd(outbox.keys.open, {"1": 1})
-    swept = await outbox.sweep()
+    swept = await sweep_account(outbox)
     assert (1, 1) == (swept.leases, swept.calls)
     assert {State.UNCONFIRMED: 2, State.QUEUED: 3} == await _states(outbox)
     again = await _claim(outbox, 10)
@@ -199,9 +208,9 @@ async def test_an_answer_that_comes_late_still_finds_its_call(outbox: Outbox) ->
     await _add(outbox, 2)
     await _begin(outbox, await _claim(outbox), 1, 0, 1)
     await outbox.server.zadd(outbox.keys.open, {"1": 1})
-    await outbox.sweep()
+    await sweep_account(outbox)
     assert {State.UNCONFIRMED: 2} == await _states(outbox)
-    await outbox.finish([CallOutcome(1, "s", vmid="v1")])
+    await write_outcomes(outbox, [CallOutcome(1, "s", vmid="v1")])
     assert {State.SUBMITTED: 2} == await _states(outbox)
 
 
@@ -210,9 +219,9 @@ async def test_a_late_outcome_does_not_reach_rows_that_name_another_call(outbox:
     await _add(outbox, 2)
     claimed = await _claim(outbox)
     await _begin(outbox, claimed, 1, 0, 1)
-    await outbox.finish([CallOutcome(1, "q")])
+    await write_outcomes(outbox, [CallOutcome(1, "q")])
     await _begin(outbox, claimed, 2, 0, 1)
-    await outbox.finish([CallOutcome(1, "r", code="late")])
+    await write_outcomes(outbox, [CallOutcome(1, "r", code="late")])
     assert {State.SUBMITTING: 2} == await _states(outbox)
 
 
@@ -220,9 +229,9 @@ async def test_an_outcome_written_twice_is_the_same(outbox: Outbox) -> None:
     """A process that does not know whether Redis heard it writes again."""
     await _add(outbox, 2)
     await _begin(outbox, await _claim(outbox), 1, 0, 1)
-    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[ref_of("v1", 1)])])
-    await outbox.fold([Folding(SLICE, 0, 1, "d")])
-    await outbox.finish([CallOutcome(1, "s", vmid="v1", refs=[ref_of("v1", 1)])])
+    await write_outcomes(outbox, [CallOutcome(1, "s", vmid="v1", refs=[ref_of("v1", 1)])])
+    await fold_reports(outbox, [Folding(SLICE, 0, 1, "d")])
+    await write_outcomes(outbox, [CallOutcome(1, "s", vmid="v1", refs=[ref_of("v1", 1)])])
     assert {State.SUBMITTED: 1, State.DELIVERED: 1} == await _states(outbox)
 
 
@@ -231,10 +240,10 @@ async def test_rows_that_the_vendor_did_not_take_are_found_where_their_lease_is_
     await _add(outbox, 2)
     await _begin(outbox, await _claim(outbox), 1, 0, 1)
     await _expire_lease(outbox)
-    await outbox.sweep()
-    assert [] == await outbox.claim(10, LANES)
-    await outbox.finish([CallOutcome(1, "q", code="503")])
-    assert 1 == len(await outbox.claim(10, LANES))
+    await sweep_account(outbox)
+    assert [] == await claim_slices(outbox, 10, LANES)
+    await write_outcomes(outbox, [CallOutcome(1, "q", code="503")])
+    assert 1 == len(await claim_slices(outbox, 10, LANES))
 
 
 async def test_a_grant_whose_answer_was_lost_can_be_undone_before_or_after_it_happens(outbox: Outbox) -> None:
@@ -242,7 +251,7 @@ async def test_a_grant_whose_answer_was_lost_can_be_undone_before_or_after_it_ha
     await _add(outbox, 2)
     claimed = await _claim(outbox)
     await _begin(outbox, claimed, 1, 0, 1)
-    assert 1 == await outbox.give_up([1], [])
+    assert 1 == await undo_calls(outbox, [1], [])
     assert {State.QUEUED: 2} == await _states(outbox)
     assert "void" == await _begin(outbox, claimed, 1, 0, 1)
     assert {State.QUEUED: 2} == await _states(outbox)
@@ -255,11 +264,11 @@ async def test_units_of_a_grant_that_was_given_up_come_back(outbox: Outbox) -> N
     claimed = await _claim(outbox)
     hour, second = Limit("recipients_per_h", "recipients", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 1)
     assert "ok" == await _begin(outbox, claimed, 1, 0, 1, hour=hour)
-    await outbox.give_up([1], [hour])
+    await undo_calls(outbox, [1], [hour])
     assert "ok" == await _begin(outbox, claimed, 2, 0, 1, hour=hour)
     assert "wait" == await _begin(outbox, claimed, 3, 2, 3, hour=hour)
     assert "ok" == await _begin(outbox, claimed, 4, 2, 2, second=second)
-    await outbox.give_up([4], [second])
+    await undo_calls(outbox, [4], [second])
     assert "ok" == await _begin(outbox, claimed, 5, 2, 2, second=second)
     assert "wait" == await _begin(outbox, claimed, 6, 3, 3, second=second)
 
@@ -279,7 +288,7 @@ async def test_after_the_last_call_number_comes_the_first(redis_url: str, namesp
         assert {State.SUBMITTED} == set(await rows.states())
         foldings = [Folding(slice_id, offset, call, "d") for offset, call in enumerate(calls)]
         for start in range(0, len(foldings), 100):
-            await account.outbox.fold(foldings[start : start + 100])
+            await fold_reports(account.outbox, foldings[start : start + 100])
         assert {State.DELIVERED} == set(await rows.states())
 
 
@@ -293,7 +302,7 @@ async def test_what_was_granted_after_a_call_that_was_given_up_counts_on(outbox:
     assert "ok" == await _begin(outbox, claimed, 2, 1, 1, second=second)
     log = outbox.keys.used("calls_per_s")
     later = (await outbox.server.lrange(log, 0, -1))[-1]
-    await outbox.give_up([1], [second])
+    await undo_calls(outbox, [1], [second])
     assert [later] == await outbox.server.lrange(log, 0, -1)
 
 
@@ -303,10 +312,12 @@ async def test_a_call_that_left_late_counts_from_then_and_once(outbox: Outbox) -
     claimed = await _claim(outbox)
     hour, second = Limit("calls_per_h", "calls", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 2)
     rows = CallRows(1, 1, [[claimed.slice_id, claimed.epoch, 0, 0]])
-    grant = await outbox.begin([rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[hour, second])
+    grant = await begin_calls(
+        outbox, [rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[hour, second]
+    )
     late = LateCall(1, grant.granted_ms, grant.granted_ms + 10, 1, "send")
     await asyncio.sleep(0.01)
-    assert 1 == await outbox.were_written([hour, second], late=[late])
+    assert 1 == await note_written(outbox, [hour, second], late=[late])
     assert "ok" == await _begin(outbox, claimed, 2, 1, 1, hour=hour, second=second)
     assert "wait" == await _begin(outbox, claimed, 3, 2, 2, hour=hour)
     for limit in (hour, second):
@@ -323,7 +334,9 @@ async def test_who_waits_behind_an_otp_asks_when_the_otp_does(outbox: Outbox) ->
     grants = []
     for no, lane, limits in ((0, "otp", hour), (1, "otp", hour), (2, "normal", [])):
         rows = CallRows(no + 1, 1, [[claimed.slice_id, claimed.epoch, no, no]])
-        grants.append(await outbox.begin([rows], lane=lane, service="sms", slots=0, call_ms=60_000, limits=limits))
+        grants.append(
+            await begin_calls(outbox, [rows], lane=lane, service="sms", slots=0, call_ms=60_000, limits=limits)
+        )
     assert ["ok", "wait", "wait"] == [grant.why for grant in grants]
     assert 5 < grants[-1].wait_ms <= 1_000
 
@@ -337,7 +350,9 @@ async def test_a_limit_of_some_services_counts_their_calls_alone(outbox: Outbox)
 
     async def begin(no: int, service: str) -> str:
         rows = CallRows(no, 1, [[claimed.slice_id, claimed.epoch, no, no]])
-        grant = await outbox.begin([rows], lane="normal", service=service, slots=0, call_ms=60_000, limits=[texts, mms])
+        grant = await begin_calls(
+            outbox, [rows], lane="normal", service=service, slots=0, call_ms=60_000, limits=[texts, mms]
+        )
         assert (service != "otp") is grant.limited
         return grant.why
 
@@ -348,17 +363,19 @@ async def test_a_limit_of_some_services_counts_their_calls_alone(outbox: Outbox)
     whys = [await begin(no, service) for no, service in enumerate(("sms", "batch", "mms", "otp"))]
     assert ["ok", "wait", "ok", "ok"] == whys
     assert (1, 1) == (await used(texts), await used(mms))
-    await outbox.give_up([2, 3], [texts, mms])
+    await undo_calls(outbox, [2, 3], [texts, mms])
     assert (1, 0) == (await used(texts), await used(mms))
     assert ["ok", "ok", "wait"] == [await begin(4, "mms"), await begin(5, "mms"), await begin(6, "mms")]
     now_ms = time.time() * 1000
-    assert 1 == await outbox.were_written([texts, mms], late=[LateCall(5, now_ms - 10, now_ms, 1, "mms")])
+    assert 1 == await note_written(outbox, [texts, mms], late=[LateCall(5, now_ms - 10, now_ms, 1, "mms")])
     assert (1, 2) == (await used(texts), await used(mms))
     brief = Limit("calls_per_s", "calls", 50, 1, services=["sms"])
     await asyncio.sleep(0.1)  # calls of other services that nobody has heard of hold none of its units
     rows = CallRows(7, 1, [[claimed.slice_id, claimed.epoch, 7, 7]])
-    await outbox.were_written([brief], on_time=[0])
-    assert "ok" == (await outbox.begin([rows], lane="otp", service="sms", slots=0, call_ms=9, limits=[brief])).why
+    await note_written(outbox, [brief], on_time=[0])
+    assert (
+        "ok" == (await begin_calls(outbox, [rows], lane="otp", service="sms", slots=0, call_ms=9, limits=[brief])).why
+    )
 
 
 async def test_units_of_a_call_of_which_nobody_has_heard_stay_taken(outbox: Outbox) -> None:
@@ -369,13 +386,13 @@ async def test_units_of_a_call_of_which_nobody_has_heard_stay_taken(outbox: Outb
     assert "ok" == await _begin(outbox, claimed, 1, 0, 0, one=one)
     await asyncio.sleep(0.1)
     assert "wait" == await _begin(outbox, claimed, 2, 1, 1, one=one)
-    assert 1 == await outbox.were_written([one], on_time=[1])
+    assert 1 == await note_written(outbox, [one], on_time=[1])
     assert "ok" == await _begin(outbox, claimed, 3, 1, 1, one=one)
     await asyncio.sleep(0.1)
-    await outbox.finish([CallOutcome(3, "s", limited=True)])
+    await write_outcomes(outbox, [CallOutcome(3, "s", limited=True)])
     assert "ok" == await _begin(outbox, claimed, 4, 2, 2, one=one)
     await asyncio.sleep(0.1)
-    await outbox.give_up([4], [one])
+    await undo_calls(outbox, [4], [one])
     assert "ok" == await _begin(outbox, claimed, 5, 2, 2, one=one)
     assert [b"5"] == await outbox.server.zrange(outbox.keys.unwritten, 0, -1)
 
@@ -390,7 +407,7 @@ async def test_while_an_otp_waits_for_tokens_no_other_lane_gets_any(outbox: Outb
     assert "wait" == await _begin(outbox, claimed, 3, 2, 2, lane="bulk", two=two)
     assert "ok" == await _begin(outbox, claimed, 2, 1, 1, lane="otp", two=two)
     await asyncio.sleep(0.13)
-    await outbox.were_written([one], on_time=[1, 2])
+    await note_written(outbox, [one], on_time=[1, 2])
     assert "ok" == await _begin(outbox, claimed, 3, 2, 2, lane="bulk", one=one)
 
 
@@ -454,12 +471,12 @@ async def test_a_slot_is_given_once_and_comes_back_with_the_outcome(outbox: Outb
 
     async def begin(number: int) -> str:
         rows = CallRows(number, 1, [[claimed.slice_id, claimed.epoch, number - 1, number - 1]])
-        grant = await outbox.begin([rows], lane="normal", service="sms", slots=1, call_ms=60_000, limits=[])
+        grant = await begin_calls(outbox, [rows], lane="normal", service="sms", slots=1, call_ms=60_000, limits=[])
         return grant.why
 
     assert "ok" == await begin(1)
     assert "slot" == await begin(2)
-    await outbox.finish([CallOutcome(1, "s")])
+    await write_outcomes(outbox, [CallOutcome(1, "s")])
     assert "ok" == await begin(2)
 
 
@@ -467,8 +484,8 @@ async def test_a_report_before_the_answer_is_not_undone_by_it(outbox: Outbox) ->
     """Delivered stays delivered when the acceptance is written afterwards."""
     await _add(outbox, 1)
     await _begin(outbox, await _claim(outbox), 1, 0, 0)
-    assert [1] == await outbox.fold([Folding(SLICE, 0, 1, "d")])
-    await outbox.finish([CallOutcome(1, "s", vmid="v1")])
+    assert [1] == await fold_reports(outbox, [Folding(SLICE, 0, 1, "d")])
+    await write_outcomes(outbox, [CallOutcome(1, "s", vmid="v1")])
     assert {State.DELIVERED: 1} == await _states(outbox)
 
 
@@ -476,9 +493,9 @@ async def test_finals_stay_and_expired_and_unknown_yield_to_the_truth(outbox: Ou
     """Late reports correct what was only supposed."""
     await _add(outbox, 3)
     await _begin(outbox, await _claim(outbox), 1, 0, 2)
-    await outbox.finish([CallOutcome(1, "s")])
-    await outbox.fold([Folding(SLICE, 0, 1, "d"), Folding(SLICE, 1, 1, "k"), Folding(SLICE, 2, 1, "e")])
-    assert [0, 1, 1] == await outbox.fold([Folding(SLICE, n, 1, "n") for n in (0, 1, 2)])
+    await write_outcomes(outbox, [CallOutcome(1, "s")])
+    await fold_reports(outbox, [Folding(SLICE, 0, 1, "d"), Folding(SLICE, 1, 1, "k"), Folding(SLICE, 2, 1, "e")])
+    assert [0, 1, 1] == await fold_reports(outbox, [Folding(SLICE, n, 1, "n") for n in (0, 1, 2)])
     assert {State.DELIVERED: 1, State.UNDELIVERED: 2} == await _states(outbox)
 
 
@@ -486,9 +503,9 @@ async def test_a_clock_that_went_back_is_told_once_and_when_it_is_over(outbox: O
     """The account's clock stands meanwhile: whoever wonders why nothing is sent finds the reason."""
     ahead_ms = (time.time() + 3600) * 1000
     await outbox.server.hset(outbox.keys.clock, "last", ahead_ms)
-    await outbox.sweep()
-    await outbox.sweep()
+    await sweep_account(outbox)
+    await sweep_account(outbox)
     await outbox.server.hdel(outbox.keys.clock, "last")
-    await outbox.sweep()
+    await sweep_account(outbox)
     told = [fields for _, fields in await outbox.server.xrange(outbox.keys.events)]
     assert [(b"clock_step", b"1"), (b"clock_step", b"0")] == [(each[b"code"], each[b"open"]) for each in told]

@@ -21,8 +21,15 @@ from hypothesis.stateful import (
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.slices import Slice, SliceBody, decode, encode, pack_u64
 from sendmill.states import FINAL, LATE_TRUTH, State
-from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
-from tasks.runtime import connect
+from tasks.keep.tick import sweep_account
+from tasks.plan.add import add_to_outbox
+from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.connection import connect
+from tasks.process.outbox import Outbox
+from tasks.report.folding import Folding, fold_reports
+from tasks.send.grants import begin_calls, next_call_number, undo_calls
+from tasks.send.leases import Claimed, claim_slices, postpone_lane, refuse_rows, release_slices, renew_leases
+from tasks.send.outcomes import write_outcomes
 
 LANES = ("otp", "normal", "bulk")
 SERVICE = "sms"
@@ -157,18 +164,18 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 3_600_000)
         self.slice_ids.append(slice_id)
-        self.run(self.boxes[0].add([(slice_id, blob, {}, 2**45)], due_ms=due_ms))
+        self.run(add_to_outbox(self.boxes[0], [(slice_id, blob, {}, 2**45)], due_ms=due_ms))
 
     def claim(self, data: st.DataObject) -> None:
         """A drain leases what waits."""
         owner, rows = data.draw(OWNER), data.draw(st.integers(1, 6))
-        for claimed in self.run(self.boxes[owner].claim(rows, LANES)):
+        for claimed in self.run(claim_slices(self.boxes[owner], rows, LANES)):
             self.leases.append((owner, claimed))
 
     def drain(self, data: st.DataObject) -> None:
         """A drain leases a slice and puts its first row on the wire."""
         owner = data.draw(OWNER)
-        for claimed in self.run(self.boxes[owner].claim(1, LANES)):
+        for claimed in self.run(claim_slices(self.boxes[owner], 1, LANES)):
             self.leases.append((owner, claimed))
             queued = claimed.slice.states.index(State.QUEUED.byte)
             self._begin(owner, claimed, queued, queued, SLOTS)
@@ -186,10 +193,12 @@ class OutboxMachine(RuleBasedStateMachine):
         self._begin(owner, claimed, first, last, data.draw(st.sampled_from([0, SLOTS])))
 
     def _begin(self, owner: int, claimed: Claimed, first: int, last: int, slots: int) -> None:
-        number = self.run(self.boxes[owner].next_call_number())
+        number = self.run(next_call_number(self.boxes[owner]))
         rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
         grant = self.run(
-            self.boxes[owner].begin([rows], lane="normal", service=SERVICE, slots=slots, call_ms=3_600_000, limits=[])
+            begin_calls(
+                self.boxes[owner], [rows], lane="normal", service=SERVICE, slots=slots, call_ms=3_600_000, limits=[]
+            )
         )
         if not grant.granted:
             return
@@ -221,7 +230,7 @@ class OutboxMachine(RuleBasedStateMachine):
             call.number, call.outcome, code=call.outcome, detail="x", back_ms=back_ms, unreported=True, apart=call.apart
         )
         for _ in range(times):
-            self.run(self.boxes[call.owner].finish([end]))
+            self.run(write_outcomes(self.boxes[call.owner], [end]))
 
     def give_up(self, data: st.DataObject) -> None:
         """An owner did not make a call after all."""
@@ -230,7 +239,7 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         call = data.draw(st.sampled_from(undone))
         call.outcome = "void"
-        self.run(self.boxes[call.owner].give_up([call.number], []))
+        self.run(undo_calls(self.boxes[call.owner], [call.number], []))
 
     def release(self, data: st.DataObject) -> None:
         """An owner gives a slice back, which may have gone to another one."""
@@ -238,13 +247,15 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         wait_ms, put_aside = data.draw(st.sampled_from([0, 3_600_000])), data.draw(st.booleans())
         owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
-        self.run(self.boxes[owner].release([(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms, put_aside=put_aside))
+        self.run(
+            release_slices(self.boxes[owner], [(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms, put_aside=put_aside)
+        )
         if claimed.epoch < self._latest_epoch(claimed.slice_id) and claimed.slice_id in self.ledger.inflight:
             assert self.run(self.server.zscore(self.keys.inflight, claimed.slice_id)) is not None
 
     def rest(self, data: st.DataObject) -> None:
         """Quiet hours begin for a lane."""
-        self.run(self.boxes[data.draw(OWNER)].rest(data.draw(st.sampled_from(LANES)), 3_600_000))
+        self.run(postpone_lane(self.boxes[data.draw(OWNER)], data.draw(st.sampled_from(LANES)), 3_600_000))
 
     def renew(self, data: st.DataObject) -> None:
         """Only the latest epoch of a slice is renewed."""
@@ -252,7 +263,7 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         owner, claimed = data.draw(st.sampled_from(self.leases))
         latest = self._latest_epoch(claimed.slice_id)
-        lost = self.run(self.boxes[owner].renew([(claimed.slice_id, claimed.epoch)]))
+        lost = self.run(renew_leases(self.boxes[owner], [(claimed.slice_id, claimed.epoch)]))
         assert claimed.epoch == latest or lost == {claimed.slice_id}
 
     def pass_time(self, data: st.DataObject) -> None:
@@ -261,7 +272,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if there:
             self.run(self._end(*data.draw(st.sampled_from(there))))
         if data.draw(st.sampled_from([True, True, False])):
-            self.run(self.boxes[0].sweep())
+            self.run(sweep_account(self.boxes[0]))
 
     async def _end(self, what: str, member: str) -> None:
         await self.server.zadd(getattr(self.keys, what), {member: 1}, xx=True)
@@ -280,7 +291,7 @@ class OutboxMachine(RuleBasedStateMachine):
             # An owner, who may have lost the lease, finds that no request can be made of its rows.
             for owner, claimed in self.leases[-2:]:
                 rows = [claimed.slice_id, claimed.epoch, 0, claimed.slice.header.rows - 1]
-                self.run(self.boxes[owner].refuse([rows], "bad", "x"))
+                self.run(refuse_rows(self.boxes[owner], [rows], "bad", "x"))
         else:
             start, to, code = {"cancelled": ("q", "c", ""), "expired": ("q", "e", "x"), "unknown": ("us", "k", "y")}[
                 what
@@ -295,7 +306,7 @@ class OutboxMachine(RuleBasedStateMachine):
         call = data.draw(st.sampled_from(out[-5:]))
         states = data.draw(st.lists(st.sampled_from(REPORTS), min_size=1, max_size=3))
         slice_id, offset = data.draw(st.sampled_from(call.rows))
-        self.run(self.boxes[0].fold([Folding(slice_id, offset, call.number, state) for state in states]))
+        self.run(fold_reports(self.boxes[0], [Folding(slice_id, offset, call.number, state) for state in states]))
 
     # --- what holds after each -----------------------------------------------------------------------------------
 
@@ -369,7 +380,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert set() == ledger.open | ledger.slots | ledger.inflight | ledger.wait
         states = {row: state for row, state, _ in ledger.rows()}
         assert State.SUBMITTING not in states.values()
-        claimed = self.run(self.boxes[0].claim(1000, LANES))
+        claimed = self.run(claim_slices(self.boxes[0], 1000, LANES))
         waiting = {row[0] for row, state in states.items() if state is State.QUEUED}
         assert waiting == {each.slice_id for each in claimed}
 
@@ -379,7 +390,7 @@ class OutboxMachine(RuleBasedStateMachine):
             for what in ("inflight", "open", "wait"):
                 for member in getattr(self.ledger, what):
                     await self._end(what, member)
-            await self.boxes[0].sweep()
+            await sweep_account(self.boxes[0])
 
 
 def test_whatever_happens_in_whatever_order_every_row_is_accounted_for(redis_url: str, namespace: str) -> None:

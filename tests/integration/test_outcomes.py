@@ -12,7 +12,8 @@ from providers.base import Call, Response
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import settle, wake
+from tasks.keep import settle, tick
+from tasks.keep.tick import sweep_account
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
@@ -84,7 +85,7 @@ async def test_a_vendor_that_stays_busy_keeps_its_messages_queued(
         await one.runtime.server.hdel(keys.clock, "cool")
         for slice_id, _ in await one.runtime.server.zrange(keys.wait, 0, -1, withscores=True):
             await one.runtime.server.zadd(keys.wait, {slice_id: 0})
-        await one.runtime.accounts["mainland"].outbox.sweep()
+        await sweep_account(one.runtime.accounts["mainland"].outbox)
         await one.drain("mainland")
         assert {State.SUBMITTED: 10} == await one.states(job)
 
@@ -299,9 +300,9 @@ async def test_what_one_account_raises_holds_up_no_other(
             raise KeyError("what nobody thought of")
         seen.append(account.name)
 
-    monkeypatch.setattr(wake, "tick_account", breaks)
+    monkeypatch.setattr(tick, "tick_account", breaks)
     monkeypatch.setattr(settle, "_settle_account", breaks)
     async with flow(settings_for(simulator, redis_url, namespace, ["hk", "world", "xi"])) as one:
-        await (wake.tick if step == "tick" else settle.settle)(one.runtime)
+        await (tick.tick if step == "tick" else settle.settle)(one.runtime)
         assert {"world", "xi"} == set(seen)
         assert (step == "tick") == bool(await one.runtime.server.exists(one.runtime.jobs.ticked))

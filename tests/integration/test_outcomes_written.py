@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from sendmill.ledger.away import GONE, RedisAway
-from tasks.outbox import CallOutcome, Outbox
-from tasks.outcomes import OutcomeWriter
+from tasks.process.calls import CallOutcome
+from tasks.send.outcomes import OutcomeWriter
 
 
 class _Outbox:
@@ -36,7 +35,7 @@ class _Outbox:
 
 
 def _writer(outbox: _Outbox) -> OutcomeWriter:
-    return OutcomeWriter("hk", cast("Outbox", outbox))
+    return OutcomeWriter("hk", outbox.finish)
 
 
 async def test_what_comes_while_one_is_written_goes_together() -> None:

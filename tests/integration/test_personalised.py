@@ -14,7 +14,8 @@ import pytest
 from sendmill.messages import TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import poll, reports
+from tasks.report import fold as reports
+from tasks.report import poll
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 

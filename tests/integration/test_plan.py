@@ -14,14 +14,15 @@ from config.settings import Route, Settings
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.plan import plan, plan_alone
-from tasks.plan_small import plan_small
-from tasks.wake import beat_heart, tick
+from tasks.keep.tick import tick
+from tasks.plan.plan import plan, plan_alone
+from tasks.plan.plan_small import plan_small
+from tasks.process.heartbeat import beat_heart
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 
 # Names that it imports are replaced here, which mypy would have it export.
-planning: Any = sys.modules["tasks.plan"]
+planning: Any = sys.modules["tasks.plan.plan"]
 
 
 def _settings(simulator: Simulator, redis_url: str, namespace: str, names: list[str], *routes: Route) -> Settings:

@@ -17,11 +17,12 @@ from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
-from tasks import inbox as inbox_module
-from tasks import poll, reports
-from tasks.account import Account
-from tasks.inbox import Inbox
-from tasks.runtime import Runtime
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report import fold as reports
+from tasks.report import inbox as inbox_module
+from tasks.report import poll
+from tasks.report.inbox import Inbox
 from tests.support.flow import flow, mainland
 from tests.support.rows import Rows, opened, settings_of
 from tests.support.stub import StubVendor, plain, stub_vendor

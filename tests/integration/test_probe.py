@@ -13,11 +13,11 @@ from sendmill.errors import BadCredentials, Frozen, IpForbidden, NoBalance
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import probe
-from tasks.probe import probe_accounts, probe_host
-from tasks.runtime import Runtime
-from tasks.suspend import FIRST_PROBE_MS, LONGEST_PROBE_MS, suspend
-from tasks.wake import beat_heart
+from tasks.account import probe
+from tasks.account.probe import probe_accounts, probe_host
+from tasks.account.suspend import FIRST_PROBE_MS, LONGEST_PROBE_MS, suspend
+from tasks.process.heartbeat import beat_heart
+from tasks.process.runtime import Runtime
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 
@@ -189,7 +189,7 @@ def _on(one: Flow, host: str) -> None:
     runtime: Runtime = one.runtime
     runtime.process = f"{host}:1:abc"
     for account in runtime.accounts.values():
-        account.outbox._process = runtime.process
+        account.outbox.process = runtime.process
 
 
 async def test_an_address_that_is_forbidden_stops_its_host_first(

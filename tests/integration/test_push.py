@@ -22,8 +22,8 @@ from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
-from tasks import inbox as inbox_module
-from tasks import reports
+from tasks.report import fold as reports
+from tasks.report import inbox as inbox_module
 from tests.support.flow import flow, mainland
 from tests.support.logs import logs_of
 from tests.support.receiving import REPORT, Running, listening

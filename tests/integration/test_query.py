@@ -12,9 +12,9 @@ from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.vendor_accounts import five_accounts
-from tasks import query
-from tasks.account import Account
-from tasks.runtime import Runtime
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report import query
 from tests.support.flow import flow, hong_kong
 from tests.support.rows import Rows, due_now, opened, settings_of
 from tests.support.stub import Answer, StubVendor, plain, stub_vendor

@@ -13,7 +13,10 @@ from sendmill.client import Client
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.drain import Drain
+from tasks.keep.tick import sweep_account
+from tasks.send.drain import Drain
+from tasks.send.known_optouts import KnownOptOuts
+from tasks.send.state import SendState
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 
@@ -43,9 +46,8 @@ class Clock:
 
 async def _drain(one: Flow, account: str, clock: Clock) -> None:
     runtime = one.runtime
-    drain = Drain(
-        runtime.accounts[account], runtime.sessions[account], most_open=16, stopping=lambda: False, clock=clock
-    )
+    state = SendState.of(runtime.accounts[account], KnownOptOuts(runtime.server, runtime.jobs))
+    drain = Drain(state, runtime.sessions[account], most_open=16, stopping=lambda: False, clock=clock)
     await drain.run()
     await drain.ended()
 
@@ -55,7 +57,7 @@ async def _end_waits(one: Flow, account: str) -> None:
     keys = one.runtime.keys_of(account)
     for slice_id in await one.runtime.server.zrange(keys.wait, 0, -1):
         await one.runtime.server.zadd(keys.wait, {slice_id: 1}, xx=True)
-    await one.runtime.accounts[account].outbox.sweep()
+    await sweep_account(one.runtime.accounts[account].outbox)
 
 
 def _texts(simulator: Simulator) -> Sequence[Any]:

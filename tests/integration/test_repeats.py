@@ -12,6 +12,7 @@ from config.settings import Settings
 from sendmill.messages import MessageInfo, Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
+from tasks.keep.tick import sweep_account
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 
@@ -102,7 +103,7 @@ async def test_what_is_sent_again_after_an_unknown_outcome_is_the_same_message(
         job = await _send(one, Sms("Hello", mainland(1)), duplicates_ok=True)
         clock = one.runtime.keys_of("bulk").clock
         await one.runtime.server.hincrbyfloat(clock, "last", 10_000)
-        await one.runtime.accounts["bulk"].outbox.sweep()
+        await sweep_account(one.runtime.accounts["bulk"].outbox)
         await one.drain("bulk")
         assert {State.SUBMITTED: 1} == await one.states(job)
     assert 1 == _swallowed(simulator)
@@ -116,7 +117,7 @@ async def test_two_of_one_text_at_once_are_one_message_and_one_repeat(simulator:
         clock = one.runtime.keys_of("bulk").clock
         for _ in range(2):
             await one.runtime.server.hincrbyfloat(clock, "last", 60_000)
-            await one.runtime.accounts["bulk"].outbox.sweep()
+            await sweep_account(one.runtime.accounts["bulk"].outbox)
             await one.drain("bulk")
         assert {State.SUBMITTED: 1, State.SUPPRESSED: 1} == await one.states(job)
     assert 0 == _swallowed(simulator)

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 import pytest
 
 from providers.base import Push
-from tasks import reports
-from tasks.account import Account
-from tasks.inbox import Inbox, entry_of_push
-from tasks.runtime import Runtime
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report import fold as reports
+from tasks.report.inbox import Inbox, entry_of_push
 from tests.support.rows import Rows, opened, settings_of
 
 ONE, TWO = "+8613800000001", "+8613800000002"

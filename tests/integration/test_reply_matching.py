@@ -14,10 +14,11 @@ from sendmill.ledger import bynumber
 from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
 from simulator.client import Simulator
-from tasks import latest, reports
-from tasks.inbox import Inbox, entry_of_push
-from tasks.matching import Matcher
-from tasks.replies import HeardReply, tell
+from tasks.report import fold as reports
+from tasks.report import latest_message as latest
+from tasks.report.inbox import Inbox, entry_of_push
+from tasks.report.matching import Matcher
+from tasks.report.replies import HeardReply, tell
 from tests.support.driving import Driven, driven
 from tests.support.flow import flow
 from tests.support.push_receiver import PushReceiver

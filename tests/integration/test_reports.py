@@ -17,12 +17,12 @@ from providers.base import Push
 from sendmill.ledger.away import GONE, RedisAway
 from sendmill.states import State
 from simulator.embedded import EmbeddedValkey
-from tasks import reports
-from tasks.account import Account
-from tasks.heard import Heard
-from tasks.inbox import Inbox
-from tasks.matching import Matcher
-from tasks.runtime import Runtime
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report import fold as reports
+from tasks.report.inbox import Inbox
+from tasks.report.matching import Matcher
+from tasks.report.vendor_report import Heard
 from tests.support.reporting import ONE, THREE, TWO, age_early, push, push_bulk, push_mainland, told
 from tests.support.rows import Rows, opened, settings_of
 

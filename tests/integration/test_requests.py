@@ -25,8 +25,9 @@ from sendmill.errors import (
     UnknownAccount,
     UnsupportedFeature,
 )
-from tasks.requests import ANSWER_KEPT_S, answer_requests
-from tasks.runtime import Runtime
+from tasks.ask.requests import ANSWER_KEPT_S, answer_requests
+from tasks.process.runtime import Runtime
+from tasks.start.publishing import publish
 from tests.support.able import KEPT_S, able
 from tests.support.logs import logs_of
 from tests.support.receiving import Running, listening
@@ -83,7 +84,7 @@ async def desk(settings: Settings) -> AsyncIterator[Desk]:
                 able(runtime, "bulk", vendor.url),
                 Client(settings.redis_url, namespace=settings.namespace) as client,
             ):
-                await runtime.publish()
+                await publish(runtime)
                 yield Desk(client, runtime, vendor, push)
 
 

@@ -15,7 +15,7 @@ from sendmill.errors import InvalidMessage, InvalidOption, SenderNotAllowed
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.vendor_accounts import five_accounts
-from tasks.requests import answer_requests
+from tasks.ask.requests import answer_requests
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.receiving import listening
 from tests.support.vendors import settings_for

@@ -21,11 +21,11 @@ from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
-from tasks import recovery
-from tasks.failover import failover
-from tasks.plan import plan
-from tasks.suspend import suspend
-from tasks.wake import beat_heart
+from tasks.account.suspend import suspend
+from tasks.failover.failover import failover
+from tasks.plan.plan import plan
+from tasks.process.heartbeat import beat_heart
+from tasks.start import recovery
 from tests.support.flow import Flow, flow, hong_kong, mainland, tick
 from tests.support.vendors import settings_for
 

@@ -12,10 +12,10 @@ import pytest
 from providers.base import Push
 from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
-from tasks import retention, retire, settle
-from tasks.inbox import Entry, Inbox, entry_of_push
-from tasks.reports import fold_account
-from tasks.spool import Spool
+from tasks.keep import retention, retire, settle
+from tasks.report.fold import fold_account
+from tasks.report.inbox import Entry, Inbox, entry_of_push
+from tasks.report.spool import Spool
 from tests.support.driving import driven
 from tests.support.remains import forms_of_number, forms_of_text, remains
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from sendmill.messages import Sms
 from simulator.client import Simulator
-from tasks import retire
-from tasks.plan_small import plan_small
-from tasks.retire import AT_ONCE, DAY_MS, retire_old
-from tasks.runtime import Runtime
-from tasks.settle import give_up_reports
+from tasks.keep import retire
+from tasks.keep.retire import AT_ONCE, DAY_MS, retire_old
+from tasks.keep.settle import give_up_reports
+from tasks.keep.tick import sweep_account
+from tasks.plan.plan_small import plan_small
+from tasks.process.runtime import Runtime
 from tests.support.driving import Driven, driven, numbers
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
@@ -84,7 +85,7 @@ async def test_what_was_tried_very_often_leaves_nothing(redis_url: str, namespac
         server, keys = one.runtime.server, one.runtime.accounts["hk"].keys
         await one.begin("hk", claimed)
         await server.zadd(keys.open, dict.fromkeys(await server.zrange(keys.open, 0, -1), 1))
-        await one.runtime.accounts["hk"].outbox.sweep()
+        await sweep_account(one.runtime.accounts["hk"].outbox)
         assert await server.exists(keys.past(1))
         await one.finish("hk", await one.begin("hk", claimed), "s", vmid="last")
         for offset in (0, 1):

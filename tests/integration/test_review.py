@@ -18,13 +18,21 @@ from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import drain as draining
-from tasks import drains, submit
-from tasks.outbox import CallOutcome, CallRows, Claimed, Folding, Outbox
-from tasks.retire import retire
-from tasks.settle import give_up_reports, settle
-from tasks.throttle import Limit
-from tasks.wake import beat_heart, tick
+from tasks.keep.retire import retire
+from tasks.keep.settle import give_up_reports, settle
+from tasks.keep.tick import sweep_account, tick
+from tasks.plan.add import add_to_outbox
+from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.heartbeat import beat_heart
+from tasks.process.limits import Limit
+from tasks.process.outbox import Outbox
+from tasks.report.ended_calls import past_calls
+from tasks.report.folding import Folding, fold_reports
+from tasks.send import drain as draining
+from tasks.send import drains, gate, submit
+from tasks.send.grants import begin_calls, undo_calls
+from tasks.send.leases import Claimed, claim_slices, keep_seat, refuse_rows, release_slices
+from tasks.send.outcomes import write_outcomes
 from tests.support.driving import Driven, driven
 from tests.support.flow import flow, mainland
 from tests.support.stub import plain, stub_vendor
@@ -38,11 +46,11 @@ async def _add(outbox: Outbox, slice_id: str, rows: int, lane: str) -> None:
     job = slice_id.split(".", 1)[0]
     body = SliceBody(job=job, lane=lane, text="Hello", numbers=pack_u64(range(rows)), first_row=1)
     blob = encode(body, State.QUEUED.byte * rows, events="all", created_ms=now_ms, expires_ms=now_ms + 60_000)
-    await outbox.add([(slice_id, blob, {}, 2**45)], due_ms=0)
+    await add_to_outbox(outbox, [(slice_id, blob, {}, 2**45)], due_ms=0)
 
 
 async def _claim(outbox: Outbox) -> Claimed:
-    (claimed,) = await outbox.claim(1, LANES)
+    (claimed,) = await claim_slices(outbox, 1, LANES)
     return claimed
 
 
@@ -51,7 +59,7 @@ async def _end_leases_and_calls(outbox: Outbox) -> None:
     for zset in (outbox.keys.inflight, outbox.keys.open):
         for member in await outbox.server.zrange(zset, 0, -1):
             await outbox.server.zadd(zset, {member: 1})
-    await outbox.sweep()
+    await sweep_account(outbox)
 
 
 async def _detail(one: Driven, claimed: Claimed, offset: int) -> dict[str, Any]:
@@ -144,7 +152,7 @@ async def test_what_comes_back_of_a_cancelled_job_is_cancelled(redis_url: str, n
         if not leased:
             await outbox.server.zrem(outbox.keys.inflight, claimed.slice_id)
         await one.finish("hk", call, "q", code="503")
-        await outbox.release([(claimed.slice_id, claimed.epoch)])
+        await release_slices(outbox, [(claimed.slice_id, claimed.epoch)])
         status = await asyncio.to_thread(one.client.status, job.id)
     assert ({State.CANCELLED: 1}, True) == (status.states, status.done)
 
@@ -153,7 +161,7 @@ async def test_seats_of_the_dead_keep_nobody_from_being_woken(redis_url: str, na
     """After kill -9 of every worker those that follow start at once, not when the old seats run out."""
     async with driven(redis_url, namespace) as dead:
         await beat_heart(dead.runtime)
-        await dead.runtime.accounts["hk"].outbox.sit()
+        await keep_seat(dead.runtime.accounts["hk"].outbox)
         job = await asyncio.to_thread(dead.client.send, Sms("Hello", "+85298882844"), account="hk")
         await dead.plan(job.id)
         await dead.runtime.server.zadd(dead.runtime.jobs.processes, {dead.runtime.process: 1})
@@ -175,7 +183,7 @@ async def test_an_otp_that_is_gone_holds_up_the_others_for_seconds_at_most(redis
 
         async def begin(number: int, lane: str, claimed: Claimed, last: int) -> str:
             rows = CallRows(number, last + 1, [[claimed.slice_id, claimed.epoch, 0, last]])
-            grant = await outbox.begin([rows], lane=lane, service="s", slots=0, call_ms=60_000, limits=[hour])
+            grant = await begin_calls(outbox, [rows], lane=lane, service="s", slots=0, call_ms=60_000, limits=[hour])
             return grant.why
 
         codes, first = await _claim(outbox), await _claim(outbox)
@@ -205,16 +213,16 @@ async def test_a_call_of_two_jobs_is_kept_as_long_as_one_of_them(redis_url: str,
             job = await asyncio.to_thread(one.client.send, Sms("Hello", number), account="hk")
             await one.plan(job.id)
             jobs.append(job.id)
-        claimed = await outbox.claim(2, LANES)
+        claimed = await claim_slices(outbox, 2, LANES)
         rows = CallRows(7, 2, [[each.slice_id, each.epoch, 0, 0] for each in claimed])
-        await outbox.begin([rows], lane="normal", service="s", slots=0, call_ms=60_000, limits=[])
+        await begin_calls(outbox, [rows], lane="normal", service="s", slots=0, call_ms=60_000, limits=[])
         await one.finish("hk", 7, "u")
         later = 2**44
         for each in claimed:
             await one.report("hk", each, 0, "d")
-            assert {7} == (await outbox.past_calls([7])).keys()
+            assert {7} == (await past_calls(outbox, [7])).keys()
             assert await retire(one.runtime, [each.slice.body.job], later)
-        assert {} == await outbox.past_calls([7])
+        assert {} == await past_calls(outbox, [7])
         assert 0 == await outbox.server.zcard(outbox.keys.unconfirmed)
 
 
@@ -246,7 +254,7 @@ async def test_a_call_given_up_late_was_not_made_all_the_same(redis_url: str, na
         await _add(outbox, "job1.0.0", 2, "normal")
         call = await one.begin("hk", await _claim(outbox))
         await _end_leases_and_calls(outbox)
-        await outbox.give_up([call], [])
+        await undo_calls(outbox, [call], [])
         again = await _claim(outbox)
         assert State.QUEUED.byte * 2 == again.slice.states
         assert 0 == await outbox.server.zcard(outbox.keys.unconfirmed)
@@ -259,10 +267,10 @@ async def test_an_outcome_does_not_wipe_out_what_a_report_said_before_it(redis_u
         await _add(outbox, "job1.0.0", 2, "normal")
         claimed = await _claim(outbox)
         call = await one.begin("hk", claimed)
-        await outbox.fold([Folding(claimed.slice_id, 0, call, "n", "E7", "absent", "v0", 5)])
+        await fold_reports(outbox, [Folding(claimed.slice_id, 0, call, "n", "E7", "absent", "v0", 5)])
         apart = [(claimed.slice_id, offset, "s", f"v{offset}", "") for offset in (0, 1)]
         for _ in range(2):
-            await outbox.finish([CallOutcome(call, "s", apart=apart)])
+            await write_outcomes(outbox, [CallOutcome(call, "s", apart=apart)])
         told = await _detail(one, claimed, 0)
         assert ("E7", "absent", 5) == (told["code"], told["detail"], told["at"])
         assert "v1" == (await _detail(one, claimed, 1))["vmid"]
@@ -284,8 +292,7 @@ async def test_a_drain_that_is_ended_while_it_undoes_a_grant_undoes_it_all_the_s
 ) -> None:
     """Redis granted the call, its answer was lost, and Redis stays away until the drain's time is up."""
     async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
-        outbox = one.runtime.accounts["mainland"].outbox
-        begin, give_up = outbox.begin, outbox.give_up
+        begin, undo = begin_calls, undo_calls
         away = asyncio.Event()
         back = False
 
@@ -293,14 +300,14 @@ async def test_a_drain_that_is_ended_while_it_undoes_a_grant_undoes_it_all_the_s
             await begin(*given, **named)
             raise RedisAway(TIMEOUT)
 
-        async def give_up_in_vain(*given: Any) -> int:
+        async def undo_in_vain(*given: Any) -> int:
             away.set()
             if not back:
                 raise RedisAway(TIMEOUT)
-            return await give_up(*given)
+            return await undo(*given)
 
-        monkeypatch.setattr(outbox, "begin", begin_unheard)
-        monkeypatch.setattr(outbox, "give_up", give_up_in_vain)
+        monkeypatch.setattr(gate, "begin_calls", begin_unheard)
+        monkeypatch.setattr(gate, "undo_calls", undo_in_vain)
         monkeypatch.setattr(draining, "_AWAY_S", 0.05)
         job = await one.send(Sms("Hello", mainland(3)), account="mainland")
         drained = asyncio.create_task(one.drain("mainland"))
@@ -321,8 +328,7 @@ async def test_calls_whose_grant_was_not_heard_go_again_in_the_same_drain(
 ) -> None:
     """A hiccup of Redis does not put messages off until their lease runs out."""
     async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
-        outbox = one.runtime.accounts["mainland"].outbox
-        begin = outbox.begin
+        begin = begin_calls
         unheard = iter([True])
 
         async def begin_unheard_once(*given: Any, **named: Any) -> Any:
@@ -331,7 +337,7 @@ async def test_calls_whose_grant_was_not_heard_go_again_in_the_same_drain(
                 raise RedisAway(TIMEOUT)
             return grant
 
-        monkeypatch.setattr(outbox, "begin", begin_unheard_once)
+        monkeypatch.setattr(gate, "begin_calls", begin_unheard_once)
         job = await one.send(Sms("Hello", mainland(3)), account="mainland")
         await one.drain("mainland")
         assert {State.SUBMITTED: 3} == await one.states(job)
@@ -359,11 +365,11 @@ async def test_a_drain_refuses_only_rows_that_it_still_leases(redis_url: str, na
         await _add(outbox, "job1.0.0", 2, "normal")
         stalled = await _claim(outbox)
         await _end_leases_and_calls(outbox)
-        assert 0 == await outbox.refuse([[stalled.slice_id, stalled.epoch, 0, 1]], "bad", "no request")
+        assert 0 == await refuse_rows(outbox, [[stalled.slice_id, stalled.epoch, 0, 1]], "bad", "no request")
         other = await _claim(outbox)
         await one.begin("hk", other, 0, 0)
-        assert 0 == await outbox.refuse([[stalled.slice_id, stalled.epoch, 0, 1]], "bad", "no request")
-        assert 1 == await outbox.refuse([[other.slice_id, other.epoch, 0, 1]], "bad", "no request")
+        assert 0 == await refuse_rows(outbox, [[stalled.slice_id, stalled.epoch, 0, 1]], "bad", "no request")
+        assert 1 == await refuse_rows(outbox, [[other.slice_id, other.epoch, 0, 1]], "bad", "no request")
         assert b"gf" == decode(await outbox.server.get(outbox.keys.slice(other.slice_id))).states
         assert "bad" == (await _detail(one, other, 1))["code"]
 

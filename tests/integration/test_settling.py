@@ -19,8 +19,11 @@ from sendmill import (
     UnknownAccount,
     Verdict,
 )
-from tasks import early, reports
-from tasks.outbox import Folding
+from tasks.report import fold as reports
+from tasks.report import unmatched_reports as early
+from tasks.report.folding import Folding, fold_reports
+from tasks.report.vendor_ids import note_ids
+from tasks.send.leases import claim_slices, release_slices
 from tests.support.driving import Driven, driven
 from tests.support.flow import mainland
 from tests.support.reporting import age_early, push_bulk
@@ -43,12 +46,12 @@ async def _lost(ledger: Driven, *numbers: str, **options: Any) -> tuple[str, int
     claimed = await ledger.claim(ACCOUNT)
     call = await ledger.begin(ACCOUNT, claimed)
     await ledger.finish(ACCOUNT, call, "u", code="OutcomeUnknown", detail="nothing came back")
-    await ledger.runtime.accounts[ACCOUNT].outbox.release([(claimed.slice_id, claimed.epoch)])
+    await release_slices(ledger.runtime.accounts[ACCOUNT].outbox, [(claimed.slice_id, claimed.epoch)])
     return job, call
 
 
 async def _report(ledger: Driven, job: str, offset: int, state: str) -> None:
-    await ledger.runtime.accounts[ACCOUNT].outbox.fold([Folding(f"{job}.0.0", offset, 0, state)])
+    await fold_reports(ledger.runtime.accounts[ACCOUNT].outbox, [Folding(f"{job}.0.0", offset, 0, state)])
 
 
 def _states(ledger: Driven, job: str) -> list[State]:
@@ -127,7 +130,7 @@ async def test_what_is_sent_again_goes_out_once_more_and_late_words_of_the_first
     second = await _send_again(ledger, "u")
     assert [State.UNCONFIRMED] == _states(ledger, job)
     await ledger.finish(ACCOUNT, first, "s", vmid="v1")
-    await account.outbox.note_ids([("v1", first)])
+    await note_ids(account.outbox, [("v1", first)])
     await push_bulk(account, "v1", ONE)
     await push_bulk(account, "v0", ONE)  # an id that nobody knows
     await reports.fold_account(ledger.runtime, account)
@@ -153,7 +156,7 @@ async def test_the_truth_that_comes_before_the_second_sending_spares_it(
     if word == "answer":
         await ledger.finish(ACCOUNT, first, "s", vmid="v1")
     elif word == "report":
-        await account.outbox.note_ids([("v1", first)])
+        await note_ids(account.outbox, [("v1", first)])
         await push_bulk(account, "v1", ONE)
     else:
         await push_bulk(account, "v0", ONE)
@@ -161,7 +164,7 @@ async def test_the_truth_that_comes_before_the_second_sending_spares_it(
     await age_early(account, 5_000)
     await reports.fold_account(ledger.runtime, account)
     assert [State.SUBMITTED if word == "answer" else State.DELIVERED] == _states(ledger, job)
-    assert [] == await account.outbox.claim(1, ("otp", "normal", "bulk"))
+    assert [] == await claim_slices(account.outbox, 1, ("otp", "normal", "bulk"))
 
 
 async def test_what_expired_or_was_cancelled_does_not_go_again(ledger: Driven) -> None:

@@ -13,13 +13,14 @@ from config.settings import Route, Settings
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.plan import plan
-from tasks.plan_small import TAKEN_AT_ONCE, plan_small
-from tasks.wake import beat_heart, tick
+from tasks.keep.tick import tick
+from tasks.plan.plan import plan
+from tasks.plan.plan_small import TAKEN_AT_ONCE, plan_small
+from tasks.process.heartbeat import beat_heart
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 
-planning: Any = sys.modules["tasks.plan_small"]
+planning: Any = sys.modules["tasks.plan.plan_small"]
 
 ROUTES = (Route(prefix="+86", accounts=["mainland"]), Route(prefix="+852", accounts=["hk"]))
 

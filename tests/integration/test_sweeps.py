@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from sendmill import Sms, State
 from sendmill.cli import cli
-from tasks.settle import give_up_reports, settle
+from tasks.keep.settle import give_up_reports, settle
+from tasks.keep.tick import sweep_account
 from tests.support.driving import Driven, driven, numbers
 
 ACCOUNT = "hk"
@@ -24,7 +25,7 @@ async def test_a_sweep_that_finds_nothing_counts_nothing(redis_url: str, namespa
         job = one.client.send(Sms("Hello", numbers(1)), account=ACCOUNT)
         await one.plan(job.id)
         await one.submit(ACCOUNT)
-        await one.runtime.accounts[ACCOUNT].outbox.sweep()
+        await sweep_account(one.runtime.accounts[ACCOUNT].outbox)
         await settle(one.runtime)
         assert {} == _found(one)
 
@@ -39,7 +40,7 @@ async def test_leases_that_ran_out_and_calls_without_an_answer_are_counted(redis
         for zset in (outbox.keys.inflight, outbox.keys.open):
             for member in await outbox.server.zrange(zset, 0, -1):
                 await outbox.server.zadd(zset, {member: 1})
-        await outbox.sweep()
+        await sweep_account(outbox)
         assert {"leases": 1, "calls": 1} == _found(one)
         assert {State.UNCONFIRMED: 2, State.QUEUED: 1} == one.client.status(job.id).states
         (first, _) = one.client.sweeps()

@@ -9,14 +9,16 @@ import pytest
 from sendmill.messages import Mms, Sms, TemplateSms, VendorTemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks import drain, drains
-from tasks.outbox import Outbox
+from tasks.keep.tick import sweep_account
+from tasks.process.outbox import Outbox
+from tasks.send import drain, drains
+from tasks.start.publishing import agree_limits
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
 
 async def _drain_until_empty(one: Flow, account: str) -> None:
-    while (await one.runtime.accounts[account].outbox.sweep()).backlog:
+    while (await sweep_account(one.runtime.accounts[account].outbox)).backlog:
         await one.drain(account)
 
 
@@ -166,11 +168,11 @@ async def test_a_worker_that_was_killed_is_forgotten(simulator: Simulator, redis
     async with flow(settings) as one:
         outbox = one.runtime.accounts["mainland"].outbox
         killed = Outbox(one.runtime.server, outbox.keys, "killed")
-        assert 2 == await killed.agree({"calls_per_s": 5}, 60_000)
-        assert 2 == await outbox.agree({"calls_per_s": 50}, 60_000)
+        assert 2 == await agree_limits(killed, {"calls_per_s": 5}, 60_000)
+        assert 2 == await agree_limits(outbox, {"calls_per_s": 50}, 60_000)
         assert b"5" == await one.runtime.server.hget(outbox.keys.state, "least:calls_per_s")
         await asyncio.sleep(0.01)
-        assert 1 == await outbox.agree({"calls_per_s": 50}, 5)
+        assert 1 == await agree_limits(outbox, {"calls_per_s": 50}, 5)
         assert b"50" == await one.runtime.server.hget(outbox.keys.state, "least:calls_per_s")
 
 

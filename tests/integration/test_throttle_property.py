@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import tasks
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
-from tasks.throttle import ON_TIME_S, Limit
+from tasks.process.limits import Limit
+from tasks.send.grants import ON_TIME_S
 
 BEGAN_MS = 1_800_000_000_000.0
 RESERVE_MS = 20.0
@@ -124,7 +125,10 @@ class Walk:
 def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
     """The script of the walk, which includes the throttle as it is."""
     folder = tmp_path_factory.mktemp("lua")
-    for path in (Path(tasks.__file__).parent / "lua" / "throttle.lua", Path(__file__).with_name("throttle_walk.lua")):
+    for path in (
+        Path(tasks.__file__).parent / "send" / "lua" / "throttle.lua",
+        Path(__file__).with_name("throttle_walk.lua"),
+    ):
         shutil.copy(path, folder)
     return Script(folder / "throttle_walk.lua")
 

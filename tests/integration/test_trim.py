@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tasks import retention
-from tasks.retention import trim_account
-from tasks.runtime import redis_now_ms
+from tasks.keep import retention
+from tasks.keep.retention import trim_account
+from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven
 
 DAY_MS = 86_400_000

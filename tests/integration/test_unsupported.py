@@ -13,6 +13,7 @@ from sendmill import Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.errors import UnsupportedFeature
 from sendmill.messages import Content
 from sendmill.states import State
+from tasks.start.publishing import publish
 from tests.support.able import able
 from tests.support.flow import Flow, flow, mainland
 from tests.support.rows import NOWHERE, settings_of
@@ -52,7 +53,7 @@ async def both(redis_url: str, namespace: str) -> AsyncIterator[Flow]:
     ]
     async with flow(_settings(redis_url, namespace, *routes)) as one:
         with able(one.runtime, "bulk", NOWHERE):
-            await one.runtime.publish()
+            await publish(one.runtime)
             yield one
 
 

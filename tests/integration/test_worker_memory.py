@@ -8,7 +8,7 @@ import tracemalloc
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.plan import plan
+from tasks.plan.plan import plan
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 

@@ -16,7 +16,7 @@ from providers.sms467890 import Sms467890
 from sendmill.errors import BadCredentials, RequestRefused, SenderNotAllowed
 from sendmill.features import Feature
 from sendmill.messages import Kind
-from tasks.runtime import Runtime
+from tasks.process.runtime import Runtime
 
 KEPT_S = 14 * 86_400
 

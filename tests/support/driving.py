@@ -12,9 +12,15 @@ from providers import registry
 from sendmill.client import Client
 from sendmill.ledger.away import RedisAway
 from simulator.vendor_accounts import five_accounts
-from tasks.outbox import CallOutcome, CallRows, Claimed, Folding
-from tasks.plan import plan
-from tasks.runtime import FORGET_MS, Runtime
+from tasks.plan.plan import plan
+from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.runtime import Runtime
+from tasks.report.folding import Folding, fold_reports
+from tasks.send.grants import begin_calls, next_call_number
+from tasks.send.leases import Claimed, claim_slices
+from tasks.send.outcomes import write_outcomes
+from tasks.start.opening import open_runtime
+from tasks.start.publishing import FORGET_MS, agree_limits
 
 NO_VENDOR = "http://127.0.0.1:9"
 LANES = ("otp", "normal", "bulk")
@@ -37,7 +43,7 @@ class Driven:
 
     async def claim(self, account: str) -> Claimed:
         """Lease the account's next slice."""
-        (claimed,) = await self.runtime.accounts[account].outbox.claim(1, LANES)
+        (claimed,) = await claim_slices(self.runtime.accounts[account].outbox, 1, LANES)
         return claimed
 
     async def begin(self, account: str, claimed: Claimed, first: int = 0, last: int | None = None) -> int:
@@ -45,16 +51,16 @@ class Driven:
         outbox = self.runtime.accounts[account].outbox
         last = claimed.slice.header.rows - 1 if last is None else last
         call = CallRows(
-            await outbox.next_call_number(), last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]]
+            await next_call_number(outbox), last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]]
         )
-        grant = await outbox.begin([call], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
+        grant = await begin_calls(outbox, [call], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[])
         if grant.why != "ok":
             raise NotGrantedError(f"{grant.why} {grant.reason}")
         return call.number
 
     async def finish(self, account: str, call: int, state: str = "s", **outcome: Any) -> None:
         """Write what became of a call."""
-        await self.runtime.accounts[account].outbox.finish([CallOutcome(call, state, **outcome)])
+        await write_outcomes(self.runtime.accounts[account].outbox, [CallOutcome(call, state, **outcome)])
 
     async def submit(self, account: str, first: int = 0, last: int | None = None, **outcome: Any) -> Claimed:
         """The account's next slice, rows of it accepted by the vendor in one call."""
@@ -64,8 +70,8 @@ class Driven:
 
     async def report(self, account: str, claimed: Claimed, offset: int, state: str, **report: Any) -> int:
         """A delivery report on a row."""
-        (changed,) = await self.runtime.accounts[account].outbox.fold(
-            [Folding(claimed.slice_id, offset, 0, state, **report)]
+        (changed,) = await fold_reports(
+            self.runtime.accounts[account].outbox, [Folding(claimed.slice_id, offset, 0, state, **report)]
         )
         return changed
 
@@ -86,9 +92,11 @@ async def driven(
         accounts=settings_of,
         routes=(Route(prefix="", accounts=list(settings_of)),),
     )
-    runtime = await Runtime.open(settings, _woken_nobody, stopping=lambda: False)
+    runtime = await open_runtime(settings, _woken_nobody, stopping=lambda: False)
     for each in runtime.accounts.values():
-        await each.outbox.agree(None, FORGET_MS)  # a test asks the gate with limits of its own, and stricter ones win
+        await agree_limits(
+            each.outbox, None, FORGET_MS
+        )  # a test asks the gate with limits of its own, and stricter ones win
     with Client(redis_url, namespace=namespace) as client:
         try:
             yield Driven(runtime, client)

@@ -15,11 +15,12 @@ from sendmill.ledger.moves import is_moved
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import Content
 from sendmill.states import State
-from tasks import wake
-from tasks.drains import Drains
-from tasks.plan import plan
-from tasks.plan_small import plan_small
-from tasks.runtime import Runtime
+from tasks.keep.tick import tick as tick_once
+from tasks.plan.plan import plan
+from tasks.plan.plan_small import plan_small
+from tasks.process.runtime import Runtime
+from tasks.send.drains import Drains
+from tasks.start.opening import open_runtime
 
 
 class Flow:
@@ -71,7 +72,7 @@ def _no_wake_up(*_: object) -> None:
 @asynccontextmanager
 async def flow(settings: Settings) -> AsyncIterator[Flow]:
     """A flow that is closed at the end."""
-    runtime = await Runtime.open(settings, _no_wake_up, stopping=lambda: False)
+    runtime = await open_runtime(settings, _no_wake_up, stopping=lambda: False)
     try:
         yield Flow(runtime)
     finally:
@@ -81,7 +82,7 @@ async def flow(settings: Settings) -> AsyncIterator[Flow]:
 async def tick(flows: Iterable[Flow]) -> None:
     """What beat does every second, once."""
     for each in flows:
-        await wake.tick(each.runtime)
+        await tick_once(each.runtime)
 
 
 def hong_kong(count: int, *, first: int = 0) -> Sequence[str]:

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from config.settings import Settings
 from sendmill.ledger.keys import AccountKeys
-from tasks.inbox import Entry, Inbox
-from tasks.runtime import connect
+from tasks.process.connection import connect
+from tasks.report.inbox import Entry, Inbox
 from workers.push import runner_of
 from workers.receiver import Receiver
 

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from providers.base import Push
-from tasks.account import Account
-from tasks.inbox import Inbox, entry_of_push
+from tasks.process.account import Account
+from tasks.report.inbox import Inbox, entry_of_push
 
 ONE, TWO, THREE = "+8613800000001", "+8613800000002", "+8613800000003"
 

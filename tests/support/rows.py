@@ -13,9 +13,15 @@ from sendmill.ledger.refs import ref_of
 from sendmill.ledger.slices import Slice, SliceBody, decode, encode, pack_u64
 from sendmill.states import State
 from simulator.vendor_accounts import five_accounts
-from tasks.account import Account
-from tasks.outbox import CallOutcome, CallRows
-from tasks.runtime import FORGET_MS, Runtime
+from tasks.plan.add import add_to_outbox
+from tasks.process.account import Account
+from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.runtime import Runtime
+from tasks.send.grants import begin_calls, next_call_number
+from tasks.send.leases import claim_slices, release_slices
+from tasks.send.outcomes import write_outcomes
+from tasks.start.opening import open_runtime
+from tasks.start.publishing import FORGET_MS, agree_limits
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -31,9 +37,11 @@ def settings_of(redis_url: str, namespace: str, *names: str, url: str = NOWHERE,
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     """A process of the flow."""
-    runtime = await Runtime.open(settings, lambda _name, _args: None, stopping=lambda: False)
+    runtime = await open_runtime(settings, lambda _name, _args: None, stopping=lambda: False)
     for each in runtime.accounts.values():
-        await each.outbox.agree(None, FORGET_MS)  # a test asks the gate with limits of its own, and stricter ones win
+        await agree_limits(
+            each.outbox, None, FORGET_MS
+        )  # a test asks the gate with limits of its own, and stricter ones win
     try:
         yield runtime
     finally:
@@ -70,32 +78,34 @@ class Rows:
         )
         slice_id = f"{self._job}.0.{self._slices}"
         self._slices += 1
-        await self._account.outbox.add([(slice_id, blob, {}, now_ms + 10**9)], due_ms=0)
+        await add_to_outbox(self._account.outbox, [(slice_id, blob, {}, now_ms + 10**9)], due_ms=0)
         return slice_id
 
     async def begin(self, *, row_a_call: bool = False) -> list[int]:
         """Put everything that is queued on the wire: a call for each slice, or for each row. Returns the calls."""
         outbox = self._account.outbox
         calls = []
-        for claimed in await outbox.claim(1_000_000, ("otp", "normal", "bulk")):
+        for claimed in await claim_slices(outbox, 1_000_000, ("otp", "normal", "bulk")):
             self._leases.append((claimed.slice_id, claimed.epoch))
             last = claimed.slice.header.rows - 1
             for first, end in [(row, row) for row in range(last + 1)] if row_a_call else [(0, last)]:
-                number = await outbox.next_call_number()
+                number = await next_call_number(outbox)
                 rows = [[claimed.slice_id, claimed.epoch, first, end]]
                 calls.append(CallRows(number, end - first + 1, rows))
-        grant = await outbox.begin(calls, lane="normal", service="send", slots=0, call_ms=60_000, limits=[])
+        grant = await begin_calls(outbox, calls, lane="normal", service="send", slots=0, call_ms=60_000, limits=[])
         assert len(calls) == grant.granted, grant
         return [call.number for call in calls]
 
     async def end(self, call: int, state: State = State.SUBMITTED, vmid: str = "", **more: Any) -> None:
         """Write what became of a call."""
         refs = [ref_of(vmid, call)] if vmid else []
-        await self._account.outbox.finish([CallOutcome(call, state.byte.decode(), vmid=vmid, refs=refs, **more)])
+        await write_outcomes(
+            self._account.outbox, [CallOutcome(call, state.byte.decode(), vmid=vmid, refs=refs, **more)]
+        )
 
     async def give_back(self) -> None:
         """Let what is queued be claimed again."""
-        await self._account.outbox.release(self._leases)
+        await release_slices(self._account.outbox, self._leases)
         self._leases.clear()
 
     async def submitted(self, numbers: Sequence[str], *vmids: str, events: str = "all") -> list[int]:

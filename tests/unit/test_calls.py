@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendmill.ledger.slices import SliceBody, pack_u32, pack_u64
-from tasks.calls import CallRecord, Recipients, row_of
-from tasks.heard import Heard
-from tasks.remembered import Remembered
+from tasks.process.lru_cache import Remembered
+from tasks.report.call_lookup import CallRecord, Recipients, row_of
+from tasks.report.vendor_report import Heard
 
 # Numbers whose packed bytes hold each other at odd places, so that a search must look at whole numbers alone.
 NUMBERS = st.sampled_from([1, 256, 65_536, 257, 65_537, 8_613_800_000_001, 8_613_800_000_001 << 8])

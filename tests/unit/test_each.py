@@ -9,7 +9,7 @@ import redis
 from structlog.testing import capture_logs
 
 from sendmill.ledger.away import GONE, TIMEOUT, RedisAway
-from tasks.each import each
+from tasks.process.for_each_account import each
 
 
 async def step(done: list[str], name: str, error: Exception | None = None) -> None:

@@ -89,12 +89,12 @@ def assert_clean(stream: io.StringIO) -> None:
 def test_the_parts_of_a_line(stream: io.StringIO) -> None:
     """One JSON object with time, level, logger, what happened, and the bound and given fields."""
     with structlog.contextvars.bound_contextvars(account="hk"):
-        structlog.get_logger("tasks.drain").info("call ended", took_ms=12_345_678, recipients=100)
+        structlog.get_logger("tasks.send.drain").info("call ended", took_ms=12_345_678, recipients=100)
     (line,) = lines(stream)
     assert line.pop("at").endswith("Z")
     assert line == {
         "level": "info",
-        "logger": "tasks.drain",
+        "logger": "tasks.send.drain",
         "account": "hk",
         "event": "call ended",
         "took_ms": 12_345_678,

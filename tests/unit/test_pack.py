@@ -12,8 +12,8 @@ from providers.smsadmin import Smsadmin, SmsadminSettings
 from sendmill.ledger.slices import Slice, SliceBody, decode, encode, pack_u64
 from sendmill.messages import Kind
 from sendmill.states import State
-from tasks import pack
-from tasks.pack import Lease, Packer, ReadyCall
+from tasks.send import pack
+from tasks.send.pack import Lease, Packer, ReadyCall
 
 MOST = 4
 

@@ -1,0 +1,1 @@
+"""An account's health: alerts, suspension, probes, which lanes look for another account."""

@@ -1,0 +1,1 @@
+"""What an account in trouble has certainly not sent goes to another account of its route."""

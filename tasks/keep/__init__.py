@@ -1,0 +1,1 @@
+"""What time decides: the tick, sweeps of what crashes left, the horizon, retention."""

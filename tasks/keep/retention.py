@@ -1,0 +1,69 @@
+"""What is older than the retention and belongs to no job that is kept: entries of streams, digests, spooled files.
+
+Jobs themselves go with `tasks.keep.retire`. Raw answers in `inbox` are folded within seconds and are not touched.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report.spool import Spool
+from tasks.report.vendor_report import decode_heard
+
+TRIM_EVERY_MS = 60_000
+
+MOST_BYTES = 64_000_000
+"""Of an account's events, as of its replies. 100,000 entries have some 20 MB, but an entry that tells of 20,000 rows of
+which each fared in its own way has a megabyte."""
+
+_LEFT_SHARE = 0.9
+"""Of what may stay, so that not every look cuts."""
+
+DAY_MS = 86_400_000
+
+log = structlog.get_logger(__name__)
+
+
+async def trim(runtime: Runtime, now_ms: int) -> None:
+    """Remove what is past the retention, once a minute over all processes. Safe to run twice.
+
+    What consumers had not read by then counts as lost to them: they hear the alert `gap`.
+    """
+    before_ms = now_ms - runtime.settings.retention_days * DAY_MS
+    for account in runtime.accounts.values():
+        await Spool.of(runtime.settings.namespace, account.name).remove_before(before_ms)
+        if await runtime.server.set(account.keys.polled("trim"), 1, nx=True, px=TRIM_EVERY_MS):
+            await trim_account(runtime, account, now_ms)
+
+
+async def trim_account(runtime: Runtime, account: Account, now_ms: int) -> None:
+    """The same for one account in Redis, and what takes too much memory.
+
+    How many entries went is added up in its `state` (`trimmed:<stream>`).
+    """
+    keys = account.keys
+    before_ms = now_ms - runtime.settings.retention_days * DAY_MS
+    for name, key in (("events", keys.events), ("replies", keys.replies), ("bad", keys.bad)):
+        gone = await runtime.server.xtrim(key, minid=before_ms, approximate=False)
+        if gone:
+            await runtime.server.hincrby(keys.state, f"trimmed:{name}", gone)
+            log.info("entries past the retention went", account=account.name, stream=name, entries=gone)
+        await _cut_to_size(runtime, account, name, key)
+    await runtime.server.zremrangebyscore(keys.heard, 0, now_ms)
+    # A report waits as long as the horizon, which may be set beyond the retention.
+    waiting = await runtime.server.zrange(keys.early, 0, -1)
+    if old := [raw for raw in waiting if decode_heard(raw).arrived_ms < before_ms]:
+        await runtime.server.zrem(keys.early, *old)
+
+
+async def _cut_to_size(runtime: Runtime, account: Account, name: str, stream: str) -> None:
+    """Cut off the oldest entries of a stream that takes too much memory."""
+    used_bytes = int(await runtime.server.memory_usage(stream) or 0)
+    if used_bytes <= MOST_BYTES:
+        return
+    left = int(await runtime.server.xlen(stream) * _LEFT_SHARE * MOST_BYTES / used_bytes)
+    gone = await runtime.server.xtrim(stream, maxlen=left, approximate=False)
+    await runtime.server.hincrby(account.keys.state, f"trimmed:{name}", gone)
+    log.warning("a stream took too much memory", account=account.name, stream=name, entries=gone)

@@ -1,0 +1,162 @@
+"""The latest message to a number from an account: what a reply seems to answer where its vendor names nothing.
+
+All slices of the account are looked through, those of the newest job first, for all replies of a batch at once
+(scan.lua), until each has its message. A reply that answers nothing of ours is what makes that long, so it has a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sendmill.ledger.bynumber import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.slices import Slice, decode, pack_u64
+from sendmill.states import State
+from tasks.process.account import Account
+from tasks.process.runtime import Runtime
+from tasks.report.call_lookup import Calls
+from tasks.report.matching import BY_NUMBER
+
+BY_EXTNO = "extno"
+
+WINDOW_MS = 7 * 86_400_000
+"""A message that was submitted longer ago is not what a reply answers."""
+
+MOST_SLICES = 200_000
+"""Looked through for a batch of replies: a second or two, four where each is a job of its own. What lies further back
+is not found."""
+
+_READ_AT_ONCE = 50
+_GONE = frozenset(
+    {State.SUBMITTING, State.UNCONFIRMED, State.SUBMITTED, State.DELIVERED, State.UNDELIVERED, State.UNKNOWN}
+)
+"""States of messages that a handset may have got."""
+
+_REPORTED = frozenset({State.REJECTED, State.EXPIRED})
+"""States that a report may have brought, after the vendor had taken the message; or that the vendor never took it."""
+
+_TAKEN = frozenset({"s", "u"})
+"""How a call ended that the vendor took, or may have taken."""
+
+
+class Found(NamedTuple):
+    """A message, and how it was found."""
+
+    message_id: str
+    matched_by: str
+
+
+@dataclass(slots=True)
+class Asked:
+    """A reply: its sender (packed), the extension that it was sent to, when (ms) it came, and what was found for it."""
+
+    number: int
+    extno: str
+    at_ms: int
+    found: Found | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that lies further back could be a better answer."""
+        return self.found is not None and (not self.extno or self.found.matched_by == BY_EXTNO)
+
+
+class _Sent(NamedTuple):
+    """A message that may be the answer. Later ones compare greater."""
+
+    began_ms: int
+    job: str
+    row: int
+    number: int
+    extno: str
+
+
+class Latest:
+    """Finds the latest messages of one account.
+
+    Args:
+        runtime: the process's own things.
+        account: whose messages.
+        calls: what is known of its calls.
+    """
+
+    def __init__(self, runtime: Runtime, account: Account, calls: Calls) -> None:
+        self._runtime = runtime
+        self._account = account
+        self._calls = calls
+        self._own_extno = str(getattr(account.settings, "extno", None) or "")
+
+    async def find(self, replies: Sequence[Asked]) -> None:
+        """Put the answer into each reply that has one.
+
+        A message that was sent with the reply's extension goes before a later one, where the vendor knows extensions.
+        """
+        if "extno" not in self._account.provider.options:
+            for reply in replies:
+                reply.extno = ""
+        open_ones, jobs, left = list(replies), NewestJobs(), MOST_SLICES
+        while open_ones and not jobs.ended and left > 0:
+            answer = await self._runtime.server.zrevrangebyscore(self._runtime.jobs.all, **jobs.question())
+            slice_ids = (await self._slices_of(jobs.take(answer)))[:left]
+            left -= len(slice_ids)
+            sent = await self._sent(open_ones, slice_ids)
+            for reply in open_ones:
+                _answer(reply, sent)
+            open_ones = [reply for reply in open_ones if not reply.settled]
+
+    async def _slices_of(self, jobs: Sequence[str]) -> list[str]:
+        """The account's slices of these jobs."""
+        found: list[str] = []
+        ended = told = 0
+        while ended < len(jobs):
+            more, told, *raws = await ledger_script("slicelist").arun(
+                self._runtime.server, self._runtime.jobs.due, told, *jobs[ended:]
+            )
+            found += [slice_id for account, slice_id in map(account_and_slice, raws) if account == self._account.name]
+            ended += more
+        return found
+
+    async def _sent(self, replies: Sequence[Asked], slice_ids: Sequence[str]) -> list[_Sent]:
+        """The messages to their senders that have gone, the latest first."""
+        numbers = sorted({reply.number for reply in replies})
+        rows: list[tuple[int, int, Slice]] = []
+        for each in await self._holding([pack_u64([number]) for number in numbers], slice_ids):
+            rows += [(number, offset, each) for number in numbers for offset in offsets_of(each.body, number)]
+        rows = [(number, offset, each) for number, offset, each in rows if each.state(offset) in _GONE | _REPORTED]
+        records = await self._calls.records({each.call(offset) for _, offset, each in rows} - {0}, rows_only=True)
+        sent = []
+        for number, offset, each in rows:
+            record = records.get(each.call(offset))
+            if each.state(offset) in _REPORTED and (record is None or record.state not in _TAKEN):
+                continue
+            began_ms = record.began_ms if record is not None else each.changed_ms(offset)
+            extno = str(each.body.options.get("extno") or self._own_extno)
+            sent.append(_Sent(began_ms, each.body.job, each.body.row(offset), number, extno))
+        return sorted(sent, reverse=True)
+
+    async def _holding(self, recipients: Sequence[bytes], slice_ids: Sequence[str]) -> list[Slice]:
+        """The slices that may hold one of the recipients."""
+        script, keys, server = ledger_script("scan"), self._account.keys, self._runtime.server
+        hits: list[str] = []
+        at = 0
+        while at < len(slice_ids):
+            part = slice_ids[at : at + SLICES_AT_ONCE]
+            looked_at, *places = await script.arun(server, keys.state, *scan_arguments(recipients, part))
+            hits += [part[place - 1] for place in places]
+            at += looked_at
+        found: list[Slice] = []
+        for start in range(0, len(hits), _READ_AT_ONCE):
+            raws = await server.mget([keys.slice(slice_id) for slice_id in hits[start : start + _READ_AT_ONCE]])
+            found += [decode(raw) for raw in raws if raw is not None]
+        return found
+
+
+def _answer(reply: Asked, sent: Sequence[_Sent]) -> None:
+    fitting = [each for each in sent if each.number == reply.number and each.began_ms >= reply.at_ms - WINDOW_MS]
+    by_extno = [each for each in fitting if reply.extno and each.extno == reply.extno]
+    if by_extno:
+        reply.found = Found(f"{by_extno[0].job}-{by_extno[0].row}", BY_EXTNO)
+    elif fitting and reply.found is None:
+        reply.found = Found(f"{fitting[0].job}-{fitting[0].row}", BY_NUMBER)
