@@ -124,7 +124,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
         "or len(fitting) != 1 or",
         "or not fitting or",
         "a report without a call settles a row only where it is the one that fits",
-        "tests/integration/test_early_reports.py::test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody",
+        "tests/integration/test_unmatched_reports.py::test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody",
     ),
     Mutation(
         6,
@@ -132,7 +132,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
         "if call.unknown then",
         "if false then",
         "what goes again without an answer counts among those that fit",
-        "tests/integration/test_early_reports.py::test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_other",
+        "tests/integration/test_unmatched_reports.py::test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_other",
     ),
     Mutation(
         7,

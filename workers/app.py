@@ -20,10 +20,10 @@ from config.celery import make_app
 from tasks.account import alert_url, probe
 from tasks.ask import balance, requests
 from tasks.failover import failover
-from tasks.keep import settle
+from tasks.keep import housekeeping
 from tasks.keep import tick as ticking
 from tasks.plan import plan_small
-from tasks.process.lock import kept
+from tasks.process.lock import try_lock_renewed
 from tasks.process.runtime import Runtime
 from tasks.report import fold as reports
 from tasks.report import poll, query
@@ -109,8 +109,8 @@ def _once(name: str, step: Callable[[WorkerProcess, Runtime], Coroutine[object, 
     """Run a step of the clock, unless a process does: to run it twice would be safe, and cost twice as much."""
 
     async def alone(worker: WorkerProcess, runtime: Runtime) -> None:
-        async with kept(runtime.server, runtime.jobs.clock(name), ONCE_MS) as held:
-            if held is not None:
+        async with try_lock_renewed(runtime.server, runtime.jobs.clock(name), ONCE_MS) as lock:
+            if lock is not None:
                 await step(worker, runtime)
 
     process.run(alone, timeout_s=STEP_TIMEOUT_S)
@@ -148,7 +148,7 @@ def fold_inbox() -> None:
 @_task(names.SETTLE)
 def settle_rows() -> None:
     """Give up on reports that never came, remove old jobs. Safe to run twice."""
-    _once(names.SETTLE, lambda _, runtime: settle.settle(runtime))
+    _once(names.SETTLE, lambda _, runtime: housekeeping.clean_up(runtime))
 
 
 @_task(names.BALANCE)

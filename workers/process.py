@@ -26,7 +26,7 @@ from sendmill.redis_url import RedisUrl
 from tasks.account.probe import probe_host
 from tasks.plan.plans import Plans
 from tasks.process import alerts
-from tasks.process.heartbeat import Pulse, beat_heart
+from tasks.process.heartbeat import Heartbeat, beat_heart
 from tasks.process.runtime import Runtime
 from tasks.report.inbox import Inbox
 from tasks.report.matching import forget_calls
@@ -57,7 +57,7 @@ class WorkerProcess:
         self._stopping = threading.Event()
         self._outdated = False
         self._publish_at = 0.0
-        self._pulse: Pulse | None = None
+        self._heartbeat: Heartbeat | None = None
         self._probing: asyncio.Task[None] | None = None
         self._reconnect: Callable[[], object] = lambda: None
         self.drains: Drains | None = None
@@ -87,13 +87,13 @@ class WorkerProcess:
         async with self._opening:
             if self._runtime is None:
                 self._runtime = await open_runtime(self._settings, self._send_task, stopping=self._stopping.is_set)
-                self._runtime.guard.changed = partial(self._moved, self._runtime, self._runtime.guard.changed)
+                self._runtime.guard.changed = partial(self._redis_changed, self._runtime, self._runtime.guard.changed)
                 self.drains = Drains(self._runtime)
                 self.plans = Plans(self._runtime)
                 collect_rarely()
             return self._runtime
 
-    def _moved(self, runtime: Runtime, recover: Callable[[], None]) -> None:
+    def _redis_changed(self, runtime: Runtime, recover: Callable[[], None]) -> None:
         """Another run of Redis: it is told what it may have lost, and a replaced master is not waited at for work."""
         recover()
         if RedisUrl.parse(runtime.settings.redis_url).master:
@@ -151,9 +151,9 @@ class WorkerProcess:
     async def _beat(self, queues: Sequence[str]) -> Runtime:
         runtime = await self._opened()
         await ajoin(runtime.server, runtime.jobs)
-        if self._pulse is None:
-            self._pulse = pulse_of(runtime, queues)
-        await self._pulse.beat()
+        if self._heartbeat is None:
+            self._heartbeat = heartbeat_of(runtime, queues)
+        await self._heartbeat.beat()
         if SEND in queues:
             await beat_heart(runtime)
             self._probe(runtime)
@@ -185,15 +185,15 @@ class WorkerProcess:
     def end(self) -> None:
         """Close what is open."""
         if self._runtime is not None:
-            if self._pulse is not None:
+            if self._heartbeat is not None:
                 with contextlib.suppress(RedisError, TimeoutError):
-                    self._loop.run(self._pulse.end(), timeout_s=_CLOSE_S)
+                    self._loop.run(self._heartbeat.end(), timeout_s=_CLOSE_S)
             self._loop.run(self._runtime.close(), timeout_s=_CLOSE_S)
         self._loop.stop()
 
 
-def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
-    """The pulse of a worker, which may have something of everybody in its spools and its caches."""
+def heartbeat_of(runtime: Runtime, queues: Sequence[str]) -> Heartbeat:
+    """The heartbeat of a worker, which may have something of everybody in its spools and its caches."""
     namespace, accounts = runtime.settings.namespace, runtime.accounts
     replicas = runtime.settings.replicas
     spools = [
@@ -206,7 +206,7 @@ def pulse_of(runtime: Runtime, queues: Sequence[str]) -> Pulse:
         forget_calls(runtime)
         return files
 
-    return Pulse(
+    return Heartbeat(
         runtime.server,
         runtime.jobs,
         runtime.process,

@@ -27,7 +27,7 @@ from config.settings import Settings
 from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.process.connection import connect, process_name
-from tasks.process.heartbeat import Pulse
+from tasks.process.heartbeat import Heartbeat
 from tasks.report.spool import forget_spooled
 from workers.alive import AliveFile
 from workers.receiver import Receiver
@@ -116,20 +116,23 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     runner = runner_of(receiver)
     await runner.setup()
     forget = partial(forget_spooled, receiver.spools)
-    pulse = Pulse(server, JobKeys(settings.namespace), process_name(), "push", forget=forget)
+    heartbeat = Heartbeat(server, JobKeys(settings.namespace), process_name(), "push", forget=forget)
     watching = [asyncio.create_task(AliveFile().keep_touching())]
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
         receiver.warn()
-        watching += [asyncio.create_task(_watch_redis(receiver, pulse)), asyncio.create_task(_tell_counts(receiver))]
+        watching += [
+            asyncio.create_task(_watch_redis(receiver, heartbeat)),
+            asyncio.create_task(_tell_counts(receiver)),
+        ]
         await stop.wait()
     finally:
         for task in watching:
             task.cancel()
         await runner.cleanup()
         with contextlib.suppress(RedisError):
-            await pulse.end()
+            await heartbeat.end()
         await receiver.close()
         await server.aclose()
     log.info("stopped")
@@ -157,7 +160,7 @@ def _kind_alone(record: logging.LogRecord) -> bool:
     return True
 
 
-async def _watch_redis(receiver: Receiver, pulse: Pulse) -> None:
+async def _watch_redis(receiver: Receiver, heartbeat: Heartbeat) -> None:
     """Say that this process lives, bring back what lies on disk; say once that Redis is away, once that it is back."""
     away = False
     while True:
@@ -170,7 +173,7 @@ async def _watch_redis(receiver: Receiver, pulse: Pulse) -> None:
         if answers:
             try:
                 await receiver.bring_back()
-                await pulse.beat()
+                await heartbeat.beat()
             except RedisError as error:
                 log.debug("Redis went away again", error=type(error).__name__)
             except Exception:

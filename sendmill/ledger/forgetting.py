@@ -259,14 +259,14 @@ class _Forgetting:
         server = self._ledger.server
         with store_errors():
             tag = (server.hget(keys.state, "tag") or b"").decode()
-            early = [each for each in server.zrange(keys.early, 0, -1) if self._is_of_them(each)]
-            raw += server.zrem(keys.early, *early) if early else 0
+            early = [each for each in server.zrange(keys.unmatched, 0, -1) if self._is_of_them(each)]
+            raw += server.zrem(keys.unmatched, *early) if early else 0
             server.delete(keys.prefix + keys.cap_name(CapDigester(tag).digest(self._e164)))
         replies = list(self._replies(keys.replies))
         told = list(self._replies(keys.events))
         with store_errors():
             if digests := {_digest(tag, fields) for _, fields in (*replies, *told)}:
-                server.zrem(keys.heard, *digests)
+                server.zrem(keys.replies_told, *digests)
         self._tell_again(keys)
         many = self._strike(keys, "replies", [entry_id for entry_id, _ in replies])
         self._strike(keys, "events", [entry_id for entry_id, _ in told])

@@ -128,7 +128,7 @@ class Header(msgspec.Struct, frozen=True):
     lane: str
     rows: int
     epoch: int
-    put_aside: int
+    backoffs: int
     created_ms: int
     expires_ms: int
     counts: dict[State, int]
@@ -279,7 +279,7 @@ def header_of_sums(sums: Sequence[int]) -> Header:
         lane="",
         rows=rows,
         epoch=0,
-        put_aside=0,
+        backoffs=0,
         created_ms=0,
         expires_ms=0,
         counts=_by_state(counts),
@@ -300,7 +300,7 @@ def decode_header(raw: bytes) -> Header:
         lane=lanes[fields[1]],
         rows=fields[3],
         epoch=fields[4],
-        put_aside=fields[5],
+        backoffs=fields[5],
         created_ms=fields[6],
         expires_ms=fields[7],
         counts=_by_state(fields[9:-2]),

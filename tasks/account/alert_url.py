@@ -18,8 +18,8 @@ from config.redaction import Redactor, secrets_in
 from providers.base import Request
 from sendmill.errors import ProviderError
 from tasks.process.account import Account
-from tasks.process.for_each_account import each
-from tasks.process.lock import taken
+from tasks.process.for_each_account import for_each_account
+from tasks.process.lock import try_lock
 from tasks.process.runtime import Runtime
 
 TIMEOUT_S = 10.0
@@ -49,12 +49,14 @@ async def post_alerts(runtime: Runtime) -> None:
         if some and not later
     ]
     redactor = Redactor(secrets_in(runtime.settings))
-    await each("alert_url", {account.name: _post_all(runtime, account, url, redactor) for account in waiting})
+    await for_each_account(
+        "alert_url", {account.name: _post_all(runtime, account, url, redactor) for account in waiting}
+    )
 
 
 async def _post_all(runtime: Runtime, account: Account, url: str, redactor: Redactor) -> None:
     server, keys = runtime.server, account.keys
-    async with taken(server, keys.lock("alert_url"), int(3000 * TIMEOUT_S)) as lock:
+    async with try_lock(server, keys.lock("alert_url"), int(3000 * TIMEOUT_S)) as lock:
         while lock is not None and await lock.renew():
             raw = await server.lindex(keys.to_post, 0)
             if raw is None:

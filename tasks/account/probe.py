@@ -16,8 +16,8 @@ from tasks.account.suspend import FIRST_PROBE_MS, LONGEST_PROBE_MS
 from tasks.ask.balance import amount_of, balance
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
-from tasks.process.for_each_account import each
-from tasks.process.lock import taken
+from tasks.process.for_each_account import for_each_account
+from tasks.process.lock import try_lock
 from tasks.process.runtime import Runtime
 
 _GRACE_S = 10.0
@@ -54,7 +54,7 @@ async def _probe_due(runtime: Runtime, host: str) -> None:
             wanted[name], due[name] = suspended, int(probe_ms)
     if wanted:
         now_ms = await redis_now_ms(runtime.server)
-        await each(
+        await for_each_account(
             "probe",
             {
                 name: _probe(runtime, runtime.accounts[name], reason, host)
@@ -66,7 +66,7 @@ async def _probe_due(runtime: Runtime, host: str) -> None:
 
 async def _probe(runtime: Runtime, account: Account, reason: str, host: str) -> None:
     time_ms = int(1000 * (account.settings.timeout_s + _GRACE_S))
-    async with taken(runtime.server, account.keys.lock(f"probe:{host}"), time_ms) as lock:
+    async with try_lock(runtime.server, account.keys.lock(f"probe:{host}"), time_ms) as lock:
         if lock is None:
             return
         goes_on, proven = await _ask(runtime, account, reason)

@@ -22,21 +22,21 @@ _OTP = (Lane.OTP.value,)
 class Standing:
     """How an account stands.
 
-    `well`: it may take what others cannot send. `leaving`: the lanes whose messages look for another account.
+    `healthy`: it may take what others cannot send. `failing_lanes`: the lanes whose messages look for another account.
     `unfinished`: moves from it that were begun and not finished.
     """
 
-    well: bool
-    leaving: tuple[str, ...]
+    healthy: bool
+    failing_lanes: tuple[str, ...]
     unfinished: int
 
 
-async def leaving(runtime: Runtime, lane: str) -> frozenset[str]:
+async def accounts_to_avoid(runtime: Runtime, lane: str) -> frozenset[str]:
     """The accounts from which messages of a lane go elsewhere, as they were some moments ago."""
     kept: tuple[float, Mapping[str, Standing]] | None = runtime.shared.get("standings")
     if kept is None or time.monotonic() > kept[0] + _BELIEVED_S:
         kept = runtime.shared["standings"] = (time.monotonic(), await standings(runtime))
-    return frozenset(name for name, standing in kept[1].items() if lane in standing.leaving)
+    return frozenset(name for name, standing in kept[1].items() if lane in standing.failing_lanes)
 
 
 async def standings(runtime: Runtime) -> Mapping[str, Standing]:
@@ -56,10 +56,10 @@ async def standings(runtime: Runtime) -> Mapping[str, Standing]:
         active = state in (None, b"active")
         # Between two tries nothing goes at all; a try needs a message that is still here.
         shut = broken > 0 and max(cool, trial) > now_ms
-        leaving: tuple[str, ...] = ()
+        failing_lanes: tuple[str, ...] = ()
         if state == b"suspended" or (active and shut and now_ms - broken_ms >= OTHERS_AFTER_MS):
-            leaving = _ALL
+            failing_lanes = _ALL
         elif active and shut:
-            leaving = _OTP
-        found[name] = Standing(active and not broken, leaving, int(unfinished))
+            failing_lanes = _OTP
+        found[name] = Standing(active and not broken, failing_lanes, int(unfinished))
     return found

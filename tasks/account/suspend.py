@@ -15,7 +15,7 @@ LONGEST_PROBE_MS = 600_000
 
 _LUA = Path(__file__).parent / "lua"
 _SUSPEND = Script(_LUA / "suspend.lua")
-_WELL = Script(_LUA / "well.lua")
+_LIFT_BARS = Script(_LUA / "liftbars.lua")
 
 
 async def suspend(account: Account, error: AccountBlocked, detail: str) -> bool:
@@ -28,12 +28,12 @@ async def suspend(account: Account, error: AccountBlocked, detail: str) -> bool:
     return bool(await _SUSPEND.arun(account.outbox.server, account.keys.state, *told))
 
 
-async def all_well(account: Account) -> None:
+async def lift_bars(account: Account) -> None:
     """The vendor took a call from this host: end what stood against that, and against hosts that are no more."""
     server, state, host = account.outbox.server, account.keys.state, account.outbox.host
-    _, others_barred = await _WELL.arun(server, state, host)
+    _, others_barred = await _LIFT_BARS.arun(server, state, host)
     if others_barred:
-        await _WELL.arun(server, state, host, *sorted(await _sending_hosts(account)))
+        await _LIFT_BARS.arun(server, state, host, *sorted(await _sending_hosts(account)))
 
 
 async def _sending_hosts(account: Account) -> set[str]:

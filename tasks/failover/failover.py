@@ -1,7 +1,7 @@
 """Failover: what an account in trouble has certainly not sent goes to another account of its route.
 
 Only `queued` rows of jobs that named no account, in slices that nobody leases. For each row the accounts of its route
-that are well are asked as planning asks them: number, content, features. What none of them takes stays.
+that are healthy are asked as planning asks them: number, content, features. What none of them takes stays.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tasks.plan.preparing import NotYetError, prepare
 from tasks.plan.routes import Routes
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
-from tasks.process.for_each_account import each
-from tasks.process.lock import Held, taken
-from tasks.process.lru_cache import Remembered
+from tasks.process.for_each_account import for_each_account
+from tasks.process.lock import Lock, try_lock
+from tasks.process.lru_cache import LruCache
 from tasks.process.runtime import Runtime
 from tasks.process.sweep_counts import count_found
 
@@ -42,7 +42,7 @@ RUN_S = 20.0
 _LOCK_MS = 10_000
 _SLICES_AT_ONCE = 50
 _STAYS_S = 30.0
-"""A slice of which nothing could be moved is looked at again after this, or when other accounts are well."""
+"""A slice of which nothing could be moved is looked at again after this, or when other accounts are healthy."""
 
 _REMEMBERED_SLICES = 100_000
 _NEW_ID_BYTES = 8
@@ -53,26 +53,26 @@ log = structlog.get_logger(__name__)
 async def failover(runtime: Runtime) -> None:
     """Move what can be moved away from every account in trouble. Safe to run twice: scripts decide each move."""
     stand = await standings(runtime)
-    wanted = {name: standing for name, standing in stand.items() if standing.leaving or standing.unfinished}
+    wanted = {name: standing for name, standing in stand.items() if standing.failing_lanes or standing.unfinished}
     if wanted:
-        well = {name: runtime.accounts[name] for name, standing in stand.items() if standing.well}
-        await each(
+        healthy = {name: runtime.accounts[name] for name, standing in stand.items() if standing.healthy}
+        await for_each_account(
             "failover",
-            {name: _rescue(runtime, runtime.accounts[name], standing, well) for name, standing in wanted.items()},
+            {name: _rescue(runtime, runtime.accounts[name], standing, healthy) for name, standing in wanted.items()},
         )
 
 
-async def _rescue(runtime: Runtime, account: Account, standing: Standing, well: Mapping[str, Account]) -> None:
-    async with taken(runtime.server, account.keys.lock("failover"), _LOCK_MS) as lock:
+async def _rescue(runtime: Runtime, account: Account, standing: Standing, healthy: Mapping[str, Account]) -> None:
+    async with try_lock(runtime.server, account.keys.lock("failover"), _LOCK_MS) as lock:
         if lock is None:
             return
         finished = await finish_begun(runtime, account)
         now_ms = await redis_now_ms(runtime.server)
         await count_found(runtime.server, account.keys.sweeps, "moves", finished, now_ms, account=account.name)
-        others = {name: other for name, other in well.items() if name != account.name}
+        others = {name: other for name, other in healthy.items() if name != account.name}
         moved = 0
-        if standing.leaving and others:
-            moved = await _Rescue(runtime, account, others, lock).move(standing.leaving)
+        if standing.failing_lanes and others:
+            moved = await _Rescue(runtime, account, others, lock).move(standing.failing_lanes)
         if moved:
             log.warning("rows moved to other accounts", account=account.name, rows=moved)
 
@@ -91,11 +91,11 @@ class _Rescue:
     Args:
         runtime: the process's own things.
         account: the account in trouble.
-        others: accounts that are well.
+        others: accounts that are healthy.
         lock: held for the account; the run ends where it is lost.
     """
 
-    def __init__(self, runtime: Runtime, account: Account, others: Mapping[str, Account], lock: Held) -> None:
+    def __init__(self, runtime: Runtime, account: Account, others: Mapping[str, Account], lock: Lock) -> None:
         self._runtime = runtime
         self._account = account
         self._others = others
@@ -103,8 +103,8 @@ class _Rescue:
         self._routes = Routes(runtime.settings.routes)
         self._jobs: dict[str, _Job | None] = {}
         self._ends_at = time.monotonic() + RUN_S
-        self._stays: Remembered[tuple[str, str], tuple[frozenset[str], float]] = runtime.shared.setdefault(
-            "failover", Remembered(_REMEMBERED_SLICES)
+        self._stays: LruCache[tuple[str, str], tuple[frozenset[str], float]] = runtime.shared.setdefault(
+            "failover", LruCache(_REMEMBERED_SLICES)
         )
 
     async def move(self, lanes: Sequence[str]) -> int:
@@ -188,7 +188,7 @@ class _Rescue:
     # --- where rows may go ---------------------------------------------------------------------------------------
 
     async def _cut(self, job: _Job, chunk: Chunk) -> Cut:
-        """How rows are divided among the accounts that are well; those that none takes are left out."""
+        """How rows are divided among the accounts that are healthy; those that none takes are left out."""
         able = {name: other for name, other in self._others.items() if job.prepared.get(name, ()) is not None}
         division = divide(able, self._routes, job.meta, chunk)
         parts: dict[str, dict[str, str]] = {}

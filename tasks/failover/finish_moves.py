@@ -3,8 +3,8 @@
 1. move.lua, at the old account: the rows become MOVED, so that nobody sends them from there, and a record says all that
    is needed for the rest.
 2. add.lua, at the new account: the new slice is there, held. One that is there already stays as it is.
-3. moved.lua, at the job: the slice is the job's, once. From here on its rows are counted there.
-4. arrive.lua, at the new account: it may be claimed.
+3. countmoved.lua, at the job: the slice is the job's, once. From here on its rows are counted there.
+4. claimable.lua, at the new account: it may be claimed.
 5. The record goes.
 
 Each step may be repeated. Whoever finds a record does what comes after the first step again, so every row ends at
@@ -21,7 +21,7 @@ import msgspec
 
 from sendmill.ledger.scripts import Script
 from tasks.failover.begin_move import Move
-from tasks.plan.add import HELD, add_to_outbox
+from tasks.plan.add import WITHHELD, add_to_outbox
 from tasks.plan.plan import batches
 from tasks.process.account import Account
 from tasks.process.outbox import Outbox
@@ -35,8 +35,8 @@ _CANCELLED = 1
 _NO_SUCH_JOB = -1
 
 _LUA = Path(__file__).parent / "lua"
-_MOVED = Script(_LUA / "moved.lua")
-_ARRIVE = Script(_LUA / "arrive.lua")
+_COUNT_MOVED = Script(_LUA / "countmoved.lua")
+_CLAIMABLE = Script(_LUA / "claimable.lua")
 
 
 _RECORD = msgspec.msgpack.Decoder(Move)
@@ -51,12 +51,12 @@ async def finish_moves(runtime: Runtime, account: Account, moves: Sequence[tuple
         known = runtime.accounts.get(target)
         outbox = known.outbox if known is not None else Outbox(runtime.server, runtime.keys_of(target), runtime.process)
         for batch in batches([(new_id, move.blob, {}, move.horizon_ms) for new_id, move in arriving]):
-            await add_to_outbox(outbox, batch, due_ms=HELD)
+            await add_to_outbox(outbox, batch, due_ms=WITHHELD)
         args: list[bytes | str | int] = []
         for new_id, move in arriving:
             entry = msgspec.msgpack.encode([target, new_id, move.rows])
             args += (new_id, entry, move.segments, msgspec.msgpack.encode(move.cost))
-        state = int(await _MOVED.arun(runtime.server, runtime.jobs.due, job, *args))
+        state = int(await _COUNT_MOVED.arun(runtime.server, runtime.jobs.due, job, *args))
         if state == _NO_SUCH_JOB:
             await runtime.server.unlink(*(outbox.keys.slice(new_id) for new_id, _ in arriving))
         else:
@@ -70,7 +70,7 @@ async def finish_moves(runtime: Runtime, account: Account, moves: Sequence[tuple
 
 async def _let_be_claimed(outbox: Outbox, slices: Iterable[tuple[str, int]]) -> None:
     """Let held slices (id, due_ms) be claimed; those that were let before stay as they are."""
-    await _ARRIVE.arun(outbox.server, outbox.keys.state, *(part for each in slices for part in each))
+    await _CLAIMABLE.arun(outbox.server, outbox.keys.state, *(part for each in slices for part in each))
 
 
 async def finish_begun(runtime: Runtime, account: Account) -> int:

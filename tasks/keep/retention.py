@@ -10,7 +10,7 @@ import structlog
 from tasks.process.account import Account
 from tasks.process.runtime import Runtime
 from tasks.report.spool import Spool
-from tasks.report.vendor_report import decode_heard
+from tasks.report.vendor_report import decode_vendor_report
 
 TRIM_EVERY_MS = 60_000
 
@@ -51,11 +51,11 @@ async def trim_account(runtime: Runtime, account: Account, now_ms: int) -> None:
             await runtime.server.hincrby(keys.state, f"trimmed:{name}", gone)
             log.info("entries past the retention went", account=account.name, stream=name, entries=gone)
         await _cut_to_size(runtime, account, name, key)
-    await runtime.server.zremrangebyscore(keys.heard, 0, now_ms)
+    await runtime.server.zremrangebyscore(keys.replies_told, 0, now_ms)
     # A report waits as long as the horizon, which may be set beyond the retention.
-    waiting = await runtime.server.zrange(keys.early, 0, -1)
-    if old := [raw for raw in waiting if decode_heard(raw).arrived_ms < before_ms]:
-        await runtime.server.zrem(keys.early, *old)
+    waiting = await runtime.server.zrange(keys.unmatched, 0, -1)
+    if old := [raw for raw in waiting if decode_vendor_report(raw).arrived_ms < before_ms]:
+        await runtime.server.zrem(keys.unmatched, *old)
 
 
 async def _cut_to_size(runtime: Runtime, account: Account, name: str, stream: str) -> None:

@@ -11,7 +11,7 @@ from sendmill.broker import SMALL_ROWS
 from sendmill.ledger.scripts import Script
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
-from tasks.process.for_each_account import each
+from tasks.process.for_each_account import for_each_account
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 from tasks.process.wake import WOKEN_MS, free_seats, may_send, sending_processes, wake
@@ -51,7 +51,7 @@ async def tick(runtime: Runtime) -> bool:
     if small == b"1" and sending:
         await runtime.send(names.PLAN_NOW)
     accounts = runtime.accounts.items()
-    await each("tick", {name: tick_account(runtime, account, sending) for name, account in accounts})
+    await for_each_account("tick", {name: tick_account(runtime, account, sending) for name, account in accounts})
     await runtime.server.set(runtime.jobs.ticked, now_ms)
     return small == b"1" and not sending
 

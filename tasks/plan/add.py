@@ -10,7 +10,7 @@ import msgspec
 from sendmill.ledger.scripts import Script
 from tasks.process.outbox import Outbox
 
-HELD = -1
+WITHHELD = -1
 """Due when somebody says so: nobody may claim the slice before."""
 
 _ADD = Script(Path(__file__).parent / "lua" / "add.lua")
@@ -21,7 +21,7 @@ async def add_to_outbox(
 ) -> int:
     """Take slices in: (id, blob, details by row offset, ms of the horizon). Those that are there stay as they are.
 
-    With `due_ms` HELD nobody may claim them before they are released (arrive.lua).
+    With `due_ms` WITHHELD nobody may claim them before they are released (claimable.lua).
     """
     args: list[bytes | str | float] = [due_ms]
     for slice_id, blob, details, horizon_ms in slices:

@@ -11,12 +11,12 @@ from sendmill.ledger.slices import SliceBody
 from sendmill.messages import Kind
 from sendmill.template import Template
 
-Held = JobMeta | SliceBody
+HasContent = JobMeta | SliceBody
 """What has a content: a job's record, or a slice's body."""
 
 
 def message_of(
-    held: Held,
+    source: HasContent,
     text: str,
     values: tuple[str, ...] = (),
     *,
@@ -26,46 +26,46 @@ def message_of(
     """The message of one row, or of all where they share one content.
 
     Args:
-        held: a job's record or a slice's body.
+        source: a job's record or a slice's body.
         text: the row's text, its values filled in.
-        values: of a vendor's template, in the order of the held fields.
+        values: of a vendor's template, in the order of its fields.
         signature: the account's own, where the job names none.
         send_at_ms: when the vendor is to send it; a slice's body says so itself.
     """
-    parts: Mapping[str, str] = held.parts
-    kind = Kind.SMS if held.kind == Kind.TEMPLATE else Kind(held.kind)
-    at_ms = getattr(held, "send_at_ms", None) or send_at_ms
+    parts: Mapping[str, str] = source.parts
+    kind = Kind.SMS if source.kind == Kind.TEMPLATE else Kind(source.kind)
+    at_ms = getattr(source, "send_at_ms", None) or send_at_ms
     return Message(
         text=text,
-        signature=held.signature or signature,
-        sender=held.sender,
-        options=held.options,
+        signature=source.signature or signature,
+        sender=source.sender,
+        options=source.options,
         kind=kind,
         subject=parts.get("subject", ""),
         image=parts.get("image"),
         audio=parts.get("audio", ""),
         template_id=parts.get("template_id", ""),
-        values=dict(zip(held.fields or (), values, strict=True)) if kind is Kind.VENDOR_TEMPLATE else {},
+        values=dict(zip(source.fields or (), values, strict=True)) if kind is Kind.VENDOR_TEMPLATE else {},
         send_at=datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
     )
 
 
-def shared_text(held: Held) -> str:
+def shared_text(source: HasContent) -> str:
     """The text of all rows of what has no values: a template without places says one thing to everybody."""
-    return Template(held.text).fill(()) if held.kind == Kind.TEMPLATE else held.text
+    return Template(source.text).fill(()) if source.kind == Kind.TEMPLATE else source.text
 
 
-def personal_message(held: Held) -> Message | None:
+def personal_message(source: HasContent) -> Message | None:
     """The template as a message whose recipients have values of their own; None where the content is none."""
-    if held.kind != Kind.TEMPLATE or not held.fields:
+    if source.kind != Kind.TEMPLATE or not source.fields:
         return None
-    at_ms = getattr(held, "send_at_ms", None)
+    at_ms = getattr(source, "send_at_ms", None)
     return Message(
-        text=held.text,
-        signature=held.signature,
-        sender=held.sender,
-        options=held.options,
+        text=source.text,
+        signature=source.signature,
+        sender=source.sender,
+        options=source.options,
         kind=Kind.TEMPLATE,
-        fields=held.fields,
+        fields=source.fields,
         send_at=datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
     )

@@ -24,7 +24,7 @@ from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
-from tasks.account.standing import leaving
+from tasks.account.standing import accounts_to_avoid
 from tasks.plan.add import add_to_outbox
 from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out
@@ -32,7 +32,7 @@ from tasks.plan.preparing import AGAIN_MS, NotYetError, prepare
 from tasks.plan.routes import Routes
 from tasks.process import alerts
 from tasks.process.connection import redis_now_ms
-from tasks.process.lock import kept
+from tasks.process.lock import try_lock_renewed
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 from tasks.process.wake import wake
@@ -61,8 +61,8 @@ async def plan_alone(runtime: Runtime, job: str) -> None:
     Raises:
         redis.RedisError: Redis is away: repeat it.
     """
-    async with kept(runtime.server, f"{runtime.jobs.job(job)}:planning", _ALONE_MS) as held:
-        if held is not None:
+    async with try_lock_renewed(runtime.server, f"{runtime.jobs.job(job)}:planning", _ALONE_MS) as lock:
+        if lock is not None:
             await plan(runtime, job)
 
 
@@ -154,7 +154,7 @@ async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
         raise NotYetError  # a cut of the chunk as it is now does not fit the one that was read
     if stored is None:
         gone = await opted_out(runtime, chunk.numbers) if meta.lane in SUPPRESSED_LANES else frozenset()
-        last = await leaving(runtime, meta.lane)
+        last = await accounts_to_avoid(runtime, meta.lane)
         division = divide(runtime.accounts, Routes(runtime.settings.routes), meta, chunk, gone, last)
         for name in list(division.chosen):
             if name not in prepared:

@@ -27,12 +27,12 @@ from sendmill.ledger.scripts import Script
 from sendmill.messages import Kind
 from sendmill.options import Lane
 from sendmill.optouts import SUPPRESSED_LANES
-from tasks.account.standing import leaving
+from tasks.account.standing import accounts_to_avoid
 from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out
 from tasks.plan.plan import NewSlice, add_slices, count_planned, planned_args, slices_of, stop_if_cancelled, store_cuts
 from tasks.plan.routes import Routes
-from tasks.process.lock import Held
+from tasks.process.lock import Lock
 from tasks.process.runtime import Runtime
 
 TAKEN_AT_ONCE = 200
@@ -65,7 +65,7 @@ async def plan_small(runtime: Runtime, begin_drain: Callable[[str], None]) -> No
         begin_drain: called with each account that got rows, as soon as it has them.
     """
     token = secrets.token_hex(8)
-    held = Held(runtime.server, runtime.jobs.taking, token, _RIGHT_MS)
+    lock = Lock(runtime.server, runtime.jobs.taking, token, _RIGHT_MS)
     ends_at = time.monotonic() + _LONGEST_S
     try:
         while not runtime.stopping() and time.monotonic() < ends_at:
@@ -75,9 +75,9 @@ async def plan_small(runtime: Runtime, begin_drain: Callable[[str], None]) -> No
             await _plan_some(runtime, int(told[0]), told[1:], begin_drain)
     except BaseException:
         with contextlib.suppress(RedisError):
-            await held.give_back()
+            await lock.give_back()
         raise
-    await held.give_back()
+    await lock.give_back()
     await runtime.send(names.PLAN_NOW)
 
 
@@ -149,7 +149,7 @@ async def _cut(runtime: Runtime, found: Sequence[_Job]) -> tuple[list[tuple[_Job
     asked: list[tuple[_Job, Cut]] = []
     failed = []
     for job in new:
-        last = await leaving(runtime, job.meta.lane) if job.meta.account is None else frozenset()
+        last = await accounts_to_avoid(runtime, job.meta.lane) if job.meta.account is None else frozenset()
         gone = out if job.meta.lane in SUPPRESSED_LANES else frozenset()
         try:
             division = divide(runtime.accounts, routes, job.meta, job.chunk, gone, last)

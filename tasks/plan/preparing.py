@@ -13,7 +13,7 @@ from sendmill.ledger.jobs import JobMeta
 from sendmill.media import is_address
 from sendmill.messages import Kind
 from sendmill.template import Template
-from tasks.account.trouble import report_trouble
+from tasks.account.vendor_errors import alert_or_suspend
 from tasks.ask.media import name_at_vendor
 from tasks.ask.words import words_in
 from tasks.process.account import Account
@@ -60,7 +60,7 @@ async def prepare(runtime: Runtime, account: Account, meta: JobMeta) -> dict[str
     if time.time() * 1000 >= meta.expires_ms:
         return meta.parts
     log.warning("a vendor could not be asked", account=account.name, job=meta.job, error=type(error).__name__)
-    await report_trouble(account, error)
+    await alert_or_suspend(account, error)
     raise NotYetError
 
 

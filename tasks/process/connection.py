@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 
 from sendmill.ledger.redis_client import AsyncRedisClient
 from sendmill.redis_url import RedisUrl
-from tasks.process.connection_guard import Guard
+from tasks.process.connection_guard import ConnectionGuard
 
 REDIS_TIMEOUT_S = 10.0
 
@@ -21,7 +21,7 @@ REDIS_CONNECTIONS = 64
 """Of a process; who finds all of them taken waits."""
 
 
-def connect(redis_url: str, guard: Guard | None = None) -> Any:
+def connect(redis_url: str, guard: ConnectionGuard | None = None) -> Any:
     """The ledger, also where it is full.
 
     Commands are never repeated unseen: a gate that was passed twice would mark rows for no call. A guard looks at every

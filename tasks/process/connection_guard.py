@@ -28,7 +28,7 @@ class ServerRestarted(RedisAway):
         super().__init__(GONE, "Redis was restarted, or another took its place: what it may have lost is written again")
 
 
-class Guard:
+class ConnectionGuard:
     """Looks at every new connection of a pool.
 
     Args:

@@ -13,7 +13,7 @@ from sendmill.ledger.format import NewerFormat
 log = structlog.get_logger(__name__)
 
 
-async def each(step: str, awaitables: Mapping[str, Awaitable[object]]) -> None:
+async def for_each_account(step: str, awaitables: Mapping[str, Awaitable[object]]) -> None:
     """Run a step for each account (or part of one) to its end. What went wrong is logged under the account's name.
 
     Raises:

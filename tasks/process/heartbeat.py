@@ -29,7 +29,7 @@ Forget = Callable[[Traces], Awaitable[int]]
 log = structlog.get_logger(__name__)
 
 
-class Pulse:
+class Heartbeat:
     """One process's sign of life.
 
     Args:
@@ -91,7 +91,7 @@ class Pulse:
             log.info("a number was forgotten here", files=files)
 
 
-async def bury(server: Any, jobs: JobKeys, now_ms: int) -> None:
+async def drop_silent_processes(server: Any, jobs: JobKeys, now_ms: int) -> None:
     """Take processes off the list that have been silent for an hour."""
     said = await server.hgetall(jobs.living)
     gone = [name for name, raw in said.items() if msgspec.json.decode(raw, type=Living).at_ms < now_ms - KEPT_MS]

@@ -18,7 +18,7 @@ _LOCK = Script(Path(__file__).parent / "lua" / "lock.lua")
 _TOKEN_BYTES = 8
 
 
-class Held:
+class Lock:
     """A lock that this process took.
 
     Args:
@@ -44,7 +44,7 @@ class Held:
 
 
 @asynccontextmanager
-async def taken(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Held | None]:
+async def try_lock(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Lock | None]:
     """Hold a lock for the block; None where somebody else has it.
 
     Raises:
@@ -54,33 +54,33 @@ async def taken(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIte
     if not await server.set(key, token, nx=True, px=time_ms):
         yield None
         return
-    held = Held(server, key, token, time_ms)
+    lock = Lock(server, key, token, time_ms)
     try:
-        yield held
+        yield lock
     finally:
         with contextlib.suppress(RedisError):
-            await held.give_back()
+            await lock.give_back()
 
 
 @asynccontextmanager
-async def kept(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Held | None]:
+async def try_lock_renewed(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Lock | None]:
     """The same, renewed for as long as the block takes: who holds it and dies holds up nobody for longer than its time.
 
     It does not guard what must not happen twice: a process that stood still may find that another one has it.
 
-    Raises: as `taken`.
+    Raises: as `try_lock`.
     """
-    async with taken(server, key, time_ms) as held:
-        renewing = None if held is None else asyncio.create_task(_renewed(held, time_ms))
+    async with try_lock(server, key, time_ms) as lock:
+        renewing = None if lock is None else asyncio.create_task(_renewed(lock, time_ms))
         try:
-            yield held
+            yield lock
         finally:
             if renewing is not None:
                 renewing.cancel()
 
 
-async def _renewed(held: Held, time_ms: int) -> None:
+async def _renewed(lock: Lock, time_ms: int) -> None:
     while True:
         await asyncio.sleep(time_ms / 3000)
         with contextlib.suppress(RedisError):
-            await held.renew()
+            await lock.renew()

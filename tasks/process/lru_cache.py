@@ -10,7 +10,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 
-class Remembered(Generic[_Key, _Value]):
+class LruCache(Generic[_Key, _Value]):
     """The values that were used last.
 
     Args:

@@ -12,7 +12,7 @@ from providers.asking import Asking
 from providers.connections import Session
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.process.account import Account
-from tasks.process.connection_guard import Guard
+from tasks.process.connection_guard import ConnectionGuard
 
 SendTask = Callable[[str, Sequence[Any]], None]
 """Publishes a Celery task by name; may block."""
@@ -36,7 +36,7 @@ class Runtime:
     accounts: Mapping[str, Account]
     process: str
     send_task: SendTask
-    guard: Guard = field(default_factory=Guard)
+    guard: ConnectionGuard = field(default_factory=ConnectionGuard)
     marked: tuple[str, int] = ("", 0)
     """The run of the server that this process was last heard by, and when, by its clock (ms)."""
     stopping: Callable[[], bool] = lambda: False

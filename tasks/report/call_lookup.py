@@ -16,8 +16,8 @@ from sendmill.ledger.calls import past_calls, past_fields
 from sendmill.ledger.refs import pack_id, ref_name
 from sendmill.ledger.slices import HEADER_BYTES, check_format
 from tasks.process.account import Account
-from tasks.process.lru_cache import Remembered
-from tasks.report.vendor_report import Heard
+from tasks.process.lru_cache import LruCache
+from tasks.report.vendor_report import VendorReport
 
 SLICES_KEPT_BYTES = 32_000_000
 CALLS_KEPT_ROWS = 50_000
@@ -123,8 +123,8 @@ class Kept:
     """What one process keeps of calls and slices, over all its accounts."""
 
     def __init__(self) -> None:
-        self.records: Remembered[tuple[str, int], CallRecord] = Remembered(CALLS_KEPT_ROWS)
-        self.recipients: Remembered[tuple[str, str], Recipients] = Remembered(SLICES_KEPT_BYTES)
+        self.records: LruCache[tuple[str, int], CallRecord] = LruCache(CALLS_KEPT_ROWS)
+        self.recipients: LruCache[tuple[str, str], Recipients] = LruCache(SLICES_KEPT_BYTES)
 
 
 class Calls:
@@ -136,7 +136,7 @@ class Calls:
         self._server = account.outbox.server
         self._kept = kept
 
-    async def named(self, reports: Sequence[Heard]) -> list[int | None]:
+    async def named(self, reports: Sequence[VendorReport]) -> list[int | None]:
         """The call that each report names: by our reference, else by the vendor's id; None where it names none."""
         calls = [self._account.call_of(report.reference) if report.reference else None for report in reports]
         vmids = {report.vmid for report, call in zip(reports, calls, strict=True) if call is None and report.vmid}
@@ -225,7 +225,7 @@ class Calls:
         return found
 
 
-def row_of(record: CallRecord, recipients: dict[str, Recipients], report: Heard) -> tuple[str, int] | None:
+def row_of(record: CallRecord, recipients: dict[str, Recipients], report: VendorReport) -> tuple[str, int] | None:
     """The row of a call that a report speaks of: that of its number, or the only one where it names no number."""
     if not report.number:
         return record.sole_row

@@ -18,16 +18,16 @@ from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat
 from tasks.process import alerts
 from tasks.process.account import Account
-from tasks.process.for_each_account import each
-from tasks.process.lock import Held, taken
+from tasks.process.for_each_account import for_each_account
+from tasks.process.lock import Lock, try_lock
 from tasks.process.runtime import Runtime
 from tasks.report import replies
 from tasks.report.inbox import POLL_PREFIX, Entry, Inbox
 from tasks.report.matching import Matcher
-from tasks.report.replies import HeardReply
+from tasks.report.replies import VendorReply
 from tasks.report.spool import Spool
-from tasks.report.unmatched_reports import Early
-from tasks.report.vendor_report import Heard, heard
+from tasks.report.unmatched_reports import UnmatchedReports
+from tasks.report.vendor_report import VendorReport, vendor_report
 
 FOLD_S = 20.0
 """After this a run takes nothing new, so that the next one may be somebody else's."""
@@ -47,7 +47,7 @@ async def fold(runtime: Runtime) -> None:
     Raises:
         redis.RedisError: Redis is away.
     """
-    await each("fold", {name: fold_account(runtime, account) for name, account in runtime.accounts.items()})
+    await for_each_account("fold", {name: fold_account(runtime, account) for name, account in runtime.accounts.items()})
 
 
 async def fold_account(runtime: Runtime, account: Account) -> None:
@@ -62,10 +62,10 @@ async def fold_account(runtime: Runtime, account: Account) -> None:
     inbox = Inbox(runtime.server, account.keys)
     await Spool.of(runtime.settings.namespace, account.name).bring_back(inbox)
     while True:
-        async with taken(runtime.server, account.keys.lock("fold"), LOCK_MS) as held:
-            if held is None:
+        async with try_lock(runtime.server, account.keys.lock("fold"), LOCK_MS) as lock:
+            if lock is None:
                 return
-            await Folder(runtime, account).run(held, ends_at)
+            await Folder(runtime, account).run(lock, ends_at)
         # What was stored since the last read was left to us by whoever found the lock taken.
         if runtime.stopping() or time.monotonic() >= ends_at or not await inbox.waiting():
             return
@@ -84,19 +84,19 @@ class Folder:
         self._account = account
         self._inbox = Inbox(runtime.server, account.keys)
         self._matcher = Matcher(runtime, account)
-        self._early = Early(self._matcher, runtime.settings.report_horizon_h * _HOUR_MS)
+        self._unmatched = UnmatchedReports(self._matcher, runtime.settings.report_horizon_h * _HOUR_MS)
         self._polls = {poll.name: poll for poll in account.provider.polls}
 
-    async def run(self, held: Held, ends_at: float) -> None:
+    async def run(self, lock: Lock, ends_at: float) -> None:
         """Fold until the inbox is empty or the time (of `time.monotonic`) is up."""
         while not self._runtime.stopping() and time.monotonic() < ends_at:
             entries = await self._inbox.read()
             if not entries:
                 break
             await self._fold_or_put_aside(entries)
-            if not await held.renew():
+            if not await lock.renew():
                 return
-        await self._early.retry(time.time_ns() // 1_000_000)
+        await self._unmatched.retry(time.time_ns() // 1_000_000)
 
     async def _fold_or_put_aside(self, entries: Sequence[Entry]) -> None:
         """Fold entries; one that cannot be folded for a reason of its own is put aside and holds up nothing."""
@@ -114,8 +114,8 @@ class Folder:
             await self._inbox.drop(entries)
 
     async def _fold(self, entries: Sequence[Entry]) -> None:
-        reports: list[Heard] = []
-        heard_replies: list[HeardReply] = []
+        reports: list[VendorReport] = []
+        said: list[VendorReply] = []
         answered = False
         for entry in entries:
             try:
@@ -134,14 +134,14 @@ class Folder:
                 continue
             answered = answered or entry.kind.startswith(POLL_PREFIX)
             reports += [
-                heard(report, f"{entry.at_ms}.{entry.entry_id}.{place}", entry.at_ms)
+                vendor_report(report, f"{entry.at_ms}.{entry.entry_id}.{place}", entry.at_ms)
                 for place, report in enumerate(received.reports)
             ]
-            heard_replies += [HeardReply(reply, entry.at_ms) for reply in received.replies]
+            said += [VendorReply(reply, entry.at_ms) for reply in received.replies]
             await self._tell_unmapped(entry, received)
         unmatched = await self._matcher.fold(reports)
-        await self._early.add([report for report in unmatched if report.state])
-        await replies.tell(self._runtime, self._matcher, heard_replies)
+        await self._unmatched.add([report for report in unmatched if report.state])
+        await replies.tell(self._runtime, self._matcher, said)
         if answered:
             await alerts.resolve_alert(self._runtime.server, self._account.keys, alerts.REPORTS_FAILING)
         await self._inbox.drop(entries)
@@ -158,12 +158,12 @@ class Folder:
         """A vendor's word in no table: kept raw, changes nothing, and somebody hears of it once."""
         words = sorted({report.raw_state for report in received.reports if report.state is None})
         if words:
-            await self._inbox.put_aside(entry, "a state that is in no table")
+            await self._inbox.quarantine(entry, "a state that is in no table")
             shown = Redactor().text(", ".join(words))[:_LONGEST_WORD_CHARS]
             await self._alert(alerts.UNMAPPED_STATE, f"reports with a state that is in no table: {shown}")
 
     async def _put_aside(self, entry: Entry, why: str) -> None:
-        await self._inbox.put_aside(entry, why)
+        await self._inbox.quarantine(entry, why)
         await self._alert(alerts.UNREADABLE_REPORT, f"{entry.kind} of {entry.size_bytes} bytes: {why}")
 
     async def _alert(self, code: str, detail: str) -> None:

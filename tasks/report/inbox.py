@@ -146,7 +146,7 @@ class Inbox:
         """Entries that are to be folded."""
         return int(await self._server.xlen(self._keys.inbox))
 
-    async def put_aside(self, entry: Entry, why: str) -> None:
+    async def quarantine(self, entry: Entry, why: str) -> None:
         """Keep what could not be read where a person finds it; the oldest goes where there are too many."""
         fields: dict[Any, Any] = {
             "kind": entry.kind,

@@ -73,7 +73,7 @@ class _Sent(NamedTuple):
     extno: str
 
 
-class Latest:
+class LatestMessages:
     """Finds the latest messages of one account.
 
     Args:

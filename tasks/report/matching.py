@@ -17,7 +17,7 @@ from tasks.process.account import Account
 from tasks.process.runtime import Runtime
 from tasks.report.call_lookup import CallRecord, Calls, Kept, row_of
 from tasks.report.folding import CHANGED, Folding, fold_reports, note_attempts
-from tasks.report.vendor_report import Heard
+from tasks.report.vendor_report import VendorReport
 
 FOLDED_AT_ONCE = 200
 """Reports in one script: it then runs for a few milliseconds, and no gate to the wire waits longer for Redis."""
@@ -44,14 +44,14 @@ class Matcher:
         self.account = account
         self.calls = Calls(account, kept)
 
-    async def fold(self, reports: Sequence[Heard]) -> list[Heard]:
+    async def fold(self, reports: Sequence[VendorReport]) -> list[VendorReport]:
         """Fold the reports whose calls are known; returns those that name no call that is kept."""
         named = await self.calls.named(reports)
         records = await self.calls.records(call for call in named if call is not None)
         recipients = await self.calls.recipients({each for record in records.values() for each in record.slice_ids})
-        unmatched: list[Heard] = []
+        unmatched: list[VendorReport] = []
         foldings: list[Folding] = []
-        unmapped: list[tuple[Heard, int, str, int]] = []
+        unmapped: list[tuple[VendorReport, int, str, int]] = []
         confirmed: list[CallRecord] = []
         for report, call in zip(reports, named, strict=True):
             record = records.get(call) if call is not None else None
@@ -106,7 +106,7 @@ class Matcher:
         if done := [call for call, open_rows in left.items() if not open_rows]:
             await server.zrem(keys.unconfirmed, *done)
 
-    async def _note_unmapped(self, reports: Sequence[tuple[Heard, int, str, int]]) -> None:
+    async def _note_unmapped(self, reports: Sequence[tuple[VendorReport, int, str, int]]) -> None:
         """A word in no table changes no state; it stands in the history of its row."""
         if not reports:
             return
@@ -119,7 +119,7 @@ class Matcher:
             ],
         )
 
-    def _tell_misfit(self, report: Heard, record: CallRecord) -> None:
+    def _tell_misfit(self, report: VendorReport, record: CallRecord) -> None:
         log.warning(
             "a report names a call and no row of it that is kept",
             account=self.account.name,
@@ -133,7 +133,7 @@ def forget_calls(runtime: Runtime) -> None:
     runtime.shared.pop(_KEPT, None)
 
 
-def folding(report: Heard, call: int, row: tuple[str, int], matched_by: str) -> Folding:
+def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: str) -> Folding:
     """A report on a row that was found."""
     slice_id, offset = row
     return Folding(

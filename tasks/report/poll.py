@@ -23,7 +23,7 @@ from sendmill.ledger.scripts import Script
 from tasks.ask import refusals
 from tasks.process import alerts
 from tasks.process.account import Account
-from tasks.process.for_each_account import each
+from tasks.process.for_each_account import for_each_account
 from tasks.process.runtime import Runtime
 from tasks.report import fold as reports
 from tasks.report.inbox import MOST_BYTES, MOST_ENTRIES, Inbox, entry_of_poll
@@ -59,7 +59,7 @@ async def poll(runtime: Runtime) -> None:
         for account in runtime.accounts.values()
         for address in account.provider.polls
     }
-    await each("poll", addresses)
+    await for_each_account("poll", addresses)
 
 
 async def poll_address(runtime: Runtime, account: Account, address: Poll, ends_at: float) -> int:

@@ -18,15 +18,15 @@ from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, Prov
 from tasks.ask import refusals
 from tasks.process import alerts
 from tasks.process.account import Account
-from tasks.process.for_each_account import each
-from tasks.process.lock import Held, taken
+from tasks.process.for_each_account import for_each_account
+from tasks.process.lock import Lock, try_lock
 from tasks.process.runtime import Runtime
 from tasks.report.billed import count_as_billed
 from tasks.report.call_lookup import CallRecord, row_of
 from tasks.report.ended_calls import past_calls
 from tasks.report.inbox import Entry, Inbox
 from tasks.report.matching import Matcher, folding
-from tasks.report.vendor_report import heard
+from tasks.report.vendor_report import vendor_report
 
 QUERY_S = 20.0
 """After this a run asks nothing more."""
@@ -68,7 +68,7 @@ async def query(runtime: Runtime) -> None:
         for name, account in runtime.accounts.items()
         if account.provider.queries
     }
-    await each("query", asking)
+    await for_each_account("query", asking)
 
 
 async def query_account(runtime: Runtime, account: Account, ends_at: float) -> int:
@@ -77,10 +77,10 @@ async def query_account(runtime: Runtime, account: Account, ends_at: float) -> i
     Raises:
         redis.RedisError: Redis is away.
     """
-    async with taken(runtime.server, account.keys.lock("query"), LOCK_MS) as held:
-        if held is None or await runtime.server.exists(account.keys.polled("query")):
+    async with try_lock(runtime.server, account.keys.lock("query"), LOCK_MS) as lock:
+        if lock is None or await runtime.server.exists(account.keys.polled("query")):
             return 0
-        return await _Asker(runtime, account).run(held, ends_at)
+        return await _Asker(runtime, account).run(lock, ends_at)
 
 
 class _Asker:
@@ -97,7 +97,7 @@ class _Asker:
         self._halted = False
         self._answered = False
 
-    async def run(self, held: Held, ends_at: float) -> int:
+    async def run(self, lock: Lock, ends_at: float) -> int:
         asked = 0
         while not self._must_stop(ends_at):
             due = await self._server.zrangebyscore(self._keys.ask, 0, _now_ms(), start=0, num=QUERIES_PER_PAGE)
@@ -109,7 +109,7 @@ class _Asker:
                 await self._server.zrem(self._keys.ask, *gone)
             made = await asyncio.gather(*(self._ask(record, ends_at) for record in known))
             asked += sum(made)
-            if not await held.renew():
+            if not await lock.renew():
                 break
         if self._answered and not self._halted:
             await refusals.let_in(self._server, self._keys, "query")
@@ -175,13 +175,13 @@ class _Asker:
 
     async def _put_aside(self, vendor_message_id: str, response: Response, error: OutcomeUnknown) -> None:
         entry = Entry(f"query:{vendor_message_id}", _now_ms(), headers={}, body=response.body)
-        await Inbox(self._server, self._keys).put_aside(entry, str(error))
+        await Inbox(self._server, self._keys).quarantine(entry, str(error))
         await alerts.open_alert(self._server, self._keys, alerts.UNREADABLE_REPORT, f"an answer to a query: {error}")
 
     async def _fold(self, record: CallRecord, received: Received) -> bool:
         """Fold an answer; returns whether there is no more to be learnt."""
         bills = [report.bill for report in received.reports]
-        words = [heard(report, "", _now_ms()) for report in received.reports]
+        words = [vendor_report(report, "", _now_ms()) for report in received.reports]
         if unmapped := [word.raw_state for word in words if not word.state]:
             shown = Redactor().text(unmapped[0])
             await alerts.open_alert(self._server, self._keys, alerts.UNMAPPED_STATE, f"a query was answered {shown}")

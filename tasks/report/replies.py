@@ -15,10 +15,10 @@ from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
 from tasks.process.runtime import Runtime
 from tasks.report.call_lookup import Calls, row_of
-from tasks.report.latest_message import Asked, Latest
+from tasks.report.latest_message import Asked, LatestMessages
 from tasks.report.matching import BY_REFERENCE, Matcher
 from tasks.report.optout_words import Said, heed
-from tasks.report.vendor_report import Heard, milliseconds
+from tasks.report.vendor_report import VendorReport, milliseconds
 
 SAME_REPLY_MS = 86_400_000
 """A reply of one number with one text and one time is the same when a vendor gives it again within a day."""
@@ -34,21 +34,21 @@ _REPLY = Script(Path(__file__).parent / "lua" / "reply.lua")
 log = structlog.get_logger(__name__)
 
 
-class HeardReply(msgspec.Struct, frozen=True):
+class VendorReply(msgspec.Struct, frozen=True):
     """A reply and when it reached us."""
 
     reply: Reply
     arrived_ms: int
 
 
-async def tell(runtime: Runtime, matcher: Matcher, heard: Sequence[HeardReply]) -> int:
+async def tell(runtime: Runtime, matcher: Matcher, replies: Sequence[VendorReply]) -> int:
     """Heed words that opt out or in, and tell consumers of replies; returns how many were new.
 
     Telling one again changes nothing. An opt-out is stored before the reply counts as told: what dies in between heeds
     it twice, never not at all.
     """
     account = matcher.account
-    fresh = await _fresh(runtime, account, heard)
+    fresh = await _fresh(runtime, account, replies)
     if not fresh:
         return 0
     await heed(runtime, _said(account, fresh.values()))
@@ -63,15 +63,15 @@ async def tell(runtime: Runtime, matcher: Matcher, heard: Sequence[HeardReply]) 
     return new
 
 
-async def _fresh(runtime: Runtime, account: Account, heard: Sequence[HeardReply]) -> dict[str, HeardReply]:
+async def _fresh(runtime: Runtime, account: Account, replies: Sequence[VendorReply]) -> dict[str, VendorReply]:
     """Those that were not told yet, by digest, in order."""
-    by_digest: dict[str, HeardReply] = {}
-    for each in heard:
+    by_digest: dict[str, VendorReply] = {}
+    for each in replies:
         by_digest.setdefault(_digest(account.tag, each.reply), each)
     if not by_digest:
         return {}
     now_ms = await redis_now_ms(runtime.server)
-    until = await runtime.server.zmscore(account.keys.heard, list(by_digest))
+    until = await runtime.server.zmscore(account.keys.replies_told, list(by_digest))
     return {
         digest: each
         for (digest, each), until_ms in zip(by_digest.items(), until, strict=True)
@@ -79,9 +79,9 @@ async def _fresh(runtime: Runtime, account: Account, heard: Sequence[HeardReply]
     }
 
 
-def _said(account: Account, heard: Iterable[HeardReply]) -> list[Said]:
+def _said(account: Account, replies: Iterable[VendorReply]) -> list[Said]:
     said = []
-    for each in heard:
+    for each in replies:
         number = _as_asked(each.reply).digits
         if number is not None:
             at_ms = milliseconds(each.reply.occurred_at) or each.arrived_ms
@@ -94,9 +94,9 @@ def _digest(tag: str, reply: Reply) -> str:
 
 
 def _told(
-    digest: str, heard: HeardReply, message_id: str, matched_by: str
+    digest: str, told: VendorReply, message_id: str, matched_by: str
 ) -> tuple[str, int, str, str, str, str, str, str, str]:
-    reply = heard.reply
+    reply = told.reply
     occurred = str(milliseconds(reply.occurred_at) or "")
     return (
         digest,
@@ -107,20 +107,20 @@ def _told(
         message_id,
         matched_by,
         occurred,
-        str(heard.arrived_ms),
+        str(told.arrived_ms),
     )
 
 
-async def _messages(runtime: Runtime, matcher: Matcher, heard: Sequence[HeardReply]) -> list[tuple[str, str]]:
+async def _messages(runtime: Runtime, matcher: Matcher, replies: Sequence[VendorReply]) -> list[tuple[str, str]]:
     """The message that each reply answers and how it was found, empty where there is none."""
-    found = await _named(matcher.calls, [each.reply for each in heard])
+    found = await _named(matcher.calls, [each.reply for each in replies])
     asked: dict[int, Asked] = {}
-    for place, each in enumerate(heard):
+    for place, each in enumerate(replies):
         number = _as_asked(each.reply).digits
         if not found[place][0] and number is not None:
             asked[place] = Asked(number, each.reply.extno or "", each.arrived_ms)
     if asked:
-        await Latest(runtime, matcher.account, matcher.calls).find(list(asked.values()))
+        await LatestMessages(runtime, matcher.account, matcher.calls).find(list(asked.values()))
     for place, answered in asked.items():
         found[place] = answered.found or ("", "")
     return found
@@ -143,6 +143,6 @@ async def _named(calls: Calls, replies: Sequence[Reply]) -> list[tuple[str, str]
     return found
 
 
-def _as_asked(reply: Reply) -> Heard:
+def _as_asked(reply: Reply) -> VendorReport:
     """A reply names its call as a report does."""
-    return Heard("", 0, "", "", reply.number, reply.vendor_message_id or "", reply.reference or "")
+    return VendorReport("", 0, "", "", reply.number, reply.vendor_message_id or "", reply.reference or "")

@@ -19,7 +19,7 @@ from sendmill.states import State
 from tasks.report.call_lookup import CallRecord
 from tasks.report.matching import BY_NUMBER, Matcher, folding
 from tasks.report.vendor_ids import note_ids
-from tasks.report.vendor_report import Heard, decode_heard
+from tasks.report.vendor_report import VendorReport, decode_vendor_report
 
 GRACE_MS = 3_000
 """A report this old was not overtaken by an answer that is just being written."""
@@ -31,7 +31,7 @@ RETRIED_AT_ONCE = 500
 PAGES = 4
 """At most so many times RETRIED_AT_ONCE reports are tried again in one run."""
 
-MOST_EARLY = 100_000
+MOST_UNMATCHED = 100_000
 """Reports that wait. An account that somebody else sends with too brings more: those that waited longest go."""
 
 UNCONFIRMED_LOOKED_AT = 20_000
@@ -65,8 +65,8 @@ def retry_after_ms(age_ms: int) -> int:
     return min(_LONGEST_RETRY_MS, age_ms // _AGES_PER_RETRY)
 
 
-class Early:
-    """One account's early reports.
+class UnmatchedReports:
+    """One account's unmatched reports.
 
     Args:
         matcher: the account's.
@@ -81,25 +81,25 @@ class Early:
         self._server = matcher.account.outbox.server
         self._horizon_ms = horizon_ms
 
-    async def add(self, reports: Sequence[Heard]) -> None:
+    async def add(self, reports: Sequence[VendorReport]) -> None:
         """Let reports wait. Adding one again changes nothing."""
         if reports:
             members = {msgspec.msgpack.encode(report): report.arrived_ms + _RETRY_MS for report in reports}
-            await self._server.zadd(self._keys.early, members, nx=True)
+            await self._server.zadd(self._keys.unmatched, members, nx=True)
             # The longer a report has waited, the later it is tried again: so the highest scores are the oldest.
-            gone = await self._server.zremrangebyrank(self._keys.early, MOST_EARLY, -1)
+            gone = await self._server.zremrangebyrank(self._keys.unmatched, MOST_UNMATCHED, -1)
             await self._drop(int(gone))
 
     async def retry(self, now_ms: int) -> None:
         """Try those again whose time has come, oldest first."""
         for _ in range(PAGES):
-            ripe = await self._server.zrangebyscore(self._keys.early, 0, now_ms, start=0, num=RETRIED_AT_ONCE)
+            ripe = await self._server.zrangebyscore(self._keys.unmatched, 0, now_ms, start=0, num=RETRIED_AT_ONCE)
             if ripe:
-                await self._retry({decode_heard(raw): raw for raw in ripe}, now_ms)
+                await self._retry({decode_vendor_report(raw): raw for raw in ripe}, now_ms)
             if len(ripe) < RETRIED_AT_ONCE:
                 return
 
-    async def _retry(self, ripe: Mapping[Heard, bytes], now_ms: int) -> None:
+    async def _retry(self, ripe: Mapping[VendorReport, bytes], now_ms: int) -> None:
         # Open calls are read first: a call that ended before has its vendor id stored, and is found by it below.
         old = [report for report in ripe if now_ms - report.arrived_ms >= GRACE_MS]
         in_flight = await self._in_flight({report.digits for report in old} - {None}) if old else set()
@@ -111,10 +111,10 @@ class Early:
         kept = {report for report in still if report not in dropped}
         async with self._server.pipeline(transaction=False) as pipe:
             if gone := [raw for report, raw in ripe.items() if report not in kept]:
-                pipe.zrem(self._keys.early, *gone)
+                pipe.zrem(self._keys.unmatched, *gone)
             if kept:
                 due = {ripe[report]: now_ms + retry_after_ms(now_ms - report.arrived_ms) for report in kept}
-                pipe.zadd(self._keys.early, due, xx=True)
+                pipe.zadd(self._keys.unmatched, due, xx=True)
             await pipe.execute()
         await self._drop(len(dropped))
 
@@ -141,12 +141,12 @@ class Early:
 
     # --- calls whose answer was never read -----------------------------------------------------------------------
 
-    async def _settle(self, reports: Sequence[Heard]) -> set[Heard]:
+    async def _settle(self, reports: Sequence[VendorReport]) -> set[VendorReport]:
         """Settle unconfirmed rows that these reports single out; returns the reports that did."""
         wanted = {report.digits for report in reports if report.state and not report.reference} - {None}
         candidates = await self._unconfirmed_rows(wanted) if wanted else {}
         taken: dict[tuple[str, int], str] = {}
-        settled: list[tuple[Heard, _Candidate]] = []
+        settled: list[tuple[VendorReport, _Candidate]] = []
         for report in reports:
             fitting = [
                 each for each in candidates.get(report.digits or 0, []) if self._in_time(report, each.record.began_ms)
@@ -161,10 +161,10 @@ class Early:
         await self._fold(settled)
         return {report for report, _ in settled}
 
-    def _in_time(self, report: Heard, began_ms: int) -> bool:
+    def _in_time(self, report: VendorReport, began_ms: int) -> bool:
         return began_ms - CLOCKS_DIFFER_MS <= report.at_ms <= began_ms + self._horizon_ms
 
-    async def _fold(self, settled: Sequence[tuple[Heard, _Candidate]]) -> None:
+    async def _fold(self, settled: Sequence[tuple[VendorReport, _Candidate]]) -> None:
         if not settled:
             return
         # The vendor's id is known now: what else it names is found by it from here on.

@@ -11,7 +11,7 @@ from providers.base import Report
 _LONGEST_DIGITS = 15  # E.164
 
 
-class Heard(msgspec.Struct, array_like=True, frozen=True):
+class VendorReport(msgspec.Struct, array_like=True, frozen=True):
     """A report with where it stood, so that it is itself however often it is read.
 
     `unique` names the inbox entry and the place in it. `state` is a State's byte, empty where the vendor's word is in
@@ -42,9 +42,9 @@ class Heard(msgspec.Struct, array_like=True, frozen=True):
         return int(digits) or None if is_number else None  # 0 stands in slices for numbers that were forgotten
 
 
-def heard(report: Report, unique: str, arrived_ms: int) -> Heard:
+def vendor_report(report: Report, unique: str, arrived_ms: int) -> VendorReport:
     """A provider's report, put down."""
-    return Heard(
+    return VendorReport(
         unique=unique,
         arrived_ms=arrived_ms,
         state=report.state.byte.decode() if report.state is not None else "",
@@ -63,9 +63,9 @@ def milliseconds(at: datetime | None) -> int:
     return int(at.timestamp() * 1000) if at is not None else 0
 
 
-_HEARD = msgspec.msgpack.Decoder(Heard)
+_VENDOR_REPORT = msgspec.msgpack.Decoder(VendorReport)
 
 
-def decode_heard(raw: bytes) -> Heard:
+def decode_vendor_report(raw: bytes) -> VendorReport:
     """Read a report that was put down."""
-    return _HEARD.decode(raw)
+    return _VENDOR_REPORT.decode(raw)

@@ -26,7 +26,7 @@ from sendmill.states import State
 from sendmill.template import Template
 from tasks.process.account import GRACE_S, Account
 from tasks.send.caps import AT_ONCE, Cap, Entry, Logs, message
-from tasks.send.claimed import Stock
+from tasks.send.claimed import ClaimedSlices
 from tasks.send.leases import refuse_rows
 from tasks.send.pack import ReadyCall, Row
 
@@ -82,12 +82,12 @@ class Admission:
 
     Args:
         account: whose caps hold.
-        stock: where rows that may not go now are let go.
+        claimed: where rows that may not go now are let go.
     """
 
-    def __init__(self, account: Account, stock: Stock) -> None:
+    def __init__(self, account: Account, claimed: ClaimedSlices) -> None:
         self._account = account
-        self._stock = stock
+        self._claimed = claimed
         self._logs = Logs(account.outbox.server, account.keys, account.tag)
         self._rules = {lane: [*_repeats(account), *_number_caps(account, lane)] for lane in LANE_BYTES}
 
@@ -114,7 +114,7 @@ class Admission:
             judgement = judgements.get(call, _Judgement())
             left = self._without(call, judgement) if judgement.out else call
             if left is not None and left.service.name != call.service.name:
-                self._stock.put_first(left)
+                self._claimed.put_first(left)
             elif left is not None:
                 admitted.append(left)
         return admitted
@@ -193,7 +193,7 @@ class Admission:
         """The call without those of its rows that may not go now; None where none is left."""
         out, rows = judgement.out, list(call.rows())
         for place in out:
-            self._stock.take_out(rows[place], judgement.postponed.get(place))
+            self._claimed.take_out(rows[place], judgement.postponed.get(place))
         staying = [row for place, row in enumerate(rows) if place not in out]
         if not staying:
             return None

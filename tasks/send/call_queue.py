@@ -11,7 +11,7 @@ from tasks.send.pack import ReadyCall
 _TURN = attrgetter("turn")
 
 
-class Line(deque[ReadyCall]):
+class CallQueue(deque[ReadyCall]):
     """Slices come in by hundreds of rows of one job, which may be many seconds at a slow limit. So the calls that were
     packed of them are put in between each other: whoever joins later starts where the line is, not at its end."""
 
@@ -19,7 +19,7 @@ class Line(deque[ReadyCall]):
         super().__init__()
         self._ends: dict[str, int] = {}
 
-    def join(self, call: ReadyCall) -> None:
+    def put(self, call: ReadyCall) -> None:
         """Put a call where its job's next turn is. One that carries rows of several jobs has that of the first."""
         if not self:
             self._ends.clear()

@@ -1,4 +1,4 @@
-"""What a drain has in stock: slices under its leases, and their rows, packed into calls that may be asked for.
+"""What a drain has claimed: slices under its leases, and their rows, packed into calls that may be asked for.
 
 Slices come in by a claim. Their rows leave in a call, are let go where the slice is not what it was, or go back with
 the slice.
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from sendmill.states import State
 from tasks.process.limits import largest_call, most_held
 from tasks.process.outbox import EXPIRED_BY_US, EXPIRED_DETAIL
-from tasks.send.call_queue import Line
+from tasks.send.call_queue import CallQueue
 from tasks.send.leases import LEASE_MS, claim_slices, keep_seat, postpone_lane, release_slices, renew_leases
 from tasks.send.pack import Lease, Packer, ReadyCall, Row
 from tasks.send.quiet_hours import quiet_until
@@ -32,8 +32,8 @@ LOOK_AGAIN_S = 0.05
 """While calls are open, an outbox that was empty is looked at again after this, or at once when poked."""
 
 _RENEW_S = LEASE_MS / 3000
-_LONGEST_PUT_ASIDE_MS = 300_000
-_FIRST_PUT_ASIDE_MS = 2_000
+_LONGEST_BACKOFF_MS = 300_000
+_FIRST_BACKOFF_MS = 2_000
 _LEAST_POSTPONED_MS = 1_000
 """Rows of one slice may become free one after another: it does not come out for each of them."""
 
@@ -44,7 +44,7 @@ _JOBS_HELD = 4
 log = structlog.get_logger(__name__)
 
 
-class Stock:
+class ClaimedSlices:
     """What one drain holds of an account.
 
     Args:
@@ -62,10 +62,10 @@ class Stock:
         self._clock = clock
         linger_s = account.settings.linger_ms / 1000
         largest = largest_call(account.limits)
-        self._packer = Packer(account.provider, largest, taken=state.largest, linger_s=linger_s)
+        self._packer = Packer(account.provider, largest, largest_taken=state.largest, linger_s=linger_s)
         self._most_held = most_held(account.limits, 2 * most_open)
         self._leases: dict[str, Lease] = {}
-        self._ready: dict[tuple[str, str], Line] = {}
+        self._ready: dict[tuple[str, str], CallQueue] = {}
         self._look_at = 0.0
         self._look_for_others_at = 0.0
         self._taken_out = False
@@ -80,7 +80,7 @@ class Stock:
         """Seconds until a call that is not full may go, None where none lingers."""
         return self._packer.linger_s
 
-    def queues(self, lane: str) -> list[Line]:
+    def queues(self, lane: str) -> list[CallQueue]:
         """Calls of a lane that may be asked for, in order, those of each service apart."""
         return [calls for (each, _), calls in self._ready.items() if each == lane]
 
@@ -108,15 +108,15 @@ class Stock:
         if not otp:
             lanes = tuple(lane for lane in lanes if lane != "otp")
         while not emptied and self._wants_more():
-            emptied = not await self._claim_from(lanes, self._held_by_job() if limited else None)
+            emptied = not await self._claim_from(lanes, self._rows_by_job() if limited else None)
         if emptied:
             self._look_at = max(self._look_at, now + LOOK_AGAIN_S)
         elif now >= self._look_for_others_at:
             # Enough of the rest waits here, but otp is let in whenever it comes, and so is a job that has no turn yet.
             self._look_for_others_at = now + LOOK_AGAIN_S
             await self._claim_from(tuple(lane for lane in lanes if lane == "otp"))
-            if limited and len(held := self._held_by_job()) < _JOBS_HELD:
-                await self._claim_from(lanes, held, others_only=True)
+            if limited and len(rows_by_job := self._rows_by_job()) < _JOBS_HELD:
+                await self._claim_from(lanes, rows_by_job, others_only=True)
         # A call that is not full waits for its like while more is about to be claimed.
         self._pack(full_only=not emptied and not self._holds_enough_calls())
         if not any(self._ready.values()):
@@ -133,22 +133,22 @@ class Stock:
         largest = max(service.max_numbers for service in self._account.provider.services())
         return rows < max(2 * self._most_open, largest)
 
-    def _held_by_job(self) -> dict[str, int]:
-        held: Counter[str] = Counter()
+    def _rows_by_job(self) -> dict[str, int]:
+        rows_by_job: Counter[str] = Counter()
         for lease in self._leases.values():
-            held[lease.body.job] += lease.held
-        return held
+            rows_by_job[lease.body.job] += lease.waiting
+        return rows_by_job
 
     async def _claim_from(
-        self, lanes: tuple[str, ...], held: Mapping[str, int] | None = None, *, others_only: bool = False
+        self, lanes: tuple[str, ...], rows_by_job: Mapping[str, int] | None = None, *, others_only: bool = False
     ) -> bool:
         """Returns whether the outbox may hold more."""
         rows = 1 if others_only else self._most_held
-        claimed = await claim_slices(self._outbox, rows, lanes, held=held, others_only=others_only)
+        claimed = await claim_slices(self._outbox, rows, lanes, rows_by_job=rows_by_job, others_only=others_only)
         came = sum(each.slice.header.counts[State.QUEUED] for each in claimed)
-        for each in await self._state.optouts.spare(self._outbox, claimed):
+        for each in await self._state.optouts.suppress_opted_out(self._outbox, claimed):
             lease = Lease(each.slice_id, each.epoch, each.slice)
-            lease.held = each.slice.states.count(State.QUEUED.byte)
+            lease.waiting = each.slice.states.count(State.QUEUED.byte)
             if each.slice_id in self._leases:
                 # Ours ran out unnoticed and came back to us: what was packed under it is of an older epoch.
                 self._leases[each.slice_id].dropped = True
@@ -163,10 +163,10 @@ class Stock:
                 call = self._packer.call(lane, full_only=full_only and lane != "otp")
                 if call is None:
                     break
-                self._queue(lane, call.service.name).join(call)
+                self._queue(lane, call.service.name).put(call)
 
-    def _queue(self, lane: str, service: str) -> Line:
-        return self._ready.setdefault((lane, service), Line())
+    def _queue(self, lane: str, service: str) -> CallQueue:
+        return self._ready.setdefault((lane, service), CallQueue())
 
     def repack(self, call: ReadyCall) -> None:
         """Take a call apart: rows of dropped leases are let go, the others wait for another call."""
@@ -183,11 +183,11 @@ class Stock:
 
     def take_apart(self, call: ReadyCall, most: int | None) -> None:
         """The vendor takes fewer recipients than a call had, so many where it says: from now on calls are smaller."""
-        taken = self._state.largest
+        largest = self._state.largest
         name, account = call.service.name, self._account.name
-        fewer = min(most or call.recipients // 2, taken.get(name, call.recipients))
-        if fewer != taken.get(name):
-            taken[name] = fewer
+        fewer = min(most or call.recipients // 2, largest.get(name, call.recipients))
+        if fewer != largest.get(name):
+            largest[name] = fewer
             log.warning("the vendor takes fewer numbers in a call", account=account, service=name, most=fewer)
         self._packer.measure()
         self.repack(call)
@@ -253,16 +253,16 @@ class Stock:
         """
         through = False
         for lease, first, last in call.runs:
-            lease.held -= last - first + 1
+            lease.waiting -= last - first + 1
             if requeued:
                 lease.requeued += last - first + 1
-            through = through or lease.held <= 0
+            through = through or lease.waiting <= 0
         return through
 
     def take_out(self, row: Row, wait_ms: float | None) -> None:
         """A row does not go: it has ended, or (with `wait_ms`) goes out again only then."""
         lease, _ = row
-        lease.held -= 1
+        lease.waiting -= 1
         if wait_ms is not None:
             lease.requeued += 1
             lease.postponed += 1
@@ -273,20 +273,20 @@ class Stock:
         """Give back slices of which nothing waits here since rows were taken out."""
         if self._taken_out:
             self._taken_out = False
-            await self.release_done(aside=False)
+            await self.release_done(backoff=False)
 
-    async def release_done(self, *, aside: bool) -> None:
-        """Give back slices of which no row waits here; with `aside` those that go out again are put aside."""
-        for lease in [each for each in self._leases.values() if each.held <= 0]:
+    async def release_done(self, *, backoff: bool) -> None:
+        """Give back slices of which no row waits here; with `backoff` those that go out again wait longer each time."""
+        for lease in [each for each in self._leases.values() if each.waiting <= 0]:
             del self._leases[lease.slice_id]
             if lease.requeued:
                 wait_ms = 0
-                if aside:
-                    wait_ms = min(_LONGEST_PUT_ASIDE_MS, _FIRST_PUT_ASIDE_MS << min(lease.slice.header.put_aside, 10))
+                if backoff:
+                    wait_ms = min(_LONGEST_BACKOFF_MS, _FIRST_BACKOFF_MS << min(lease.slice.header.backoffs, 10))
                 elif lease.postponed == lease.requeued:
                     left_ms = 1000 * (lease.again_at - time.monotonic())
                     wait_ms = max(_LEAST_POSTPONED_MS, math.ceil(left_ms))
-                await release_slices(self._outbox, [(lease.slice_id, lease.epoch)], wait_ms=wait_ms, put_aside=aside)
+                await release_slices(self._outbox, [(lease.slice_id, lease.epoch)], wait_ms=wait_ms, backoff=backoff)
 
     async def renew(self) -> None:
         """Keep the seat and the leases, until cancelled."""
@@ -301,7 +301,7 @@ class Stock:
                 continue
             for slice_id in lost:
                 lease = self._leases.pop(slice_id, None)
-                if lease is not None and lease.held > 0:
+                if lease is not None and lease.waiting > 0:
                     lease.dropped = True
 
     async def give_back(self) -> None:

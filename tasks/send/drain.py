@@ -19,12 +19,12 @@ from redis.exceptions import RedisError
 from providers.connections import Session
 from providers.http import ConnectionClosed, NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, TooManyRecipients
-from tasks.account.suspend import all_well
-from tasks.account.trouble import report_trouble
+from tasks.account.suspend import lift_bars
+from tasks.account.vendor_errors import alert_or_suspend
 from tasks.send import gate, submit
 from tasks.send.admission import Admission
-from tasks.send.call_queue import Line
-from tasks.send.claimed import LANES, LOOK_AGAIN_S, Stock
+from tasks.send.call_queue import CallQueue
+from tasks.send.claimed import LANES, LOOK_AGAIN_S, ClaimedSlices
 from tasks.send.grants import TELL_WITHIN_S, Grant
 from tasks.send.leases import leave_seat, refuse_rows
 from tasks.send.pack import ReadyCall
@@ -88,8 +88,8 @@ class Drain:
         self._more_waits = more_waits
         self._telling: asyncio.Task[None] | None = None
         self._more = False
-        self._stock = Stock(state, most_open, clock)
-        self._admission = Admission(account, self._stock)
+        self._claimed = ClaimedSlices(state, most_open, clock)
+        self._admission = Admission(account, self._claimed)
         self._open = state.open_calls
         self._mine: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -101,11 +101,11 @@ class Drain:
         self._trying = False
         self._recovered = False
         self._trouble_told = False
-        self._all_well = False
+        self._bars_lifted = False
 
     def poke(self) -> None:
         """There may be something new to send."""
-        self._stock.look_at_once()
+        self._claimed.look_at_once()
         self._woken.set()
 
     async def run(self) -> bool:
@@ -115,18 +115,18 @@ class Drain:
             True where slices still wait, so that somebody should go on.
         """
         self._ends_at = time.monotonic() + DRAIN_S
-        renewing = asyncio.create_task(self._stock.renew())
+        renewing = asyncio.create_task(self._claimed.renew())
         try:
             while not self._must_stop():
                 self._woken.clear()
                 try:
-                    self._more = await self._stock.claim(otp=len(self._open) < self._most_open, limited=self._limited)
+                    self._more = await self._claimed.claim(otp=len(self._open) < self._most_open, limited=self._limited)
                     wait_s = await self._start()
-                    if not self._mine and self._stock.empty:
+                    if not self._mine and self._claimed.empty:
                         left, waiting = await leave_seat(self._outbox, whatever_waits=False)
                         if left:
                             return waiting > 0
-                        self._stock.look_at_once()
+                        self._claimed.look_at_once()
                         continue
                     await self._tell_written()
                 except RedisError as error:
@@ -150,11 +150,11 @@ class Drain:
 
     async def _start(self) -> float:
         """Start what may go now; returns seconds after which to look again."""
-        linger_s = self._stock.linger_s
+        linger_s = self._claimed.linger_s
         wait_s = LOOK_AGAIN_S if self._open else _LONGEST_WAIT_S if linger_s is None else min(linger_s, LOOK_AGAIN_S)
         for lane in LANES:
-            for calls in self._stock.queues(lane):
-                while calls and not self._halted and not self._stock.is_quiet(lane):
+            for calls in self._claimed.queues(lane):
+                while calls and not self._halted and not self._claimed.is_quiet(lane):
                     room = self._room(calls[0])
                     if room <= 0:
                         break  # a call that ends pokes us
@@ -167,7 +167,7 @@ class Drain:
                         break
                     if grant.why == "paused" or (self._trying and grant.granted):
                         self._halted = True  # after a try, calls are packed anew in their full size
-        await self._stock.release_taken_out()
+        await self._claimed.release_taken_out()
         return wait_s
 
     async def _tell_written(self) -> None:
@@ -182,12 +182,12 @@ class Drain:
             room = min(room, slots - self._open.by_service[call.service.name])
         return min(room, _AT_ONCE_LIMITED if self._limited else _AT_ONCE)
 
-    async def _ask(self, calls: Line, room: int) -> Grant:
+    async def _ask(self, calls: CallQueue, room: int) -> Grant:
         asking: list[ReadyCall] = []
         while calls and len(asking) < room and self._admission.has_room(asking, calls[0]):
             call = calls.popleft()
-            if call.dropped or not self._stock.fits(call):
-                self._stock.repack(call)
+            if call.dropped or not self._claimed.fits(call):
+                self._claimed.repack(call)
             else:
                 asking.append(call)
         try:
@@ -207,17 +207,17 @@ class Drain:
         await self._heed(grant, calls, asking[grant.granted :])
         return grant
 
-    async def _heed(self, grant: Grant, calls: Line, rest: list[ReadyCall]) -> None:
+    async def _heed(self, grant: Grant, calls: CallQueue, rest: list[ReadyCall]) -> None:
         """What becomes of calls that the gate did not let through."""
         if grant.why in ("large", "trial"):
             # `sendmill limit` allows less now than when these were packed, or one small call is to go ahead of them.
             self._trying = grant.why == "trial"
-            self._stock.shrink(int(grant.reason))
+            self._claimed.shrink(int(grant.reason))
             for call in rest:
-                self._stock.repack(call)
+                self._claimed.repack(call)
             return
         if grant.why == "misfit" and rest:
-            await self._stock.drop(grant.slice_id, grant.reason)
+            await self._claimed.drop(grant.slice_id, grant.reason)
         for call in rest:
             if grant.why == "void":
                 call.number = 0
@@ -234,8 +234,8 @@ class Drain:
 
     async def _refuse(self, call: ReadyCall, error: InvalidMessage) -> None:
         await refuse_rows(self._outbox, call.rows_by_slice(), error.code, str(error))
-        self._stock.let_go(call, requeued=False)
-        await self._stock.release_done(aside=False)
+        self._claimed.let_go(call, requeued=False)
+        await self._claimed.release_done(backoff=False)
 
     # --- on the wire ---------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Drain:
     async def _regrant(self, call: ReadyCall) -> bool:
         """Wait at the gate for another try."""
         call.number = 0
-        while not self._must_stop() and self._stock.may_go(call):
+        while not self._must_stop() and self._claimed.may_go(call):
             try:
                 if not await self._admission.still_admitted(call) or not await self._build(call):
                     return False
@@ -298,30 +298,30 @@ class Drain:
             await self._admission.ended(call, error)
         if error is None:
             self._recovered = self._recovered or self._trying
-            if not self._all_well:
-                self._all_well = True
-                await all_well(self._account)
-            if self._stock.let_go(call, requeued=False):
-                await self._stock.release_done(aside=False)
+            if not self._bars_lifted:
+                self._bars_lifted = True
+                await lift_bars(self._account)
+            if self._claimed.let_go(call, requeued=False):
+                await self._claimed.release_done(backoff=False)
             return
         if submit.worth_halving(call, error):
             if isinstance(error, TooManyRecipients):
-                self._stock.take_apart(call, error.most)
+                self._claimed.take_apart(call, error.most)
                 return
             for half in call.halves(self._account.provider):
-                self._stock.put_first(half)
+                self._claimed.put_first(half)
             return
         if isinstance(error, AccountBlocked):
             # What this account would be sent next would fare no better now.
             self._halted = True
         unknown = isinstance(error, OutcomeUnknown)
         if isinstance(error, AccountBlocked | ConnectionClosed) or (unknown and not self._trouble_told):
-            await report_trouble(self._account, error)
+            await alert_or_suspend(self._account, error)
             self._trouble_told = self._trouble_told or unknown
         again = submit.state_after(error, duplicates_ok=call.duplicates_ok) == "q"
-        self._stock.let_go(call, requeued=again)
-        aside = isinstance(error, NotSent | OutcomeUnknown) and not isinstance(error, NotInTime)
-        await self._stock.release_done(aside=aside)
+        self._claimed.let_go(call, requeued=again)
+        backoff = isinstance(error, NotSent | OutcomeUnknown) and not isinstance(error, NotInTime)
+        await self._claimed.release_done(backoff=backoff)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -329,7 +329,7 @@ class Drain:
         """Give back what was not started, and leave."""
         while True:
             try:
-                await self._stock.give_back()
+                await self._claimed.give_back()
                 break
             except RedisError:
                 if self._stopping():

@@ -19,7 +19,7 @@ from sendmill.ledger.slices import unpack_u64
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
 from tasks.process.outbox import Outbox
-from tasks.send.leases import Claimed, refuse_rows
+from tasks.send.leases import ClaimedSlice, refuse_rows
 
 REFRESH_S = 1.0
 """The copy is no older than this when a slice is compared with it."""
@@ -42,7 +42,7 @@ class KnownOptOuts:
         self._read_at = float("-inf")
         self._forget()
 
-    async def spare(self, outbox: Outbox, claimed: Sequence[Claimed]) -> list[Claimed]:
+    async def suppress_opted_out(self, outbox: Outbox, claimed: Sequence[ClaimedSlice]) -> list[ClaimedSlice]:
         """Suppress the queued rows whose number has opted out since they were planned; the slices without them."""
         if not any(each.slice.header.lane in SUPPRESSED_LANES for each in claimed):
             return list(claimed)
@@ -58,7 +58,7 @@ class KnownOptOuts:
             await refuse_rows(outbox, doomed, OPTED_OUT, OPTED_OUT_DETAIL, state=State.SUPPRESSED)
         return spared
 
-    async def _queued_offsets(self, claimed: Claimed) -> list[int]:
+    async def _queued_offsets(self, claimed: ClaimedSlice) -> list[int]:
         if not self._numbers and not self._unnamed:
             return []
         numbers, digest = unpack_u64(claimed.slice.body.numbers), self._digester.digest
@@ -122,7 +122,7 @@ class KnownOptOuts:
         return True
 
 
-def _without(claimed: Claimed, offsets: Iterable[int]) -> Claimed:
+def _without(claimed: ClaimedSlice, offsets: Iterable[int]) -> ClaimedSlice:
     states = bytearray(claimed.slice.states)
     for offset in offsets:
         states[offset : offset + 1] = State.SUPPRESSED.byte

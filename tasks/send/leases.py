@@ -30,7 +30,7 @@ _POSTPONE = Script(_LUA / "postpone.lua")
 _LEAVE = Script(_LUA / "leave.lua")
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class ClaimedSlice(msgspec.Struct, frozen=True):
     """A slice under our lease."""
 
     slice_id: str
@@ -43,22 +43,22 @@ async def claim_slices(
     rows: int,
     lanes: Sequence[str],
     *,
-    held: Mapping[str, int] | None = None,
+    rows_by_job: Mapping[str, int] | None = None,
     others_only: bool = False,
-) -> list[Claimed]:
+) -> list[ClaimedSlice]:
     """Lease slices that hold about that many queued rows.
 
-    With `held` (job → rows of it that the caller has) jobs of which it has less go first, as far as turns allow;
+    With `rows_by_job` (job → rows of it that the caller has) jobs of which it has less go first, as far as turns allow;
     with `others_only` only those of which it has none are leased. From then on the process has a seat.
     """
-    packed = b"" if held is None else msgspec.msgpack.encode(held)
+    packed = b"" if rows_by_job is None else msgspec.msgpack.encode(rows_by_job)
     other = "1" if others_only else "0"
     answer = await _CLAIM.arun(
         outbox.server, outbox.keys.state, rows, LEASE_MS, packed, other, outbox.process, SEAT_MS, *lanes
     )
     claimed = []
     for slice_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
-        claimed.append(Claimed(slice_id.decode(), epoch, decode(blob)))
+        claimed.append(ClaimedSlice(slice_id.decode(), epoch, decode(blob)))
         outbox.last_seconds.claimed(slice_id.decode(), epoch, blob)
     return claimed
 
@@ -72,15 +72,15 @@ async def refuse_rows(
 
 
 async def release_slices(
-    outbox: Outbox, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0, put_aside: bool = False
+    outbox: Outbox, leases: Iterable[tuple[str, int]], *, wait_ms: int = 0, backoff: bool = False
 ) -> None:
     """Give slices back (id, epoch); with `wait_ms` they come out again only then.
 
-    `put_aside` counts how often that was because the vendor took nothing.
+    `backoff` counts how often that was because the vendor took nothing.
     """
     flat = [part for lease in leases for part in lease]
     if flat:
-        await _RELEASE.arun(outbox.server, outbox.keys.state, wait_ms, "1" if put_aside else "0", *flat)
+        await _RELEASE.arun(outbox.server, outbox.keys.state, wait_ms, "1" if backoff else "0", *flat)
 
 
 async def postpone_lane(outbox: Outbox, lane: str, wait_ms: int) -> None:

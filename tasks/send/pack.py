@@ -27,7 +27,7 @@ from tasks.plan.contents import message_of, personal_message, shared_text
 class Lease(msgspec.Struct, eq=False):
     """A slice that this drain leases, and how many of its rows it still holds.
 
-    `held` rows are waiting here or in a call; `requeued` ones go out again when the slice does: they came back from a
+    `waiting` rows are here or in a call; `requeued` ones go out again when the slice does: they came back from a
     call that the vendor did not take, or may go only later (`postponed`; the first of them at `again_at`, by
     `time.monotonic`). A `dropped` lease is no longer ours: its rows are passed over.
     """
@@ -35,7 +35,7 @@ class Lease(msgspec.Struct, eq=False):
     slice_id: str
     epoch: int
     slice: Slice
-    held: int = 0
+    waiting: int = 0
     requeued: int = 0
     postponed: int = 0
     again_at: float = math.inf
@@ -168,7 +168,7 @@ class Packer:
     Args:
         provider: chooses endpoints and says how many numbers they take.
         largest: the most recipients that a limit of the account allows in one call, None for any number.
-        taken: the most that the vendor turned out to take in a call of a service: see `Account.taken`.
+        largest_taken: the most that the vendor turned out to take in a call of a service: see `SendState.largest`.
         linger_s: a call that is not full waits so long for rows of its content, unless they are otp.
         clock: seconds that only grow.
     """
@@ -178,13 +178,13 @@ class Packer:
         provider: Provider,
         largest: int | None,
         *,
-        taken: Mapping[str, int] | None = None,
+        largest_taken: Mapping[str, int] | None = None,
         linger_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._provider = provider
         self._largest = largest
-        self._taken = {} if taken is None else taken
+        self._largest_taken = {} if largest_taken is None else largest_taken
         self._linger_s = linger_s
         self._clock = clock
         self._groups: dict[str, dict[Content, _Group]] = {}
@@ -304,7 +304,7 @@ class Packer:
             service = self._provider.service_for(message, most)
         else:
             most = service.max_numbers
-        most = min(most, self._taken.get(service.name, most))
+        most = min(most, self._largest_taken.get(service.name, most))
         return most if self._largest is None else min(most, self._largest)
 
     def _cut(self, content: Content, group: _Group) -> ReadyCall | None:

@@ -36,7 +36,7 @@ from sendmill.errors import (
 )
 from sendmill.ledger.refs import ref_of
 from sendmill.states import State
-from tasks.account.trouble import report_trouble
+from tasks.account.vendor_errors import alert_or_suspend
 from tasks.process.account import GRACE_S, Account
 from tasks.process.calls import CallOutcome
 from tasks.send.gate import give_up, tell_late
@@ -151,7 +151,7 @@ async def _once(state: SendState, session: Session, call: ReadyCall, *, last: bo
         if isinstance(error, AccountBlocked):
             # While the call has its slot still, so that not one more goes. The drain does it again afterwards.
             with contextlib.suppress(RedisError):
-                await report_trouble(account, error)
+                await alert_or_suspend(account, error)
         await state.outcomes.write(_failed(call, error, last=last))
         if not isinstance(error, NotSent):
             log.warning(

@@ -18,7 +18,7 @@ from sendmill.ledger.keys import AccountKeys, JobKeys
 from tasks.process.account import Account
 from tasks.process.alerts import NEWER_FORMAT, resolve_alert
 from tasks.process.connection import connect, process_name
-from tasks.process.connection_guard import Guard
+from tasks.process.connection_guard import ConnectionGuard
 from tasks.process.limits import limits_of
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime, SendTask
@@ -49,7 +49,7 @@ async def open_runtime(settings: Settings, send_task: SendTask, *, stopping: Cal
         ConfigError: a limit that the vendor does not allow, or a ledger that this version must not touch.
         redis.RedisError: Redis is away; try again.
     """
-    guard = Guard()
+    guard = ConnectionGuard()
     server = connect(settings.redis_url, guard)
     process = process_name()
     jobs = JobKeys(settings.namespace)

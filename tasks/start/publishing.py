@@ -27,7 +27,7 @@ FORGET_MS = 75_000
 
 _LEAVE_S = 1.0
 
-_AGREE = Script(Path(__file__).parent / "lua" / "agree.lua")
+_LIMITS = Script(Path(__file__).parent / "lua" / "limits.lua")
 
 
 async def publish(runtime: Runtime) -> None:
@@ -51,7 +51,7 @@ async def publish(runtime: Runtime) -> None:
             pipe.delete(runtime.jobs.replicas)
         await pipe.execute()
     for account in runtime.accounts.values():
-        await agree_limits(account.outbox, account.most, FORGET_MS)
+        await tell_limits(account.outbox, account.most, FORGET_MS)
 
 
 async def withdraw(runtime: Runtime) -> None:
@@ -59,13 +59,13 @@ async def withdraw(runtime: Runtime) -> None:
     with contextlib.suppress(RedisError, TimeoutError):  # nobody waits for it: it lapses by itself
         async with asyncio.timeout(_LEAVE_S):
             for account in runtime.accounts.values():
-                await agree_limits(account.outbox, None, FORGET_MS)
+                await tell_limits(account.outbox, None, FORGET_MS)
 
 
-async def agree_limits(outbox: Outbox, most: Mapping[str, int] | None, forget_ms: int) -> int:
+async def tell_limits(outbox: Outbox, most: Mapping[str, int] | None, forget_ms: int) -> int:
     """Say what this process's configuration allows, None where it ends: the strictest of all processes holds."""
     packed = msgspec.msgpack.encode(most)
-    return int(await _AGREE.arun(outbox.server, outbox.keys.state, outbox.process, packed, forget_ms))
+    return int(await _LIMITS.arun(outbox.server, outbox.keys.state, outbox.process, packed, forget_ms))
 
 
 def _published(account: Account) -> dict[str, Any]:

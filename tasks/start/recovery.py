@@ -22,7 +22,7 @@ from sendmill.ledger.slices import decode, decode_body
 from tasks.failover.begin_move import begin_again
 from tasks.process.account import Account
 from tasks.process.connection import connect
-from tasks.process.connection_guard import Guard
+from tasks.process.connection_guard import ConnectionGuard
 from tasks.process.last_seconds import Seen
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
@@ -70,7 +70,7 @@ async def enter(runtime: Runtime) -> None:
     """
     server, run_id = runtime.server, runtime.guard.run_id
     if any([await _enter(account, server, run_id) for account in runtime.accounts.values()]):
-        await _through(runtime, server, run_id)
+        await _say_restored(runtime, server, run_id)
 
 
 async def _enter(account: Account, server: Any, run_id: str) -> bool:
@@ -80,14 +80,14 @@ async def _enter(account: Account, server: Any, run_id: str) -> bool:
     return bool(await _RESTARTED.arun(server, account.keys.state, *args))
 
 
-async def _awaited(runtime: Runtime, server: Any, run_id: str, *, through: bool) -> int:
-    args = (run_id, runtime.process, "1" if through else "0", _AWAITED_MS)
+async def _awaited(runtime: Runtime, server: Any, run_id: str, *, restored: bool) -> int:
+    args = (run_id, runtime.process, "1" if restored else "0", _AWAITED_MS)
     return int(await _AWAITED.arun(server, runtime.jobs.due, *args))
 
 
-async def _through(runtime: Runtime, server: Any, run_id: str) -> None:
+async def _say_restored(runtime: Runtime, server: Any, run_id: str) -> None:
     """Say that this process has written what it knows; the last one lets the gate open."""
-    awaited = await _awaited(runtime, server, run_id, through=True)
+    awaited = await _awaited(runtime, server, run_id, restored=True)
     for account in runtime.accounts.values() if not awaited else ():
         await _REOPEN.arun(server, account.keys.state, run_id, SHORTEST_MS)
     log.info("a new run of Redis: what it may have lost is written again", processes_awaited=awaited)
@@ -149,21 +149,21 @@ class Recovery:
         log.warning("what Redis lost is not written yet: trying again", error=type(error).__name__)
 
     async def _write_again(self) -> None:
-        runtime, pinned = self._runtime, Guard()
+        runtime, pinned = self._runtime, ConnectionGuard()
         # Connections that still are open may lead to a master that was replaced.
         await runtime.server.connection_pool.disconnect()
         server = connect(runtime.settings.redis_url, pinned)
         try:
             await server.ping()
             run_id = pinned.run_id
-            await _awaited(runtime, server, run_id, through=False)
+            await _awaited(runtime, server, run_id, restored=False)
             missing_ms = await _missing_ms(runtime, server)
             for account in runtime.accounts.values():
                 await _enter(account, server, run_id)
                 if missing_ms > MOST_MISSING_MS:
                     await _stop_for_a_person(account, server, missing_ms)
                 await _Restoring(runtime, account, server).run()
-            await _through(runtime, server, run_id)
+            await _say_restored(runtime, server, run_id)
         finally:
             await server.aclose()
         runtime.guard.open_for(run_id)

@@ -12,7 +12,7 @@ from sendmill.states import State
 from simulator.client import Simulator
 from tasks.keep.tick import sweep_account
 from tasks.send.admission import Admission
-from tasks.send.claimed import Stock
+from tasks.send.claimed import ClaimedSlices
 from tasks.send.known_optouts import KnownOptOuts
 from tasks.send.quiet_hours import wall_clock
 from tasks.send.state import SendState
@@ -62,7 +62,7 @@ async def test_a_message_over_a_cap_waits_for_its_turn_and_then_goes(
         (wait_s,) = await _waits_s(one, "mainland")
         assert HOUR_S - 60 < wait_s < HOUR_S + 60
         ((_, each),) = await one.slices(again)
-        assert 0 == each.header.put_aside
+        assert 0 == each.header.backoffs
         await _later(one, "mainland", HOUR_S - 60)
         await one.drain("mainland")
         assert {State.SUBMITTED: 1, State.QUEUED: 1} == await one.states(again)
@@ -154,10 +154,10 @@ async def test_a_process_that_dies_behind_its_admission_loses_and_doubles_nothin
         job = await one.send(Sms("Hello", mainland(3)), account="mainland")
         account = one.runtime.accounts["mainland"]
         state = SendState.of(account, KnownOptOuts(one.runtime.server, one.runtime.jobs))
-        stock = Stock(state, 16, wall_clock)
-        await stock.claim(otp=True)
-        ((call,),) = stock.queues("normal")
-        assert [call] == await Admission(account, stock).admit([call])
+        claimed = ClaimedSlices(state, 16, wall_clock)
+        await claimed.claim(otp=True)
+        ((call,),) = claimed.queues("normal")
+        assert [call] == await Admission(account, claimed).admit([call])
         await other.drain("mainland")
         assert {State.QUEUED: 3} == await one.states(job)
         await _later(one, "mainland", 16)  # its leases run out

@@ -29,7 +29,7 @@ from tasks.account.suspend import suspend
 from tasks.ask.requests import answer_requests
 from tasks.keep import tick
 from tasks.process import alerts
-from tasks.process.heartbeat import Pulse
+from tasks.process.heartbeat import Heartbeat
 from tasks.report.inbox import Entry, Inbox
 from tasks.start.publishing import publish
 from tests.support.flow import Flow, flow
@@ -49,8 +49,8 @@ class Clinic:
     async def live(self) -> None:
         """Every process says that it lives, and the clock ticks."""
         for name, queues in WORKERS.items():
-            await Pulse(self.server, self.jobs, name, "worker", queues).beat()
-        await Pulse(self.server, self.jobs, "push-1", "push").beat()
+            await Heartbeat(self.server, self.jobs, name, "worker", queues).beat()
+        await Heartbeat(self.server, self.jobs, "push-1", "push").beat()
         await self.say("beat-1", "beat", leads=True)
         await tick.tick(self.one.runtime)
 

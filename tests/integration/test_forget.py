@@ -19,7 +19,7 @@ from sendmill.states import State
 from tasks.plan import plan as planning
 from tasks.plan.add import add_to_outbox
 from tasks.plan.plan import plan
-from tasks.process.heartbeat import Pulse
+from tasks.process.heartbeat import Heartbeat
 from tasks.report.fold import fold_account
 from tasks.report.inbox import Entry, Inbox, entry_of_push
 from tasks.report.spool import Spool, forget_spooled
@@ -226,7 +226,7 @@ async def test_a_worker_that_sends_knows_that_a_forgotten_number_opted_out(one: 
     """Its copy has the digest alone, and rows to the number are suppressed as before."""
     known = KnownOptOuts(one.runtime.server, one.runtime.jobs)
     await asyncio.to_thread(one.client.add_optout, THEIRS)
-    await known.spare(one.runtime.accounts["mainland"].outbox, [])
+    await known.suppress_opted_out(one.runtime.accounts["mainland"].outbox, [])
     await forget(one)
     job = await sent(one, Sms("Hello", [THEIRS, OTHER]))
     await one.plan(job)
@@ -246,15 +246,15 @@ async def test_every_process_forgets_what_lies_on_its_disk(one: Driven, namespac
     await spool.write(reply("of another", OTHER[3:]))
     inbox = Inbox(server, account.keys)
     here = partial(forget_spooled, [(spool, inbox)])
-    pulses = [Pulse(server, one.runtime.jobs, name, "push", forget=here) for name in ("a", "b")]
-    for pulse in pulses:
-        await pulse.beat()
+    heartbeats = [Heartbeat(server, one.runtime.jobs, name, "push", forget=here) for name in ("a", "b")]
+    for heartbeat in heartbeats:
+        await heartbeat.beat()
     forgetting = asyncio.create_task(forget(one))
     while not await server.exists(one.runtime.jobs.forgets):  # noqa: ASYNC110 - it is a key of Redis
         await asyncio.sleep(0.01)
-    for pulse in pulses:
-        await pulse.beat()
-        await pulse.beat()
+    for heartbeat in heartbeats:
+        await heartbeat.beat()
+        await heartbeat.beat()
     told = await forgetting
     assert ((), 1) == (told.left, told.raw)
     assert [] == list(spool.folder.iterdir())
@@ -264,9 +264,9 @@ async def test_every_process_forgets_what_lies_on_its_disk(one: Driven, namespac
 
 async def test_a_process_that_does_not_answer_is_named(one: Driven) -> None:
     """Somebody has to look at its machine, or ask again; the rest is done."""
-    pulse = Pulse(one.runtime.server, one.runtime.jobs, "stalled", "worker", ["send"])
+    heartbeat = Heartbeat(one.runtime.server, one.runtime.jobs, "stalled", "worker", ["send"])
     job = await sent(one, Sms("Hello", [THEIRS, OTHER]))
-    await pulse.beat()
+    await heartbeat.beat()
     told = await forget(one, timeout_s=0.3)
     assert (("process stalled",), 1) == (told.left, told.messages)
     assert {State.ACCEPTED: 1, State.SUPPRESSED: 1} == await states(one, job)

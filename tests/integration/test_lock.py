@@ -10,7 +10,7 @@ import redis.asyncio
 
 from simulator.embedded import EmbeddedValkey
 from tasks.process.connection import connect
-from tasks.process.lock import kept, taken
+from tasks.process.lock import try_lock, try_lock_renewed
 
 KEY = "lock"
 
@@ -25,26 +25,26 @@ async def server(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 async def test_one_of_many_has_it(server: redis.asyncio.Redis) -> None:
     """While it is held nobody else gets it; afterwards anybody does."""
-    async with taken(server, KEY, 60_000) as first:
+    async with try_lock(server, KEY, 60_000) as first:
         assert first is not None
-        async with taken(server, KEY, 60_000) as second:
+        async with try_lock(server, KEY, 60_000) as second:
             assert second is None
         assert await server.exists(KEY)
-    async with taken(server, KEY, 60_000) as third:
+    async with try_lock(server, KEY, 60_000) as third:
         assert third is not None
 
 
 async def test_it_is_given_back_when_the_holder_fails(server: redis.asyncio.Redis) -> None:
     """Whatever ends the block."""
     with pytest.raises(KeyError):
-        async with taken(server, KEY, 60_000):
+        async with try_lock(server, KEY, 60_000):
             raise KeyError("x")
     assert not await server.exists(KEY)
 
 
 async def test_who_outlived_his_lock_neither_keeps_it_nor_ends_another_holders(server: redis.asyncio.Redis) -> None:
     """A stalled process that wakes learns that somebody else may be at it."""
-    async with taken(server, KEY, 30) as stalled:
+    async with try_lock(server, KEY, 30) as stalled:
         assert stalled is not None
         await asyncio.sleep(0.06)
         await server.set(KEY, "another")
@@ -54,7 +54,7 @@ async def test_who_outlived_his_lock_neither_keeps_it_nor_ends_another_holders(s
 
 async def test_renewing_keeps_it_for_its_whole_time(server: redis.asyncio.Redis) -> None:
     """Counted from then on."""
-    async with taken(server, KEY, 60_000) as held:
+    async with try_lock(server, KEY, 60_000) as held:
         assert held is not None
         await server.pexpire(KEY, 1_000)
         assert await held.renew()
@@ -64,7 +64,7 @@ async def test_renewing_keeps_it_for_its_whole_time(server: redis.asyncio.Redis)
 async def test_redis_going_away_at_the_end_is_not_raised(own_valkey: EmbeddedValkey) -> None:
     """What was done under the lock is done; the lock runs out by itself."""
     server = connect(own_valkey.redis_url)
-    async with taken(server, KEY, 60_000) as held:
+    async with try_lock(server, KEY, 60_000) as held:
         assert held is not None
         own_valkey.kill()
     await server.aclose()
@@ -72,11 +72,11 @@ async def test_redis_going_away_at_the_end_is_not_raised(own_valkey: EmbeddedVal
 
 async def test_a_kept_one_outlives_its_time(server: redis.asyncio.Redis) -> None:
     """For as long as the block takes; then anybody has it."""
-    async with kept(server, KEY, 300) as first:
+    async with try_lock_renewed(server, KEY, 300) as first:
         assert first is not None
         for _ in range(10):
             await asyncio.sleep(0.1)
-            async with kept(server, KEY, 300) as second:
+            async with try_lock_renewed(server, KEY, 300) as second:
                 assert second is None
-    async with taken(server, KEY, 60_000) as third:
+    async with try_lock(server, KEY, 60_000) as third:
         assert third is not None

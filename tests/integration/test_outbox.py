@@ -22,7 +22,7 @@ from tasks.process.limits import Limit
 from tasks.process.outbox import Outbox
 from tasks.report.folding import Folding, fold_reports
 from tasks.send.grants import CALL_NUMBERS_AT_ONCE, LateCall, begin_calls, note_written, undo_calls
-from tasks.send.leases import Claimed, claim_slices, release_slices
+from tasks.send.leases import ClaimedSlice, claim_slices, release_slices
 from tasks.send.outcomes import write_outcomes
 from tests.support.rows import Rows, opened, settings_of
 
@@ -56,13 +56,13 @@ async def _add(outbox: Outbox, rows: int, slice_id: str = SLICE, *, lane: str = 
     return await add_to_outbox(outbox, [(slice_id, blob, {}, 2**45)], due_ms=0)
 
 
-async def _claim(outbox: Outbox, rows: int = 1) -> Claimed:
+async def _claim(outbox: Outbox, rows: int = 1) -> ClaimedSlice:
     (claimed,) = await claim_slices(outbox, rows, LANES)
     return claimed
 
 
 async def _begin(
-    outbox: Outbox, claimed: Claimed, number: int, first: int, last: int, lane: str = "normal", **limits: Limit
+    outbox: Outbox, claimed: ClaimedSlice, number: int, first: int, last: int, lane: str = "normal", **limits: Limit
 ) -> str:
     rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
     grant = await begin_calls(
@@ -88,11 +88,11 @@ async def test_a_process_that_holds_much_of_a_job_leases_another_first(outbox: O
     """As far as turns allow: a slice that starts after the first one ends does not go before it."""
     for slice_id in ("a.0.0", "a.0.1", "b.0.0", "b.0.1"):
         await _add(outbox, 10, slice_id)
-    (b0,) = await claim_slices(outbox, 1, LANES, held={"a": 1})
-    (a0,) = await claim_slices(outbox, 1, LANES, held={"a": 1, "b": 11})
+    (b0,) = await claim_slices(outbox, 1, LANES, rows_by_job={"a": 1})
+    (a0,) = await claim_slices(outbox, 1, LANES, rows_by_job={"a": 1, "b": 11})
     assert ["b.0.0", "a.0.0"] == [b0.slice_id, a0.slice_id]
     await release_slices(outbox, [(a0.slice_id, a0.epoch)])
-    (again,) = await claim_slices(outbox, 1, LANES, held={"a": 1})
+    (again,) = await claim_slices(outbox, 1, LANES, rows_by_job={"a": 1})
     assert "a.0.0" == again.slice_id, "b.0.1 starts where this one ends"
 
 
@@ -101,9 +101,9 @@ async def test_only_slices_of_other_jobs_are_leased_where_that_is_asked(outbox: 
     for slice_id in ("a.0.0", "a.0.1", "b.0.0"):
         await _add(outbox, 10, slice_id)
     held = {"a": 5}
-    (claimed,) = await claim_slices(outbox, 1, LANES, held=held, others_only=True)
+    (claimed,) = await claim_slices(outbox, 1, LANES, rows_by_job=held, others_only=True)
     assert "b.0.0" == claimed.slice_id
-    assert [] == await claim_slices(outbox, 1, LANES, held={"a": 5, "b": 10}, others_only=True)
+    assert [] == await claim_slices(outbox, 1, LANES, rows_by_job={"a": 5, "b": 10}, others_only=True)
     (left,) = await claim_slices(outbox, 1, LANES)
     assert "a.0.0" == left.slice_id
 

@@ -28,7 +28,7 @@ from tasks.process.connection import connect
 from tasks.process.outbox import Outbox
 from tasks.report.folding import Folding, fold_reports
 from tasks.send.grants import begin_calls, next_call_number, undo_calls
-from tasks.send.leases import Claimed, claim_slices, postpone_lane, refuse_rows, release_slices, renew_leases
+from tasks.send.leases import ClaimedSlice, claim_slices, postpone_lane, refuse_rows, release_slices, renew_leases
 from tasks.send.outcomes import write_outcomes
 
 LANES = ("otp", "normal", "bulk")
@@ -126,7 +126,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.keys = keys
         self.ledger = Ledger(self.server, keys)
         self.slice_ids: list[str] = []
-        self.leases: list[tuple[int, Claimed]] = []
+        self.leases: list[tuple[int, ClaimedSlice]] = []
         self.made: list[Made] = []
         self.before: dict[Row, State] = {}
 
@@ -192,7 +192,7 @@ class OutboxMachine(RuleBasedStateMachine):
             last += 1
         self._begin(owner, claimed, first, last, data.draw(st.sampled_from([0, SLOTS])))
 
-    def _begin(self, owner: int, claimed: Claimed, first: int, last: int, slots: int) -> None:
+    def _begin(self, owner: int, claimed: ClaimedSlice, first: int, last: int, slots: int) -> None:
         number = self.run(next_call_number(self.boxes[owner]))
         rows = CallRows(number, last - first + 1, [[claimed.slice_id, claimed.epoch, first, last]])
         grant = self.run(
@@ -245,10 +245,10 @@ class OutboxMachine(RuleBasedStateMachine):
         """An owner gives a slice back, which may have gone to another one."""
         if not self.leases:
             return
-        wait_ms, put_aside = data.draw(st.sampled_from([0, 3_600_000])), data.draw(st.booleans())
+        wait_ms, backoff = data.draw(st.sampled_from([0, 3_600_000])), data.draw(st.booleans())
         owner, claimed = data.draw(st.sampled_from(self.leases[-4:]))
         self.run(
-            release_slices(self.boxes[owner], [(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms, put_aside=put_aside)
+            release_slices(self.boxes[owner], [(claimed.slice_id, claimed.epoch)], wait_ms=wait_ms, backoff=backoff)
         )
         if claimed.epoch < self._latest_epoch(claimed.slice_id) and claimed.slice_id in self.ledger.inflight:
             assert self.run(self.server.zscore(self.keys.inflight, claimed.slice_id)) is not None

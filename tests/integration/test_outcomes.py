@@ -12,7 +12,7 @@ from providers.base import Call, Response
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.keep import settle, tick
+from tasks.keep import housekeeping, tick
 from tasks.keep.tick import sweep_account
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
@@ -301,8 +301,8 @@ async def test_what_one_account_raises_holds_up_no_other(
         seen.append(account.name)
 
     monkeypatch.setattr(tick, "tick_account", breaks)
-    monkeypatch.setattr(settle, "_settle_account", breaks)
+    monkeypatch.setattr(housekeeping, "_clean_up_account", breaks)
     async with flow(settings_for(simulator, redis_url, namespace, ["hk", "world", "xi"])) as one:
-        await (tick.tick if step == "tick" else settle.settle)(one.runtime)
+        await (tick.tick if step == "tick" else housekeeping.clean_up)(one.runtime)
         assert {"world", "xi"} == set(seen)
         assert (step == "tick") == bool(await one.runtime.server.exists(one.runtime.jobs.ticked))

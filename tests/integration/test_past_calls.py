@@ -18,9 +18,9 @@ from tasks.process.calls import CallOutcome, CallRows
 from tasks.report.call_lookup import Calls, Kept
 from tasks.report.ended_calls import drop_calls, past_calls
 from tasks.report.vendor_ids import note_ids
-from tasks.report.vendor_report import Heard
+from tasks.report.vendor_report import VendorReport
 from tasks.send.grants import begin_calls
-from tasks.send.leases import Claimed, claim_slices
+from tasks.send.leases import ClaimedSlice, claim_slices
 from tasks.send.outcomes import write_outcomes
 from tests.support.rows import opened, settings_of
 
@@ -35,7 +35,7 @@ async def account(redis_url: str, namespace: str) -> AsyncIterator[Account]:
         yield runtime.accounts["bulk"]
 
 
-async def _claimed(account: Account, slices: int, rows: int) -> list[Claimed]:
+async def _claimed(account: Account, slices: int, rows: int) -> list[ClaimedSlice]:
     now_ms = int(time.time() * 1000)
     new = []
     for n in range(slices):
@@ -47,7 +47,7 @@ async def _claimed(account: Account, slices: int, rows: int) -> list[Claimed]:
     return await claim_slices(account.outbox, slices * rows, ("normal",))
 
 
-async def _called(account: Account, claimed: Claimed, calls: int, first: int = 1) -> list[int]:
+async def _called(account: Account, claimed: ClaimedSlice, calls: int, first: int = 1) -> list[int]:
     """Calls of one row each, numbered on from one."""
     made = [CallRows(first + n, 1, [[claimed.slice_id, claimed.epoch, n, n]]) for n in range(calls)]
     for call in made:
@@ -65,7 +65,7 @@ async def _ids(account: Account) -> dict[bytes, bytes]:
 
 
 async def _named(account: Account, *vmids: str) -> list[int | None]:
-    reports = [Heard("1-0.0", 1, "d", "DELIVRD", vmid=vmid) for vmid in vmids]
+    reports = [VendorReport("1-0.0", 1, "d", "DELIVRD", vmid=vmid) for vmid in vmids]
     return await Calls(account, Kept()).named(reports)
 
 

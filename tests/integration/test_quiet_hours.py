@@ -82,7 +82,7 @@ async def test_quiet_lanes_wait_for_the_morning_and_otp_goes(
         await _drain(one, "mainland", Clock(MORNING))
         assert [{State.SUBMITTED: 3}] * 3 == [await one.states(job) for job in jobs]
         slices = [each for job in jobs for _, each in await one.slices(job)]
-        assert [0] * 3 == [each.header.put_aside for each in slices]
+        assert [0] * 3 == [each.header.backoffs for each in slices]
     texts = [text.removesuffix("【Acme】") for text in _texts(simulator)]
     assert ["Your code is 1125", "Sale 0", "Sale 1", "Sale 2"] == texts
 

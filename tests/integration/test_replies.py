@@ -121,10 +121,10 @@ async def test_without_a_time_the_same_word_counts_as_new_after_a_while(runtime:
     await push_hk(hk, "Y")
     await reports.fold_account(runtime, hk)
     server, keys = hk.outbox.server, hk.keys
-    [(digest, until_ms)] = await server.zrange(keys.heard, 0, -1, withscores=True)
+    [(digest, until_ms)] = await server.zrange(keys.replies_told, 0, -1, withscores=True)
     now_ms = int((await server.time())[0]) * 1000
     assert 590_000 < until_ms - now_ms <= 601_000
-    await server.zadd(keys.heard, {digest: 1})
+    await server.zadd(keys.replies_told, {digest: 1})
     await push_hk(hk, "Y")
     await reports.fold_account(runtime, hk)
     assert 2 == len(await heard(hk))
@@ -135,6 +135,6 @@ async def test_no_key_or_digest_holds_a_number_or_a_text(runtime: Runtime, mainl
     await push_mainland(mainland, "secret words")
     await reports.fold_account(runtime, mainland)
     server = mainland.outbox.server
-    [digest] = await server.zrange(mainland.keys.heard, 0, -1)
+    [digest] = await server.zrange(mainland.keys.replies_told, 0, -1)
     assert 24 == len(digest)
     assert not [key for key in await server.keys("*") if ONE[3:].encode() in key]

@@ -18,7 +18,7 @@ from tasks.report import fold as reports
 from tasks.report import latest_message as latest
 from tasks.report.inbox import Inbox, entry_of_push
 from tasks.report.matching import Matcher
-from tasks.report.replies import HeardReply, tell
+from tasks.report.replies import VendorReply, tell
 from tests.support.driving import Driven, driven
 from tests.support.flow import flow
 from tests.support.push_receiver import PushReceiver
@@ -49,7 +49,7 @@ async def matched(
     """What consumers hear of replies: message and how it was found, in order."""
     arrived_ms = int((at or datetime.now(UTC)).timestamp() * 1000)
     known = one.runtime.accounts[account]
-    heard = [HeardReply(reply, arrived_ms) for reply in replies]
+    heard = [VendorReply(reply, arrived_ms) for reply in replies]
     assert len(replies) == await tell(one.runtime, Matcher(one.runtime, known), heard)
     told = await asyncio.to_thread(lambda: list(one.client.replies()))
     return [(reply.message_id, reply.matched_by) for reply in told[-len(replies) :]]

@@ -22,7 +22,7 @@ from tasks.process.runtime import Runtime
 from tasks.report import fold as reports
 from tasks.report.inbox import Inbox
 from tasks.report.matching import Matcher
-from tasks.report.vendor_report import Heard
+from tasks.report.vendor_report import VendorReport
 from tests.support.reporting import ONE, THREE, TWO, age_early, push, push_bulk, push_mainland, told
 from tests.support.rows import Rows, opened, settings_of
 
@@ -159,7 +159,7 @@ async def test_an_entry_that_breaks_the_fold_is_put_aside_alone(
     await rows.submitted([ONE, TWO], "id1")
     fold = Matcher.fold
 
-    async def poisoned(self: Matcher, found: list[Heard]) -> list[Heard]:
+    async def poisoned(self: Matcher, found: list[VendorReport]) -> list[VendorReport]:
         if any(report.vmid == "poison" for report in found):
             raise redis.ResponseError("a script failed")
         return await fold(self, found)
@@ -199,7 +199,7 @@ async def test_a_folder_that_dies_before_it_deletes_is_repeated_without_harm(
     await reports.fold_account(runtime, bulk)
     assert [State.DELIVERED, State.SUBMITTED] == await rows.states()
     assert 1 == len(await told(bulk, "report"))
-    assert 1 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 1 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
     assert 0 == await bulk.outbox.server.xlen(bulk.keys.inbox)
 
 

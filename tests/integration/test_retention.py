@@ -12,7 +12,7 @@ import pytest
 from providers.base import Push
 from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
-from tasks.keep import retention, retire, settle
+from tasks.keep import housekeeping, retention, retire
 from tasks.report.fold import fold_account
 from tasks.report.inbox import Entry, Inbox, entry_of_push
 from tasks.report.spool import Spool
@@ -72,13 +72,13 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
         before = lying()
         assert {"s", "replies", "events", "bad", "early"} <= before
         now_ms = int(time.time() * 1000)
-        await settle.settle(runtime)
+        await housekeeping.clean_up(runtime)
         assert before == lying()
         later_ms = now_ms + 8 * DAY_MS
         await account.outbox.close([f"{last}.0.0"], from_states="s", to="k", code="", detail="")
-        monkeypatch.setattr(settle, "redis_now_ms", AsyncMock(return_value=later_ms))
+        monkeypatch.setattr(housekeeping, "redis_now_ms", AsyncMock(return_value=later_ms))
         await runtime.server.delete(account.keys.polled("trim"))
-        await settle.settle(runtime)
+        await housekeeping.clean_up(runtime)
         assert set() == lying()
         trimmed = await runtime.server.hgetall(account.keys.state)
         assert {b"trimmed:events", b"trimmed:replies", b"trimmed:bad"} <= trimmed.keys()
@@ -108,11 +108,11 @@ async def test_a_job_goes_when_its_last_change_is_old_enough(
             return {raw.decode() for raw in await server.zrange(jobs.all, 0, -1)}
 
         for _ in range(2):
-            await settle.settle(runtime)  # all of them changed just now
+            await housekeeping.clean_up(runtime)  # all of them changed just now
             assert set(made) == await left()
             assert 4 == await server.zcard(jobs.kept)
         later_ms = now_ms + 8 * DAY_MS
-        monkeypatch.setattr(settle, "redis_now_ms", AsyncMock(return_value=later_ms))
-        await settle.settle(runtime)
+        monkeypatch.setattr(housekeeping, "redis_now_ms", AsyncMock(return_value=later_ms))
+        await housekeeping.clean_up(runtime)
         assert set() == await left()
         assert 0 == await server.zcard(jobs.kept)

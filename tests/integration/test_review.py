@@ -18,8 +18,8 @@ from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
+from tasks.keep.housekeeping import clean_up, give_up_reports
 from tasks.keep.retire import retire
-from tasks.keep.settle import give_up_reports, settle
 from tasks.keep.tick import sweep_account, tick
 from tasks.plan.add import add_to_outbox
 from tasks.process.calls import CallOutcome, CallRows
@@ -31,7 +31,7 @@ from tasks.report.folding import Folding, fold_reports
 from tasks.send import drain as draining
 from tasks.send import drains, gate, submit
 from tasks.send.grants import begin_calls, undo_calls
-from tasks.send.leases import Claimed, claim_slices, keep_seat, refuse_rows, release_slices
+from tasks.send.leases import ClaimedSlice, claim_slices, keep_seat, refuse_rows, release_slices
 from tasks.send.outcomes import write_outcomes
 from tests.support.driving import Driven, driven
 from tests.support.flow import flow, mainland
@@ -49,7 +49,7 @@ async def _add(outbox: Outbox, slice_id: str, rows: int, lane: str) -> None:
     await add_to_outbox(outbox, [(slice_id, blob, {}, 2**45)], due_ms=0)
 
 
-async def _claim(outbox: Outbox) -> Claimed:
+async def _claim(outbox: Outbox) -> ClaimedSlice:
     (claimed,) = await claim_slices(outbox, 1, LANES)
     return claimed
 
@@ -62,7 +62,7 @@ async def _end_leases_and_calls(outbox: Outbox) -> None:
     await sweep_account(outbox)
 
 
-async def _detail(one: Driven, claimed: Claimed, offset: int) -> dict[str, Any]:
+async def _detail(one: Driven, claimed: ClaimedSlice, offset: int) -> dict[str, Any]:
     raw = await one.runtime.server.hget(one.runtime.keys_of("hk").details(claimed.slice_id), str(offset))
     assert raw is not None
     detail: dict[str, Any] = msgspec.msgpack.decode(raw)
@@ -133,7 +133,7 @@ async def test_what_waits_at_a_suspended_account_expires_there(redis_url: str, n
         job = await asyncio.to_thread(one.client.send, Sms("Hello", "+85298882844"), account="hk", expires_in=0.05)
         await one.plan(job.id)
         await asyncio.sleep(0.06)
-        await settle(one.runtime)
+        await clean_up(one.runtime)
         status = await asyncio.to_thread(one.client.status, job.id)
         assert ({State.EXPIRED: 1}, True) == (status.states, status.done)
         assert 0 == await one.runtime.server.zcard(keys.out("normal"))
@@ -181,7 +181,7 @@ async def test_an_otp_that_is_gone_holds_up_the_others_for_seconds_at_most(redis
         await _add(outbox, "first.0.0", 8, "normal")
         await _add(outbox, "codes.0.0", 5, "otp")
 
-        async def begin(number: int, lane: str, claimed: Claimed, last: int) -> str:
+        async def begin(number: int, lane: str, claimed: ClaimedSlice, last: int) -> str:
             rows = CallRows(number, last + 1, [[claimed.slice_id, claimed.epoch, 0, last]])
             grant = await begin_calls(outbox, [rows], lane=lane, service="s", slots=0, call_ms=60_000, limits=[hour])
             return grant.why
@@ -417,7 +417,7 @@ async def test_an_account_that_is_refused_stops_here_where_its_suspension_cannot
     async def away(*_: object) -> None:
         raise RedisAway(TIMEOUT)
 
-    monkeypatch.setattr(submit, "report_trouble", away)
+    monkeypatch.setattr(submit, "alert_or_suspend", away)
     monkeypatch.setattr(drains, "CONNECTIONS", 8)
     simulator.add_faults({"kind": "code", "code": "1", "vendor": "smsadmin"})
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(60))]

@@ -20,7 +20,7 @@ from sendmill import (
     Verdict,
 )
 from tasks.report import fold as reports
-from tasks.report import unmatched_reports as early
+from tasks.report import unmatched_reports
 from tasks.report.folding import Folding, fold_reports
 from tasks.report.vendor_ids import note_ids
 from tasks.send.leases import claim_slices, release_slices
@@ -121,7 +121,7 @@ async def test_what_is_sent_again_goes_out_once_more_and_late_words_of_the_first
     ledger: Driven, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report on the first sending, by its call or by the number alone, says nothing of the second."""
-    monkeypatch.setattr(early, "GRACE_MS", 0)
+    monkeypatch.setattr(unmatched_reports, "GRACE_MS", 0)
     account = ledger.runtime.accounts[ACCOUNT]
     job, first = await _lost(ledger, ONE)
     assert Settled(1) == ledger.client.settle(job, "resend")
@@ -149,7 +149,7 @@ async def test_the_truth_that_comes_before_the_second_sending_spares_it(
     ledger: Driven, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
     """A late answer, a report that names the call, one that only names the number: the message does not go again."""
-    monkeypatch.setattr(early, "GRACE_MS", 0)
+    monkeypatch.setattr(unmatched_reports, "GRACE_MS", 0)
     account = ledger.runtime.accounts[ACCOUNT]
     job, first = await _lost(ledger, ONE)
     ledger.client.settle(job, Verdict.RESEND)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from sendmill import Sms, State
 from sendmill.cli import cli
-from tasks.keep.settle import give_up_reports, settle
+from tasks.keep.housekeeping import clean_up, give_up_reports
 from tasks.keep.tick import sweep_account
 from tests.support.driving import Driven, driven, numbers
 
@@ -26,7 +26,7 @@ async def test_a_sweep_that_finds_nothing_counts_nothing(redis_url: str, namespa
         await one.plan(job.id)
         await one.submit(ACCOUNT)
         await sweep_account(one.runtime.accounts[ACCOUNT].outbox)
-        await settle(one.runtime)
+        await clean_up(one.runtime)
         assert {} == _found(one)
 
 
@@ -69,7 +69,7 @@ async def test_jobs_that_are_not_planned_and_entries_that_are_not_folded_are_cou
         await server.zadd(jobs.due, {job.id: long_ago_ms})
         await server.xadd(one.runtime.accounts[ACCOUNT].keys.inbox, {"kind": "push"}, id=f"{long_ago_ms}-0")
         for _ in range(2):
-            await settle(one.runtime)
+            await clean_up(one.runtime)
         assert {"unplanned": 2, "unfolded": 2} == _found(one)
 
 
@@ -80,7 +80,7 @@ async def test_a_chunk_whose_job_is_gone_goes(redis_url: str, namespace: str) ->
         server, jobs = one.runtime.server, one.runtime.jobs
         await server.set(jobs.chunk("nobody", 3), b"rows")
         await server.set(jobs.chunk("coming", 0), b"rows", ex=3600)
-        await settle(one.runtime)
+        await clean_up(one.runtime)
         kept = [await server.exists(jobs.chunk(*each)) for each in (("nobody", 3), ("coming", 0), (job.id, 0))]
         assert [0, 1, 1] == kept
         assert {"chunks": 1} == _found(one)

@@ -12,7 +12,7 @@ from simulator.client import Simulator
 from tasks.keep.tick import sweep_account
 from tasks.process.outbox import Outbox
 from tasks.send import drain, drains
-from tasks.start.publishing import agree_limits
+from tasks.start.publishing import tell_limits
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 
@@ -168,11 +168,11 @@ async def test_a_worker_that_was_killed_is_forgotten(simulator: Simulator, redis
     async with flow(settings) as one:
         outbox = one.runtime.accounts["mainland"].outbox
         killed = Outbox(one.runtime.server, outbox.keys, "killed")
-        assert 2 == await agree_limits(killed, {"calls_per_s": 5}, 60_000)
-        assert 2 == await agree_limits(outbox, {"calls_per_s": 50}, 60_000)
+        assert 2 == await tell_limits(killed, {"calls_per_s": 5}, 60_000)
+        assert 2 == await tell_limits(outbox, {"calls_per_s": 50}, 60_000)
         assert b"5" == await one.runtime.server.hget(outbox.keys.state, "least:calls_per_s")
         await asyncio.sleep(0.01)
-        assert 1 == await agree_limits(outbox, {"calls_per_s": 50}, 5)
+        assert 1 == await tell_limits(outbox, {"calls_per_s": 50}, 5)
         assert b"50" == await one.runtime.server.hget(outbox.keys.state, "least:calls_per_s")
 
 

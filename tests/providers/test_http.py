@@ -337,7 +337,7 @@ PLAIN = {
     "a header in GBK": _OK + b"X: \xb3\xc9\r\n" + _ONE,
     "another 2xx": b"HTTP/1.1 202 Accepted\r\n" + _ONE,
     "100 first": b"HTTP/1.1 100 Continue\r\n\r\n" + _OK + _ONE,
-    "103 first": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + _OK + _ONE,
+    "103 first": b"HTTP/1.1 103 UnmatchedReports Hints\r\nLink: </a>\r\n\r\n" + _OK + _ONE,
     "100 and 103 first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\n\r\n" + _OK + _ONE,
     "chunked": _CHUNKED + b"1\r\n1\r\n0\r\n\r\n",
     "chunks with extensions": _CHUNKED + b'1;a=b;c="d"\r\n1\r\n0;e\r\n\r\n',

@@ -17,10 +17,10 @@ from tasks.process.calls import CallOutcome, CallRows
 from tasks.process.runtime import Runtime
 from tasks.report.folding import Folding, fold_reports
 from tasks.send.grants import begin_calls, next_call_number
-from tasks.send.leases import Claimed, claim_slices
+from tasks.send.leases import ClaimedSlice, claim_slices
 from tasks.send.outcomes import write_outcomes
 from tasks.start.opening import open_runtime
-from tasks.start.publishing import FORGET_MS, agree_limits
+from tasks.start.publishing import FORGET_MS, tell_limits
 
 NO_VENDOR = "http://127.0.0.1:9"
 LANES = ("otp", "normal", "bulk")
@@ -41,12 +41,12 @@ class Driven:
         """Plan a job."""
         await plan(self.runtime, job)
 
-    async def claim(self, account: str) -> Claimed:
+    async def claim(self, account: str) -> ClaimedSlice:
         """Lease the account's next slice."""
         (claimed,) = await claim_slices(self.runtime.accounts[account].outbox, 1, LANES)
         return claimed
 
-    async def begin(self, account: str, claimed: Claimed, first: int = 0, last: int | None = None) -> int:
+    async def begin(self, account: str, claimed: ClaimedSlice, first: int = 0, last: int | None = None) -> int:
         """Put rows of a leased slice on the wire, all by default; returns the call's number."""
         outbox = self.runtime.accounts[account].outbox
         last = claimed.slice.header.rows - 1 if last is None else last
@@ -62,13 +62,13 @@ class Driven:
         """Write what became of a call."""
         await write_outcomes(self.runtime.accounts[account].outbox, [CallOutcome(call, state, **outcome)])
 
-    async def submit(self, account: str, first: int = 0, last: int | None = None, **outcome: Any) -> Claimed:
+    async def submit(self, account: str, first: int = 0, last: int | None = None, **outcome: Any) -> ClaimedSlice:
         """The account's next slice, rows of it accepted by the vendor in one call."""
         claimed = await self.claim(account)
         await self.finish(account, await self.begin(account, claimed, first, last), **outcome)
         return claimed
 
-    async def report(self, account: str, claimed: Claimed, offset: int, state: str, **report: Any) -> int:
+    async def report(self, account: str, claimed: ClaimedSlice, offset: int, state: str, **report: Any) -> int:
         """A delivery report on a row."""
         (changed,) = await fold_reports(
             self.runtime.accounts[account].outbox, [Folding(claimed.slice_id, offset, 0, state, **report)]
@@ -94,7 +94,7 @@ async def driven(
     )
     runtime = await open_runtime(settings, _woken_nobody, stopping=lambda: False)
     for each in runtime.accounts.values():
-        await agree_limits(
+        await tell_limits(
             each.outbox, None, FORGET_MS
         )  # a test asks the gate with limits of its own, and stricter ones win
     with Client(redis_url, namespace=namespace) as client:

@@ -47,7 +47,7 @@ async def told(account: Account, kind: str) -> list[dict[bytes, bytes]]:
 
 async def age_early(account: Account, ms: int) -> None:
     """Let the early reports be older, and due."""
-    server, key = account.outbox.server, account.keys.early
+    server, key = account.outbox.server, account.keys.unmatched
     for raw in await server.zrange(key, 0, -1):
         older = msgspec.msgpack.decode(raw)
         older[1] -= ms

@@ -21,7 +21,7 @@ from tasks.send.grants import begin_calls, next_call_number
 from tasks.send.leases import claim_slices, release_slices
 from tasks.send.outcomes import write_outcomes
 from tasks.start.opening import open_runtime
-from tasks.start.publishing import FORGET_MS, agree_limits
+from tasks.start.publishing import FORGET_MS, tell_limits
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -39,7 +39,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     """A process of the flow."""
     runtime = await open_runtime(settings, lambda _name, _args: None, stopping=lambda: False)
     for each in runtime.accounts.values():
-        await agree_limits(
+        await tell_limits(
             each.outbox, None, FORGET_MS
         )  # a test asks the gate with limits of its own, and stricter ones win
     try:

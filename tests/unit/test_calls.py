@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendmill.ledger.slices import SliceBody, pack_u32, pack_u64
-from tasks.process.lru_cache import Remembered
+from tasks.process.lru_cache import LruCache
 from tasks.report.call_lookup import CallRecord, Recipients, row_of
-from tasks.report.vendor_report import Heard
+from tasks.report.vendor_report import VendorReport
 
 # Numbers whose packed bytes hold each other at odd places, so that a search must look at whole numbers alone.
 NUMBERS = st.sampled_from([1, 256, 65_536, 257, 65_537, 8_613_800_000_001, 8_613_800_000_001 << 8])
@@ -20,9 +20,9 @@ def recipients(numbers: list[int], rows: list[int] | None = None) -> Recipients:
     return Recipients("job1", "normal", "Hello", pack_u64(numbers), 7, pack_u32(rows) if rows else b"")
 
 
-def report(number: str) -> Heard:
+def report(number: str) -> VendorReport:
     """A report on a number."""
-    return Heard("1-0.0", 1, "d", "DELIVRD", number=number)
+    return VendorReport("1-0.0", 1, "d", "DELIVRD", number=number)
 
 
 @given(numbers=st.lists(NUMBERS, min_size=1, max_size=12), wanted=NUMBERS, data=st.data())
@@ -79,7 +79,7 @@ def test_a_slice_that_is_gone_has_no_rows() -> None:
 
 def test_what_was_used_last_is_kept_up_to_its_weight() -> None:
     """What was not asked for longest goes; one that alone is too heavy stays until the next."""
-    kept: Remembered[str, int] = Remembered(10)
+    kept: LruCache[str, int] = LruCache(10)
     for place, key in enumerate("abc"):
         kept.put(key, place, 4)
     assert [None, 1, 2] == [kept.get(key) for key in "abc"]

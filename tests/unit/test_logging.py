@@ -198,7 +198,7 @@ def test_a_terminal_gets_lines_for_people() -> None:
 
 @pytest.mark.parametrize(("level", "expected"), [(logging.INFO, ["odd"]), (logging.DEBUG, ["received", "odd"])])
 def test_lines_for_every_wake_up_are_left_out(level: int, expected: list[str]) -> None:
-    """Celery's own line for each task would bury everything else; at DEBUG they are there."""
+    """Celery's own line for each task would drop_silent_processes everything else; at DEBUG they are there."""
     stream = io.StringIO()
     with logging_to(stream, level):
         logging.getLogger("celery.worker.strategy").info("received")

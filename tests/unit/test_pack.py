@@ -56,7 +56,7 @@ def lease(rows: Sequence[tuple[int, str]], slice_id: str = "job1.0.0", **changes
             **changes,
         },
     )
-    return Lease(slice_id, 1, decoded(body, len(rows)), held=len(rows))
+    return Lease(slice_id, 1, decoded(body, len(rows)), waiting=len(rows))
 
 
 def decoded(body: SliceBody, rows: int) -> Slice:

@@ -3,7 +3,7 @@
 -- include enqueue.lua
 -- Take slices into the account. Running it twice adds nothing: a slice that is there stays as it is.
 -- KEYS[1] the account's state hash
--- ARGV[1] ms until which the slices wait (0: not at all; -1: until arrive.lua lets them be claimed),
+-- ARGV[1] ms until which the slices wait (0: not at all; -1: until claimable.lua lets them be claimed),
 -- then for each slice: id, blob, msgpack map of details by row offset ("" for none), ms of its horizon
 -- Returns the number of slices that were new.
 

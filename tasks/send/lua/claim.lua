@@ -12,7 +12,7 @@ local now = clock_ms()
 local wanted, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local allowed = {}
 for i = 7, #ARGV do allowed[ARGV[i]] = true end
-local held = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3]) or nil
+local rows_by_job = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3]) or nil
 local others_only = ARGV[4] == '1'
 redis.call('ZADD', key('seats'), now + ARGV[6], ARGV[5])
 local WEIGHT = { normal = 4, bulk = 1 }
@@ -71,11 +71,11 @@ local function fairest_of(lane)
   local out = key('out:' .. lane)
   local waiting = redis.call('ZRANGE', out, 0, LOOKED_AT - 1, 'WITHSCORES')
   local id, start = waiting[1], waiting[2]
-  local least = held[job_of(id)] or 0
+  local least = rows_by_job[job_of(id)] or 0
   local s = slice_of(id)
   local ends = tonumber(start) + (s and count_of(s, 'q') or 0)
   for n = 3, #waiting, 2 do
-    local holds = held[job_of(waiting[n])] or 0
+    local holds = rows_by_job[job_of(waiting[n])] or 0
     if holds < least and tonumber(waiting[n + 1]) < ends then
       id, start, least = waiting[n], waiting[n + 1], holds
     end
@@ -91,20 +91,20 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
   local lane = next_lane()
   if not lane then break end
   local id, start
-  if held then id, start = fairest_of(lane) else id, start = next_of(lane) end
+  if rows_by_job then id, start = fairest_of(lane) else id, start = next_of(lane) end
   if not id then break end
   size[lane] = size[lane] - 1
   local raw = redis.call('GET', key('s:' .. id)) or ''
   local s = slice_of(id, raw)
   if foreign[id] then
     foreigners = foreigners + 1
-    if held then
+    if rows_by_job then
       put_back_as_they_were[#put_back_as_they_were + 1] = { lane, start, id }
     else
       pages[lane].kept = pages[lane].kept + 1
     end
   else
-    if not held then left[lane][#left[lane] + 1] = id end
+    if not rows_by_job then left[lane][#left[lane] + 1] = id end
     local queued = s and count_of(s, 'q') or 0
     if queued > 0 then
       s.epoch = s.epoch + 1
@@ -130,7 +130,7 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
       result[#result + 1] = s.epoch
       result[#result + 1] = string.sub(raw, 1, 8) .. struct.pack('<I4', s.epoch) .. string.sub(raw, 13)
       rows = rows + queued
-      if held then held[s.job] = (held[s.job] or 0) + queued end
+      if rows_by_job then rows_by_job[s.job] = (rows_by_job[s.job] or 0) + queued end
     end
   end
 end

@@ -13,7 +13,7 @@ from tasks.keep.tick import sweep_account
 from tasks.process.account import Account
 from tasks.process.runtime import Runtime
 from tasks.report import fold as reports
-from tasks.report import unmatched_reports as early
+from tasks.report import unmatched_reports
 from tasks.send.leases import claim_slices
 from tests.support.reporting import ONE, TWO, age_early, push, push_bulk, push_mainland
 from tests.support.rows import Rows
@@ -31,7 +31,7 @@ async def test_a_report_that_comes_before_the_vendors_id_is_matched_later(runtim
     await age_early(bulk, 0)
     await reports.fold_account(runtime, bulk)
     assert [State.SUBMITTED, State.DELIVERED] == await rows.states()
-    assert 0 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 0 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
 
 
 async def test_an_unknown_report_settles_the_only_unconfirmed_row_of_its_number(
@@ -43,7 +43,7 @@ async def test_an_unknown_report_settles_the_only_unconfirmed_row_of_its_number(
     await push_bulk(bulk, "id9", TWO)
     await reports.fold_account(runtime, bulk)
     assert [State.UNCONFIRMED] * 2 == await rows.states()
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
     assert [State.UNCONFIRMED, State.DELIVERED] == await rows.states()
     server, keys = bulk.outbox.server, bulk.keys
@@ -51,7 +51,7 @@ async def test_an_unknown_report_settles_the_only_unconfirmed_row_of_its_number(
     assert "number" == detail["matched_by"]
     assert str(calls[1]).encode() == await server.hget(keys.prefix + ref_name(b"id9", span_of(calls[1])), "id9")
     assert [str(calls[0]).encode()] == await server.zrange(keys.unconfirmed, 0, -1)
-    assert 0 == await server.zcard(keys.early)
+    assert 0 == await server.zcard(keys.unmatched)
 
 
 async def test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody(runtime: Runtime, bulk: Account) -> None:
@@ -61,10 +61,10 @@ async def test_two_unconfirmed_rows_of_one_number_are_settled_by_nobody(runtime:
     await rows.unconfirmed([ONE])
     await push_bulk(bulk, "id9", ONE)
     await reports.fold_account(runtime, bulk)
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
     assert [[State.UNCONFIRMED], [State.UNCONFIRMED]] == [await rows.states(0), await rows.states(1)]
-    assert 1 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 1 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
 
 
 @pytest.mark.parametrize("swept", [False, True], ids=["an answer that cannot be read", "no answer"])
@@ -90,11 +90,11 @@ async def test_a_report_that_may_be_of_a_message_that_goes_again_settles_no_othe
     await rows.unconfirmed([ONE])
     await push_bulk(bulk, "id1", ONE)
     await reports.fold_account(runtime, bulk)
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
     assert [State.SUBMITTED if again else State.QUEUED] == await rows.states(0)
     assert [State.UNCONFIRMED] == await rows.states(1)
-    assert 1 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 1 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
 
 
 async def test_a_report_of_the_first_sending_spares_the_second(runtime: Runtime, bulk: Account) -> None:
@@ -105,7 +105,7 @@ async def test_a_report_of_the_first_sending_spares_the_second(runtime: Runtime,
     await rows.end(call, State.QUEUED, code="OutcomeUnknown", unknown=True)
     await push_bulk(bulk, "id1", ONE)
     await reports.fold_account(runtime, bulk)
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
     assert [State.DELIVERED] == await rows.states(0)
 
@@ -117,9 +117,9 @@ async def test_a_second_id_of_the_number_settles_nothing(runtime: Runtime, bulk:
     await push_bulk(bulk, "id9", ONE, "UNDELIV")
     await push_bulk(bulk, "id8", ONE)
     await reports.fold_account(runtime, bulk)
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
-    left = await bulk.outbox.server.zrange(bulk.keys.early, 0, -1)
+    left = await bulk.outbox.server.zrange(bulk.keys.unmatched, 0, -1)
     assert 1 == len(left)
     [state] = await rows.states()
     other = {"id8": State.UNDELIVERED, "id9": State.DELIVERED}[msgspec.msgpack.decode(left[0])[5]]
@@ -134,7 +134,7 @@ async def test_a_number_that_is_on_the_wire_waits(runtime: Runtime, bulk: Accoun
     [call] = await rows.begin()
     await push_bulk(bulk, "id9", ONE)
     await reports.fold_account(runtime, bulk)
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
     assert [[State.UNCONFIRMED], [State.SUBMITTING]] == [await rows.states(0), await rows.states(1)]
     await rows.end(call, vmid="id9")
@@ -150,7 +150,7 @@ async def test_a_report_from_before_the_call_settles_nothing(runtime: Runtime, b
     long_ago = int(time.time()) - 3600
     await push(bulk, f"Report=id9,{ONE.removeprefix('+86')},DELIVRD,{long_ago}".encode())
     await reports.fold_account(runtime, bulk)
-    await age_early(bulk, early.GRACE_MS)
+    await age_early(bulk, unmatched_reports.GRACE_MS)
     await reports.fold_account(runtime, bulk)
     assert [State.UNCONFIRMED] == await rows.states()
 
@@ -162,7 +162,7 @@ async def test_somebody_elses_reference_settles_nothing(runtime: Runtime, mainla
     for linkid, expected in (("ZZ99", State.UNCONFIRMED), ("", State.DELIVERED)):
         await push(mainland, f"Class=rpt&Mobile={ONE[3:]}&LinkId={linkid}&Report=DELIVRD".encode())
         await reports.fold_account(runtime, mainland)
-        await age_early(mainland, early.GRACE_MS)
+        await age_early(mainland, unmatched_reports.GRACE_MS)
         await reports.fold_account(runtime, mainland)
         assert [expected] == await rows.states()
 
@@ -171,11 +171,11 @@ async def test_of_too_many_early_reports_the_oldest_go(
     runtime: Runtime, bulk: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An account that others send with too fills no memory; those that are given up are counted."""
-    monkeypatch.setattr(early, "MOST_EARLY", 2)
+    monkeypatch.setattr(unmatched_reports, "MOST_UNMATCHED", 2)
     for number in range(3):
         await push_bulk(bulk, f"foreign{number}", ONE)
         await reports.fold_account(runtime, bulk)
-    assert 2 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 2 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
     assert b"1" == await bulk.outbox.server.hget(bulk.keys.state, "reports_dropped")
 
 
@@ -200,10 +200,10 @@ async def test_a_report_that_matches_nothing_goes_after_the_horizon(runtime: Run
     """A message of somebody else on the same account does not stay for ever; it is counted."""
     await push_bulk(bulk, "foreign", ONE)
     await reports.fold_account(runtime, bulk)
-    assert 1 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 1 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
     await age_early(bulk, runtime.settings.report_horizon_h * 3_600_000 + 1000)
     await reports.fold_account(runtime, bulk)
-    assert 0 == await bulk.outbox.server.zcard(bulk.keys.early)
+    assert 0 == await bulk.outbox.server.zcard(bulk.keys.unmatched)
     assert b"1" == await bulk.outbox.server.hget(bulk.keys.state, "reports_dropped")
 
 
@@ -212,4 +212,4 @@ async def test_a_report_that_matches_nothing_goes_after_the_horizon(runtime: Run
 )
 def test_the_older_a_report_the_less_often_it_is_tried(age_ms: int, expected_ms: int) -> None:
     """Each second at first, each ten minutes at last."""
-    assert expected_ms == early.retry_after_ms(age_ms)
+    assert expected_ms == unmatched_reports.retry_after_ms(age_ms)

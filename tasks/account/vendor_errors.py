@@ -13,7 +13,7 @@ from tasks.process.account import Account
 log = structlog.get_logger(__name__)
 
 
-async def report_trouble(account: Account, error: ProviderError) -> None:
+async def alert_or_suspend(account: Account, error: ProviderError) -> None:
     """Raise the alert that an error calls for; an account that the vendor refuses is suspended."""
     server = account.outbox.server
     detail = f"{type(error).__name__}: {error}"

@@ -1,4 +1,6 @@
-"""Settle: what no report ever reached becomes `unknown`, and what was kept long enough goes.
+"""Housekeeping: what no report ever reached becomes `unknown`, and what was kept long enough goes.
+
+Its Celery task keeps its old name, `sendmill.settle`: names go over the broker.
 
 The sweep that brings back leases and ends calls without an answer runs with every tick (sweep.lua).
 """
@@ -16,8 +18,8 @@ from tasks.keep.retention import trim
 from tasks.keep.retire import LONGEST_S, retire_old
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
-from tasks.process.for_each_account import each
-from tasks.process.heartbeat import bury
+from tasks.process.for_each_account import for_each_account
+from tasks.process.heartbeat import drop_silent_processes
 from tasks.process.outbox import EXPIRED_BY_US, EXPIRED_DETAIL
 from tasks.process.runtime import Runtime
 from tasks.process.sweep_counts import count_found
@@ -27,18 +29,20 @@ _RIPE_AT_ONCE = 500
 _HOUR_MS = 3_600_000
 
 
-async def settle(runtime: Runtime) -> None:
+async def clean_up(runtime: Runtime) -> None:
     """Give up on reports past the horizon, and remove jobs past their retention. Safe to run twice."""
     now_ms = await redis_now_ms(runtime.server)
     await sweeps.sweep_jobs(runtime, now_ms)
     accounts = runtime.accounts.items()
-    await each("settle", {name: _settle_account(runtime, account, now_ms) for name, account in accounts})
+    await for_each_account(
+        "housekeeping", {name: _clean_up_account(runtime, account, now_ms) for name, account in accounts}
+    )
     await retire_old(runtime, now_ms)
     await trim(runtime, now_ms)
-    await bury(runtime.server, runtime.jobs, now_ms)
+    await drop_silent_processes(runtime.server, runtime.jobs, now_ms)
 
 
-async def _settle_account(runtime: Runtime, account: Account, now_ms: int) -> None:
+async def _clean_up_account(runtime: Runtime, account: Account, now_ms: int) -> None:
     await expire_waiting(account)
     await sweeps.sweep_inbox(runtime, account, now_ms)
     await give_up_reports(runtime, account, now_ms)
@@ -57,13 +61,13 @@ async def expire_waiting(account: Account) -> int:
     """
     keys, expired = account.keys, 0
     for waiting in (*(keys.out(lane.value) for lane in Lane), keys.wait):
-        moved = 1
-        while moved:
+        ended = 1
+        while ended:
             slices = [raw.decode() for raw in await account.outbox.server.zrange(waiting, 0, AT_ONCE - 1)]
-            moved = await account.outbox.close(
+            ended = await account.outbox.close(
                 slices, from_states="q", to="e", code=EXPIRED_BY_US, detail=EXPIRED_DETAIL, past_expiry=True
             )
-            expired += moved
+            expired += ended
     return expired
 
 
