@@ -32,7 +32,7 @@ class Pulse:
         server: the ledger.
         jobs: its keys.
         process: the process's name among all.
-        kind: `worker` or `push`.
+        kind: `worker`, `push` or `web`.
         queues: what it takes from.
         spools: the spool and the inbox of each account, as far as this process has any.
         clear: drops what it remembers of recipients.
