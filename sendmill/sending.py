@@ -138,4 +138,4 @@ def _replicas(uploaded: Uploaded, chosen: SendOptions) -> int:
 
 def _job(uploaded: Uploaded) -> Job:
     refused = tuple(Refusal(row.row, row.to, row.code, row.reason) for row in uploaded.refused)
-    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused)
+    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused, repeated=uploaded.known is not None)

@@ -138,7 +138,7 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
             known = self._jobs[self._job_by_key[checked.key]]
             if known.fingerprint != fingerprint:
                 raise KeyConflict(f"the key names job {known.job.id}, which has other content: use a new key")
-            return known.job
+            return replace(known.job, repeated=True)
         job = self._keep(content, checked, prepared.fields or (), rows, fingerprint)
         if checked.key is not None:
             self._job_by_key[checked.key] = job.id

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -145,6 +146,11 @@ def own_slices(job: str, only: bytes | None, listed: Iterable[bytes]) -> list[tu
     return slices
 
 
+def key_digest(key: str) -> str:
+    """What an idempotency key is called in Redis."""
+    return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+
+
 def new_job_id(now_s: float | None = None) -> str:
     """A fresh id: 18 of `[0-9a-z]`, those of later milliseconds sort behind those of earlier ones."""
     ms = int((time.time() if now_s is None else now_s) * 1000)
@@ -258,6 +264,12 @@ class Writer:
         pipe.execute()
         self._kept_at = time.monotonic()
 
+    def abandon(self) -> None:
+        """Give up what was stored of a job that will not be: its rows came to no end. A Redis that is away lets it go
+        within the hour."""
+        with suppress(StoreError), store_errors():
+            self._forget()
+
     def _forget(self) -> None:
         """A full server needs the room of an upload that it does not take to its end."""
         for number in range(self._chunks):
@@ -289,7 +301,7 @@ class Writer:
             self._failed,
             self._suppressed,
             self._chunks,
-            hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
+            key_digest(key) if key is not None else "",
             self._digest.hexdigest(),
             only,
             FORMAT,
