@@ -13,7 +13,7 @@ from sendmill.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.environment import environment
-from sendmill.errors import InvalidOption
+from sendmill.errors import InvalidOption, UploadCut
 from sendmill.estimating import estimate
 from sendmill.events import EventReader, acknowledge_batch
 from sendmill.ledger.alerts import end_alert, read_alerts
@@ -97,7 +97,8 @@ class Client:
 
         Args:
             content: an Sms, TemplateSms, VendorTemplateSms, Mms or Voice; iterables of recipients are streamed, memory
-                does not grow with them.
+                does not grow with them. What one raises ends the upload, and what was stored of it goes within the hour,
+                or at once where that is an UploadCut.
             on_progress: called with the rows read so far, once for every 1,000 or fewer.
             options: lane, account or route, sender, signature, at, expires_in, key, ref, region, dedupe,
                 duplicates_ok, durability, vendor, report_events: see `sendmill.options.SendOptions`.
@@ -119,7 +120,7 @@ class Client:
                 read += batch.rows_read
                 if on_progress is not None:
                     on_progress(read)
-        except BaseException:
+        except UploadCut:
             writer.abandon()
             raise
         args = self._sending.commit_args(writer, chosen, plan_at_ms)

@@ -9,6 +9,7 @@
     ├ KeyConflict                         the idempotency key names a job with other content
     ├ NoSuchJob                           the id names nothing that is kept
     ├ NoSuchKey                           the id names no key of the HTTP API
+    ├ UploadCut                           raised by an iterable of rows: there is no job
     ├ ProviderError                       provider, account, vendor_code, http_status
     │ ├ NotSent        ConnectFailed · Throttled · Busy                       certainly not accepted
     │ ├ Refused        RecipientRefused · ContentRefused · RequestRefused     final
@@ -114,6 +115,10 @@ class NoSuchJob(SendmillError):
 
 class NoSuchKey(SendmillError):
     """No key of the HTTP API has this id."""
+
+
+class UploadCut(SendmillError):
+    """An application's own iterable of recipients raises this where the rest will never come: there is no job."""
 
 
 class ProviderError(SendmillError):
