@@ -97,8 +97,8 @@ class Client:
 
         Args:
             content: an Sms, TemplateSms, VendorTemplateSms, Mms or Voice; iterables of recipients are streamed, memory
-                does not grow with them. What one raises ends the upload, and what was stored of it goes within the hour,
-                or at once where that is an UploadCut.
+                does not grow with them. What one raises ends the upload; what was stored of it goes within the hour, or
+                at once where that is an UploadCut.
             on_progress: called with the rows read so far, once for every 1,000 or fewer.
             options: lane, account or route, sender, signature, at, expires_in, key, ref, region, dedupe,
                 duplicates_ok, durability, vendor, report_events: see `sendmill.options.SendOptions`.

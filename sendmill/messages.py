@@ -142,7 +142,7 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """One line of the list of jobs. `account` is the one that it named."""
+    """One line of the list of jobs."""
 
     job_id: str
     created_at: datetime
@@ -150,7 +150,6 @@ class JobSummary:
     total: int
     ref: str | None
     done: bool
-    account: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

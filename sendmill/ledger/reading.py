@@ -340,7 +340,7 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
             raws = ledger.server.zrevrangebyscore(
                 ledger.jobs.all, latest, earliest, start=skipped, num=_JOBS_AT_ONCE, withscores=True
             )
-        yield from _summaries(ledger, [raw.decode() for raw, _ in raws])
+        yield from (job for job, _ in _summaries(ledger, [raw.decode() for raw, _ in raws]))
         if len(raws) < _JOBS_AT_ONCE:
             return
         # Jobs that come meanwhile stand before these, so the next page is found by time and not by place.
@@ -379,10 +379,10 @@ def read_job_page(
     found: list[JobSummary] = []
     looked_at = 0
     for names in _names_behind(ledger, earliest, latest, last):
-        by_id = {job.job_id: job for job in _summaries(ledger, [name for name, _ in names])}
+        by_id = {job.job_id: (job, account) for job, account in _summaries(ledger, [name for name, _ in names])}
         for name, ms in names:
-            job = by_id.get(name)
-            if job is not None and ref in {None, job.ref} and (not accounts or job.account in accounts):
+            job, account = by_id.get(name, (None, None))
+            if job is not None and ref in {None, job.ref} and (not accounts or account in accounts):
                 if len(found) == most:
                     return JobPage(found, f"{latest}.{last}")
                 found.append(job)
@@ -415,7 +415,8 @@ def _names_behind(ledger: Ledger, earliest: int | str, latest: str, last: str) -
             return
 
 
-def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
+def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[tuple[JobSummary, str | None]]:
+    """Jobs, each with the account that it named."""
     with store_errors():
         pipe = ledger.server.pipeline(transaction=True)
         for job_id in job_ids:
@@ -429,12 +430,6 @@ def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
             jobs.append((_record(job_id, fields), _entries(job_id, fields, cut, moved)))
     headers = read_headers(ledger, [entry for _, entries in jobs for entry in entries])
     for record, entries in jobs:
-        yield JobSummary(
-            job_id=record.meta.job,
-            created_at=_created_at(record),
-            lane=record.meta.lane,
-            total=record.total,
-            ref=record.meta.ref,
-            done=_status(record, islice(headers, len(entries))).done,
-            account=record.meta.account,
-        )
+        done = _status(record, islice(headers, len(entries))).done
+        meta = record.meta
+        yield JobSummary(meta.job, _created_at(record), meta.lane, record.total, meta.ref, done), meta.account
