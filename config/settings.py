@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -153,6 +153,14 @@ def _address(text: str) -> str:
         raise ValueError("not an IP address of this machine") from None
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("not a network: write one such as 10.0.0.0/8") from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
 LocalAddress = Annotated[str, AfterValidator(_address)]
 """An IP address of this machine."""
 
@@ -201,6 +209,8 @@ class Web(Strict):
 
     bind: LocalAddress = "127.0.0.1"
     """The address that it listens on; `SENDMILL_WEB_HOST` goes before it."""
+    proxies: Sequence[Network] = ()
+    """Networks of proxies before it, such as 10.0.0.0/8: their X-Forwarded-For is believed."""
 
 
 class Site(Strict):

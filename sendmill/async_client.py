@@ -100,13 +100,21 @@ class AsyncClient:
         """A client from SENDMILL_REDIS_URL, SENDMILL_BROKER_URL and SENDMILL_NAMESPACE; only the first is needed."""
         return cls(**environment())
 
-    async def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
+    async def send(
+        self,
+        content: Content,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        keep_refused: int | None = None,
+        **options: Any,
+    ) -> Job:
         """Hand a job over: `Client.send`. Long ones are read, and `on_progress` is called, from another thread."""
         if on_progress is None and _short(content):
             chosen = SendOptions.validated(**options)
             if self._sending.knows(content, chosen) or await self._run(partial(self._sending.learn, content, chosen)):
                 return await self._send_short(content, chosen)
-        return await self._run(partial(self._client.send, content, on_progress=on_progress, **options))
+        send = partial(self._client.send, content, on_progress=on_progress, keep_refused=keep_refused, **options)
+        return await self._run(send)
 
     async def _send_short(self, content: Content, chosen: SendOptions) -> Job:
         writer, batches, plan_at_ms = self._sending.begun(content, chosen)

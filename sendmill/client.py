@@ -92,7 +92,14 @@ class Client:
         """
         return cls(**environment())
 
-    def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
+    def send(
+        self,
+        content: Content,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        keep_refused: int | None = None,
+        **options: Any,
+    ) -> Job:
         """Hand a job over. When this returns, Redis has all of it.
 
         Args:
@@ -100,6 +107,7 @@ class Client:
                 does not grow with them. What one raises ends the upload; what was stored of it goes within the hour, or
                 at once where that is an UploadCut.
             on_progress: called with the rows read so far, once for every 1,000 or fewer.
+            keep_refused: how many refusals the answer names, the first ones; None is all, and memory grows with them.
             options: lane, account or route, sender, signature, at, expires_in, key, ref, region, dedupe,
                 duplicates_ok, durability, vendor, report_events: see `sendmill.options.SendOptions`.
 
@@ -112,7 +120,7 @@ class Client:
                 job may exist.
         """
         chosen = SendOptions.validated(**options)
-        writer, batches, plan_at_ms = self._sending.begun(content, chosen)
+        writer, batches, plan_at_ms = self._sending.begun(content, chosen, keep_refused)
         read = 0
         try:
             for batch in batches:
@@ -128,14 +136,16 @@ class Client:
             answer = COMMIT.run(self._ledger.server, self._sending.due_key, *args)
         return self._sending.stored(writer.committed(answer), chosen)
 
-    def estimate(self, content: Content, **options: Any) -> Estimate:
+    def estimate(self, content: Content, *, keep_refused: int | None = None, **options: Any) -> Estimate:
         """What a job would come to, as the accounts bill that workers published. Nothing is sent.
+
+        Arguments are those of `send`.
 
         Raises:
             InvalidMessage, UnsupportedFeature, UnknownAccount: as `send`.
             StoreError: Redis is away.
         """
-        return estimate(content, SendOptions.validated(**options), self.tariff())
+        return estimate(content, SendOptions.validated(**options), self.tariff(), keep_refused)
 
     def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state.

@@ -16,7 +16,7 @@ from sendmill.tariff import Tariff
 from sendmill.template import Template
 
 
-def estimate(content: Content, options: SendOptions, tariff: Tariff) -> Estimate:
+def estimate(content: Content, options: SendOptions, tariff: Tariff, keep_refused: int | None = None) -> Estimate:
     """Read and check a job. Rows are counted, signature included, as the accounts bill that would take them.
 
     Raises:
@@ -28,13 +28,16 @@ def estimate(content: Content, options: SendOptions, tariff: Tariff) -> Estimate
     bill = _Bill(content, options, tariff)
     for row in prepare(content, options.at_site(tariff.check_numbers)):
         total += 1
+        keep = keep_refused is None or len(refused) < keep_refused
         if isinstance(row, RefusedRow):
-            refused.append(Refusal(row.row, row.to, row.code, row.reason))
+            if keep:
+                refused.append(Refusal(row.row, row.to, row.code, row.reason))
             continue
         try:
             bill.add(row)
         except UnknownAccount as error:
-            refused.append(Refusal(row.row, unpack(row.number), error.code, str(error)))
+            if keep:
+                refused.append(Refusal(row.row, unpack(row.number), error.code, str(error)))
             continue
         accepted += 1
     return Estimate(

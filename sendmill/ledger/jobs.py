@@ -190,10 +190,10 @@ class Writer:
     """Takes a job's rows and stores each chunk but the last as it is full: up to a chunk nothing is asked of Redis.
 
     Then `commit_args` are what commit.lua is told, which makes the job exist, and `committed` reads its answer. Memory
-    is that of one chunk, and of the refused rows.
+    is that of one chunk, and of the refused rows, of which the first `keep_refused` are kept, or all.
     """
 
-    def __init__(self, server: redis.Redis, keys: JobKeys, meta: JobMeta) -> None:
+    def __init__(self, server: redis.Redis, keys: JobKeys, meta: JobMeta, keep_refused: int | None = None) -> None:
         self._server = server
         self._keys = keys
         self._meta = meta
@@ -204,6 +204,7 @@ class Writer:
         self._suppressed = 0
         self._small = False
         self._refused: list[RefusedRow] = []
+        self._keep_refused = keep_refused
         self._kept_at = time.monotonic()
         self._new_chunk()
 
@@ -227,7 +228,8 @@ class Writer:
             self._values.extend(batch.values)
             self._bytes += sum(len(value) for values in batch.values for value in values)
         for row in batch.refused:
-            self._refused.append(row)
+            if self._keep_refused is None or len(self._refused) < self._keep_refused:
+                self._refused.append(row)
             self._out.append((row.row, _storable(row.to), row.state.value, row.code, _storable(row.reason)))
             if row.state is State.SUPPRESSED:
                 self._suppressed += 1
