@@ -26,12 +26,13 @@ COPY Procfile ./
 COPY config config
 COPY providers providers
 COPY tasks tasks
+COPY web web
 COPY workers workers
 COPY deploy/alive /usr/local/bin/alive
 ENV PATH=/opt/sendmill/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORT=8080 SENDMILL_STATE_DIR=/var/lib/sendmill \
     SENDMILL_ALIVE_FILE=/run/sendmill/alive
 USER sendmill
-EXPOSE 8080
+EXPOSE 8080 8090
 # Each process's loop touches a file every second; the probe looks at its age. Redis being away is no reason to restart.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["alive"]
 # Becomes the Procfile's process, so that a stop signal reaches it and not a shell.

@@ -10,7 +10,7 @@ VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 AUDIT_VENV := .venv-audit
-CODE := sendmill config providers tasks workers simulator bench soak tests
+CODE := sendmill config providers tasks web workers simulator bench soak tests
 
 # As on a fresh machine: what stands in somebody's shell must not change what the tests see.
 export PYTHONPATH := .

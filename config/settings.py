@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -153,6 +153,18 @@ def _address(text: str) -> str:
         raise ValueError("not an IP address of this machine") from None
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("not a network: write one such as 10.0.0.0/8") from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
+LocalAddress = Annotated[str, AfterValidator(_address)]
+"""An IP address of this machine."""
+
+
 class AccountSettings(Strict):
     """What every account has, whatever its vendor. Each provider adds its own fields in a subclass."""
 
@@ -172,7 +184,7 @@ class AccountSettings(Strict):
     """Who waits for a message's `at`: our clock, or the vendor's where it keeps times."""
     proxy: Annotated[SecretStr, AfterValidator(_http_proxy)] | None = None
     """`http://user:pw@host:3128`: all requests to the vendor go by it, https through a tunnel."""
-    source_address: Annotated[str, AfterValidator(_address)] | None = None
+    source_address: LocalAddress | None = None
     """An IP address of this machine that all connections to the vendor, or to the proxy, come from."""
     check_words: bool = False
     """Ask the vendor for sensitive words before a bulk job, where it tells."""
@@ -190,6 +202,15 @@ class Route(Strict):
     prefix: Prefix = ""
     """E.164 with the plus sign; empty takes every number."""
     accounts: Sequence[AccountName] = Field(min_length=1)
+
+
+class Web(Strict):
+    """`[web]`: the process `web`."""
+
+    bind: LocalAddress = "127.0.0.1"
+    """The address that it listens on; `SENDMILL_WEB_HOST` goes before it."""
+    proxies: Sequence[Network] = ()
+    """Networks of proxies before it, such as 10.0.0.0/8: their X-Forwarded-For is believed."""
 
 
 class Site(Strict):
@@ -217,6 +238,7 @@ class Site(Strict):
     """What a job's numbers have to be where it does not say it; `possible` takes blocks that no plan assigns yet."""
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     """The push server as vendors reach it: from there they fetch files that `sendmill upload` was given."""
+    web: Web = Web()
 
 
 class Settings(Site):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -19,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from sendmill.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.broker import SMALL_ROWS
 from sendmill.client import Client
 from sendmill.doctor import Finding
 from sendmill.environment import environment
+from sendmill.ledger.apikeys import OLD_KEPT_H
 from sendmill.ledger.connection import aconnect, store_errors
 from sendmill.ledger.jobs import COMMIT
 from sendmill.ledger.pipelining import Pipelined
@@ -34,12 +36,16 @@ from sendmill.messages import (
     Balance,
     CancelResult,
     Content,
+    Estimate,
+    EventBatch,
     Forgotten,
     Job,
+    JobPage,
     JobStatus,
     JobSummary,
     Kind,
     MessageInfo,
+    MessagePage,
     Mms,
     ReplyEvent,
     Settled,
@@ -94,13 +100,21 @@ class AsyncClient:
         """A client from SENDMILL_REDIS_URL, SENDMILL_BROKER_URL and SENDMILL_NAMESPACE; only the first is needed."""
         return cls(**environment())
 
-    async def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
+    async def send(
+        self,
+        content: Content,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        keep_refused: int | None = None,
+        **options: Any,
+    ) -> Job:
         """Hand a job over: `Client.send`. Long ones are read, and `on_progress` is called, from another thread."""
         if on_progress is None and _short(content):
             chosen = SendOptions.validated(**options)
             if self._sending.knows(content, chosen) or await self._run(partial(self._sending.learn, content, chosen)):
                 return await self._send_short(content, chosen)
-        return await self._run(partial(self._client.send, content, on_progress=on_progress, **options))
+        send = partial(self._client.send, content, on_progress=on_progress, keep_refused=keep_refused, **options)
+        return await self._run(send)
 
     async def _send_short(self, content: Content, chosen: SendOptions) -> Job:
         writer, batches, plan_at_ms = self._sending.begun(content, chosen)
@@ -121,6 +135,10 @@ class AsyncClient:
             self._commits = (loop, server, Pipelined(server, COMMIT, self._sending.due_key))
         return self._commits[2]
 
+    async def estimate(self, content: Content, **options: Any) -> Estimate:
+        """What a job would come to: `Client.estimate`."""
+        return await self._run(partial(self._client.estimate, content, **options))
+
     async def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state: `Client.status`."""
         return await self._run(partial(self._client.status, job_id))
@@ -128,6 +146,12 @@ class AsyncClient:
     def messages(self, job_id: str, state: State | str | None = None) -> AsyncIterator[MessageInfo]:
         """A job's messages in row order: `Client.messages`."""
         return self._iterate(partial(self._client.messages, job_id, state))
+
+    async def message_page(
+        self, job_id: str, *, state: State | str | None = None, after: str | None = None, most: int = 500
+    ) -> MessagePage:
+        """Some of a job's messages: `Client.message_page`."""
+        return await self._run(partial(self._client.message_page, job_id, state=state, after=after, most=most))
 
     async def show(self, message_id: str) -> dict[str, Any]:
         """All that is known of a message: `Client.show`."""
@@ -140,6 +164,20 @@ class AsyncClient:
     def jobs(self, since: datetime | None = None) -> AsyncIterator[JobSummary]:
         """The jobs that are kept, newest first: `Client.jobs`."""
         return self._iterate(partial(self._client.jobs, since))
+
+    async def job_page(
+        self,
+        *,
+        since: datetime | None = None,
+        ref: str | None = None,
+        accounts: Collection[str] = (),
+        after: str | None = None,
+        most: int = 100,
+    ) -> JobPage:
+        """Some of the jobs: `Client.job_page`."""
+        return await self._run(
+            partial(self._client.job_page, since=since, ref=ref, accounts=accounts, after=after, most=most)
+        )
 
     async def cancel(self, job_id: str) -> CancelResult:
         """Stop what has not been submitted of a job: `Client.cancel`."""
@@ -166,6 +204,16 @@ class AsyncClient:
             loop = asyncio.get_running_loop()
             while (event := await loop.run_in_executor(thread, next, events, None)) is not None:
                 yield replace(event, acknowledge=partial(self._run, event.ack))
+
+    async def event_batch(
+        self, group: str, *, kinds: Collection[str] | None = None, most: int = 100, wait_s: float = 0.0
+    ) -> EventBatch:
+        """The next events of a group, to be acknowledged together: `Client.event_batch`."""
+        return await _alone(partial(self._client.event_batch, group, kinds=kinds, most=most, wait_s=wait_s))
+
+    async def ack_events(self, group: str, receipt: str) -> None:
+        """Say that the events of a batch have been dealt with: `Client.ack_events`."""
+        await self._run(partial(self._client.ack_events, group, receipt))
 
     def replies(self, since: datetime | None = None) -> AsyncIterator[ReplyEvent]:
         """Replies that are kept, oldest first: `Client.replies`."""
@@ -233,6 +281,38 @@ class AsyncClient:
     def doctor(self, *, timeout_s: float = 15.0) -> AsyncIterator[Finding]:
         """Look at the whole system: `Client.doctor`."""
         return self._iterate(partial(self._client.doctor, timeout_s=timeout_s))
+
+    async def keys(self) -> list[KeyInfo]:
+        """The keys of the HTTP API: `Client.keys`."""
+        return await self._run(self._client.keys)
+
+    async def add_key(self, name: str, scopes: Collection[str], **wishes: Any) -> NewKey:
+        """Make a key of the HTTP API: `Client.add_key`."""
+        return await self._run(partial(self._client.add_key, name, scopes, **wishes))
+
+    async def rotate_key(self, key_id: str, *, old_for_h: float = OLD_KEPT_H) -> NewKey:
+        """Give a key a further secret: `Client.rotate_key`."""
+        return await self._run(partial(self._client.rotate_key, key_id, old_for_h=old_for_h))
+
+    async def revoke_key(self, key_id: str) -> None:
+        """End a key: `Client.revoke_key`."""
+        await self._run(partial(self._client.revoke_key, key_id))
+
+    async def read_keys(self) -> dict[str, ApiKey]:
+        """The keys as the HTTP API checks them: `Client.read_keys`."""
+        return await self._run(self._client.read_keys)
+
+    async def admit_key(
+        self, key: ApiKey, *, requests: int = 0, recipients: int = 0, job_key: str | None = None
+    ) -> float:
+        """Take units of a key's rates: `Client.admit_key`."""
+        return await self._run(
+            partial(self._client.admit_key, key, requests=requests, recipients=recipients, job_key=job_key)
+        )
+
+    async def note_keys_used(self, used_ms: Mapping[str, int]) -> None:
+        """Write down when keys were used last: `Client.note_keys_used`."""
+        await self._run(partial(self._client.note_keys_used, used_ms))
 
     async def check_words(self, account: str, text: str, *, timeout_s: float = 15.0) -> list[str]:
         """The sensitive words that an account's vendor finds in a text: `Client.check_words`."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sendmill.admin import read_accounts, set_active, set_limit
+from sendmill.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.environment import environment
-from sendmill.errors import InvalidOption
-from sendmill.events import EventReader
+from sendmill.errors import InvalidOption, UploadCut
+from sendmill.estimating import estimate
+from sendmill.events import EventReader, acknowledge_batch
 from sendmill.ledger.alerts import end_alert, read_alerts
+from sendmill.ledger.apikeys import OLD_KEPT_H, add_key, admit, list_keys, note_used, read_keys, revoke_key, rotate_key
 from sendmill.ledger.bynumber import find_messages
 from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
@@ -23,7 +26,7 @@ from sendmill.ledger.forgetting import forget_number
 from sendmill.ledger.jobs import COMMIT
 from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
 from sendmill.ledger.published import published
-from sendmill.ledger.reading import read_jobs, read_messages, read_status
+from sendmill.ledger.reading import read_job_page, read_jobs, read_message_page, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.ledger.settling import read_unconfirmed, settle
 from sendmill.ledger.sweeping import read_sweeps
@@ -34,12 +37,16 @@ from sendmill.messages import (
     Balance,
     CancelResult,
     Content,
+    Estimate,
+    EventBatch,
     Forgotten,
     Job,
+    JobPage,
     JobStatus,
     JobSummary,
     Kind,
     MessageInfo,
+    MessagePage,
     ReplyEvent,
     Settled,
     Sweep,
@@ -85,13 +92,22 @@ class Client:
         """
         return cls(**environment())
 
-    def send(self, content: Content, *, on_progress: Callable[[int], None] | None = None, **options: Any) -> Job:
+    def send(
+        self,
+        content: Content,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        keep_refused: int | None = None,
+        **options: Any,
+    ) -> Job:
         """Hand a job over. When this returns, Redis has all of it.
 
         Args:
             content: an Sms, TemplateSms, VendorTemplateSms, Mms or Voice; iterables of recipients are streamed, memory
-                does not grow with them.
+                does not grow with them. What one raises ends the upload; what was stored of it goes within the hour, or
+                at once where that is an UploadCut.
             on_progress: called with the rows read so far, once for every 1,000 or fewer.
+            keep_refused: how many refusals the answer names, the first ones; None is all, and memory grows with them.
             options: lane, account or route, sender, signature, at, expires_in, key, ref, region, dedupe,
                 duplicates_ok, durability, vendor, report_events: see `sendmill.options.SendOptions`.
 
@@ -104,17 +120,32 @@ class Client:
                 job may exist.
         """
         chosen = SendOptions.validated(**options)
-        writer, batches, plan_at_ms = self._sending.begun(content, chosen)
+        writer, batches, plan_at_ms = self._sending.begun(content, chosen, keep_refused)
         read = 0
-        for batch in batches:
-            writer.add(batch)
-            read += batch.rows_read
-            if on_progress is not None:
-                on_progress(read)
+        try:
+            for batch in batches:
+                writer.add(batch)
+                read += batch.rows_read
+                if on_progress is not None:
+                    on_progress(read)
+        except UploadCut:
+            writer.abandon()
+            raise
         args = self._sending.commit_args(writer, chosen, plan_at_ms)
         with store_errors():
             answer = COMMIT.run(self._ledger.server, self._sending.due_key, *args)
         return self._sending.stored(writer.committed(answer), chosen)
+
+    def estimate(self, content: Content, *, keep_refused: int | None = None, **options: Any) -> Estimate:
+        """What a job would come to, as the accounts bill that workers published. Nothing is sent.
+
+        Arguments are those of `send`.
+
+        Raises:
+            InvalidMessage, UnsupportedFeature, UnknownAccount: as `send`.
+            StoreError: Redis is away.
+        """
+        return estimate(content, SendOptions.validated(**options), self.tariff(), keep_refused)
 
     def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state.
@@ -134,6 +165,19 @@ class Client:
             StoreError: Redis is away.
         """
         return read_messages(self._ledger, job_id, _state(state))
+
+    def message_page(
+        self, job_id: str, *, state: State | str | None = None, after: str | None = None, most: int = 500
+    ) -> MessagePage:
+        """Up to `most` of a job's messages, in row order. A page of a rare state may be short, or empty, although more
+        follow: `after` of the page says so.
+
+        Raises:
+            NoSuchJob: no such job is kept.
+            InvalidOption: there is no such state, or `after` is of no page.
+            StoreError: Redis is away.
+        """
+        return read_message_page(self._ledger, job_id, _state(state), after, most)
 
     def show(self, message_id: str) -> dict[str, Any]:
         """All that is known of a message: the fields of MessageInfo, `attempts` and `reports`.
@@ -167,6 +211,25 @@ class Client:
             StoreError: Redis is away.
         """
         return read_jobs(self._ledger, since)
+
+    def job_page(
+        self,
+        *,
+        since: datetime | None = None,
+        ref: str | None = None,
+        accounts: Collection[str] = (),
+        after: str | None = None,
+        most: int = 100,
+    ) -> JobPage:
+        """Up to `most` jobs, newest first: those of a tag, or that named one of these accounts, where either is given.
+
+        A page may be short although more follow: `after` of the page says so.
+
+        Raises:
+            InvalidOption: `after` is of no page.
+            StoreError: Redis is away.
+        """
+        return read_job_page(self._ledger, since, ref=ref, accounts=accounts, after=after, most=most)
 
     def cancel(self, job_id: str) -> CancelResult:
         """Stop what has not been submitted of a job; says how many rows that were and how many had gone.
@@ -230,6 +293,34 @@ class Client:
             StoreError: while iterating with `block_s`: Redis is away.
         """
         return EventReader(self._ledger, group, kinds=kinds, block_s=block_s)
+
+    def event_batch(
+        self, group: str, *, kinds: Collection[str] | None = None, most: int = 100, wait_s: float = 0.0
+    ) -> EventBatch:
+        """The next events of a group, to be acknowledged together, by whichever process: see `ack_events`.
+
+        What is not acknowledged comes again after 60 s.
+
+        Args:
+            group: as of `events`.
+            kinds: as of `events`.
+            most: events; what the last one was stored with comes along, which may be 20,000 of them.
+            wait_s: how long the first one is waited for.
+
+        Raises:
+            InvalidOption: the group's name or a kind cannot be used.
+            StoreError: Redis is away.
+        """
+        return EventReader(self._ledger, group, kinds=kinds, block_s=0).batch(most, wait_s)
+
+    def ack_events(self, group: str, receipt: str) -> None:
+        """Say that the events of a batch have been dealt with: the group will not see them again.
+
+        Raises:
+            InvalidOption: this is no receipt of a batch.
+            StoreError: Redis did not hear it; the events come again, which a consumer must bear anyway.
+        """
+        acknowledge_batch(self._ledger, group, receipt)
 
     def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
         """Replies that are kept, oldest first, those received since a time (aware) where one is given.
@@ -393,6 +484,99 @@ class Client:
         """
         yield from examine_configuration()
         yield from examine(self._ledger, timeout_s)
+
+    # --- keys of the HTTP API ----------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyInfo]:
+        """The keys of the HTTP API, the oldest first.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return list_keys(self._ledger)
+
+    def add_key(
+        self,
+        name: str,
+        scopes: Collection[str],
+        *,
+        accounts: Collection[str] = (),
+        sender: str | None = None,
+        signature: str | None = None,
+        networks: Collection[str] = (),
+        ends_at: datetime | None = None,
+        requests_per_s: int | None = None,
+        recipients_per_day: int | None = None,
+        test: bool = False,
+    ) -> NewKey:
+        """Make a key of the HTTP API. Its token is in the answer and nowhere else.
+
+        Args:
+            name: for people.
+            scopes: what it may do: see `sendmill.apikeys.Scope`.
+            accounts: the only ones that it knows of; none is all.
+            sender: of all its jobs.
+            signature: of all its jobs.
+            networks: where it may come from, such as 10.0.0.0/8.
+            ends_at: when it ends (aware).
+            requests_per_s: in any second.
+            recipients_per_day: in any 24 hours.
+            test: its only account is one of the provider `simulated`, so that it reaches no vendor.
+
+        Raises:
+            InvalidOption: one of these cannot be used.
+            UnknownAccount: no worker has published an account that is named.
+            StoreError: Redis is away: make it again.
+        """
+        return add_key(
+            self._ledger,
+            name,
+            scopes,
+            accounts=accounts,
+            sender=sender,
+            signature=signature,
+            networks=networks,
+            ends_at=ends_at,
+            requests_per_s=requests_per_s,
+            recipients_per_day=recipients_per_day,
+            test=test,
+        )
+
+    def rotate_key(self, key_id: str, *, old_for_h: float = OLD_KEPT_H) -> NewKey:
+        """Give a key a further secret. The one that it had is good for so many hours more, an older one no longer.
+
+        Raises:
+            NoSuchKey: there is none of this id.
+            InvalidOption: not so many hours.
+            StoreError: Redis is away: rotate it again.
+        """
+        return rotate_key(self._ledger, key_id, old_for_h)
+
+    def revoke_key(self, key_id: str) -> None:
+        """End a key: a second later no process takes it.
+
+        Raises:
+            NoSuchKey: there is none of this id.
+            StoreError: Redis is away: revoke it again.
+        """
+        revoke_key(self._ledger, key_id)
+
+    def read_keys(self) -> dict[str, ApiKey]:
+        """The keys as the HTTP API checks them, by id. Raises StoreError."""
+        return read_keys(self._ledger)
+
+    def admit_key(self, key: ApiKey, *, requests: int = 0, recipients: int = 0, job_key: str | None = None) -> float:
+        """Take units of a key's rates, unless `job_key` names a job already. The seconds until there are any, or 0.
+
+        Raises:
+            InvalidOption: no day has room for so many recipients.
+            StoreError: Redis is away.
+        """
+        return admit(self._ledger, key, requests=requests, recipients=recipients, job_key=job_key)
+
+    def note_keys_used(self, used_ms: Mapping[str, int]) -> None:
+        """Write down when keys were used last, ms since the epoch by id. Raises StoreError."""
+        note_used(self._ledger, used_ms)
 
     # --- asked of a vendor -------------------------------------------------------------------------------------------
 

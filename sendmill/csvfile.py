@@ -72,7 +72,7 @@ def form_of(path: str | Path, to_column: str, *, encoding: str = AUTO, delimiter
             head = _head(text, to_column, delimiter)
             first = next((each for each in text if not _is_blank(each)), "")
         except UnicodeDecodeError:
-            raise _not_in(path, known, 0) from None
+            raise _not_in(_name(path), known, 0) from None
     cells = (_cells(line, head.delimiter) for line in (head.line, first))
     return Form(known, head.delimiter, [_name_of(cell) for cell in next(cells)], next(cells))
 
@@ -154,38 +154,79 @@ def rows(
             one name, rows inside quotes, bytes that are not of the encoding, with the line.
     """
     known = detect_encoding(path) if encoding == AUTO else _checked(encoding)
-    csv.field_size_limit(_LONGEST_CELL_CHARS)
     with io.TextIOWrapper(_opened(path), known, newline="") as text:
-        line = 0
-        lines = _lines(text, on_bytes)
-        try:
-            head = _head(lines, to_column, delimiter)
-        except UnicodeDecodeError:
-            raise _not_in(path, known, line) from None
-        reader = csv.reader(chain([head.line], lines), strict=True, delimiter=head.delimiter)
-        try:
-            columns = _columns(reader, to_column, fields, path, all_columns=all_columns)
-            table = _Table(columns, to_column, fields, allow_blank=allow_blank, all_columns=all_columns)
-            line = head.before + reader.line_num
-            for cells in reader:
-                first, line = line + 1, head.before + reader.line_num
-                if line > first and not multiline:
-                    raise InvalidCsv(
-                        f"{_name(path)} lines {first:,} to {line:,} are one row, held together by quotes: take out the "
-                        "stray ones, or say --multiline where its cells have several lines"
-                    )
-                if not all(map(_is_blank, cells)):
-                    yield table.row(cells)
-        except csv.Error as error:
-            last = head.before + reader.line_num
-            where = f"line {line + 1:,}" if last <= line + 1 else f"lines {line + 1:,} to {last:,}"
-            raise InvalidCsv(f"{_name(path)} {where}: {error}") from None
-        except UnicodeDecodeError:
-            raise _not_in(path, known, line) from None
+        yield from rows_of_lines(
+            _lines(text, on_bytes),
+            to_column,
+            fields=fields,
+            encoding=known,
+            delimiter=delimiter,
+            allow_blank=allow_blank,
+            multiline=multiline,
+            all_columns=all_columns,
+            name=_name(path),
+        )
 
 
-def _not_in(path: str | Path, encoding: str, line: int) -> InvalidCsv:
-    return InvalidCsv(f"{_name(path)} is not {encoding} after line {line}: name its encoding with --encoding")
+def rows_of_lines(
+    lines: Iterable[str],
+    to_column: str,
+    *,
+    fields: Collection[str] = (),
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    allow_blank: bool = False,
+    multiline: bool = False,
+    all_columns: bool = False,
+    name: str = "the CSV",
+) -> Iterator[dict[str, str | None]]:
+    """The same of the lines of a text, each with its end: read once, as they come.
+
+    Args:
+        lines: may raise UnicodeDecodeError.
+        to_column: as of `rows`, like the arguments that are not named here.
+        fields: further columns that must be there.
+        encoding: what the lines were in, for the error where they were not.
+        delimiter: one character; None finds it.
+        allow_blank: take blank values.
+        multiline: take cells of several lines.
+        all_columns: every column is used.
+        name: what errors call it.
+
+    Raises:
+        InvalidCsv: as `rows`.
+    """
+    csv.field_size_limit(_LONGEST_CELL_CHARS)
+    line = 0
+    source = iter(lines)
+    try:
+        head = _head(source, to_column, delimiter)
+    except UnicodeDecodeError:
+        raise _not_in(name, encoding, line) from None
+    reader = csv.reader(chain([head.line], source), strict=True, delimiter=head.delimiter)
+    try:
+        columns = _columns(reader, to_column, fields, name, all_columns=all_columns)
+        table = _Table(columns, to_column, fields, allow_blank=allow_blank, all_columns=all_columns)
+        line = head.before + reader.line_num
+        for cells in reader:
+            first, line = line + 1, head.before + reader.line_num
+            if line > first and not multiline:
+                raise InvalidCsv(
+                    f"{name} lines {first:,} to {line:,} are one row, held together by quotes: take out the "
+                    "stray ones, or say --multiline where its cells have several lines"
+                )
+            if not all(map(_is_blank, cells)):
+                yield table.row(cells)
+    except csv.Error as error:
+        last = head.before + reader.line_num
+        where = f"line {line + 1:,}" if last <= line + 1 else f"lines {line + 1:,} to {last:,}"
+        raise InvalidCsv(f"{name} {where}: {error}") from None
+    except UnicodeDecodeError:
+        raise _not_in(name, encoding, line) from None
+
+
+def _not_in(name: str, encoding: str, line: int) -> InvalidCsv:
+    return InvalidCsv(f"{name} is not {encoding} after line {line}: name its encoding with --encoding")
 
 
 def detect_encoding(path: str | Path) -> str:
@@ -238,23 +279,23 @@ def _is_in(encoding: str, file: BinaryIO) -> bool | str:
 
 
 def _columns(
-    reader: Iterator[list[str]], to_column: str, fields: Collection[str], path: str | Path, *, all_columns: bool
+    reader: Iterator[list[str]], to_column: str, fields: Collection[str], name: str, *, all_columns: bool
 ) -> list[str]:
     header = next((cells for cells in reader if not all(map(_is_blank, cells))), None)
     if header is None:
-        raise InvalidCsv(f"{_name(path)} is empty: its first line must name the columns")
+        raise InvalidCsv(f"{name} is empty: its first line must name the columns")
     columns = [_name_of(cell) for cell in header]
     # A template may use `to` whatever the recipient's column is called.
-    wanted = [_name_of(to_column), *(_name_of(name) for name in fields if name != "to")]
-    missing = next((name for name in wanted if name not in columns), None)
+    wanted = [_name_of(to_column), *(_name_of(each) for each in fields if each != "to")]
+    missing = next((each for each in wanted if each not in columns), None)
     if missing is not None:
         there = ", ".join(column if column.isprintable() else ascii(column) for column in columns if column)
-        raise InvalidCsv(f"{_name(path)} has no column {missing!r}: it has {there}")
+        raise InvalidCsv(f"{name} has no column {missing!r}: it has {there}")
     twice = next((column for column in columns if column and columns.count(column) > 1), None)
     if twice is not None:
-        raise InvalidCsv(f"{_name(path)} has two columns {twice!r}: rename one of them")
+        raise InvalidCsv(f"{name} has two columns {twice!r}: rename one of them")
     if wanted[0] != "to" and "to" in columns and ("to" in fields or all_columns):
-        raise InvalidCsv(f"{_name(path)} has a column 'to' beside {to_column!r}, the recipient's: rename it")
+        raise InvalidCsv(f"{name} has a column 'to' beside {to_column!r}, the recipient's: rename it")
     return columns
 
 

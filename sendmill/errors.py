@@ -8,6 +8,8 @@
     │                                     · UnsupportedFeature · SenderNotAllowed · InvalidOption · UnknownAccount
     ├ KeyConflict                         the idempotency key names a job with other content
     ├ NoSuchJob                           the id names nothing that is kept
+    ├ NoSuchKey                           the id names no key of the HTTP API
+    ├ UploadCut                           raised by an iterable of rows: there is no job
     ├ ProviderError                       provider, account, vendor_code, http_status
     │ ├ NotSent        ConnectFailed · Throttled · Busy                       certainly not accepted
     │ ├ Refused        RecipientRefused · ContentRefused · RequestRefused     final
@@ -16,7 +18,7 @@
     │ │                WrongAddress                                           the same
     │ └ OutcomeUnknown                                                        never resent blindly
     ├ PushRefused                         wrong token, signature or shape: 4xx, nothing stored
-    └ StoreError                          Redis away, illegal state change
+    └ StoreError     StoreFull            Redis away, full, illegal state change
 
 What a caller does about an error is decided by its class, never by its text. Texts carry no password, no message text
 and no whole phone number.
@@ -109,6 +111,14 @@ class KeyConflict(SendmillError):
 
 class NoSuchJob(SendmillError):
     """No job or message of this id is kept."""
+
+
+class NoSuchKey(SendmillError):
+    """No key of the HTTP API has this id."""
+
+
+class UploadCut(SendmillError):
+    """An application's own iterable of recipients raises this where the rest will never come: there is no job."""
 
 
 class ProviderError(SendmillError):
@@ -219,3 +229,7 @@ class PushRefused(SendmillError):
 
 class StoreError(SendmillError):
     """Redis did not take or give what was asked: away, full, or an illegal change of state."""
+
+
+class StoreFull(StoreError):
+    """Redis has no room for what is new; what it has goes on."""

@@ -7,12 +7,15 @@ events has been, so what a consumer did not finish comes again after 60 s, to wh
 
 from __future__ import annotations
 
+import base64
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import msgspec
@@ -24,7 +27,7 @@ from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.rows import moment
 from sendmill.ledger.slices import SliceBody, decode_body
-from sendmill.messages import AlertEvent, AnyEvent, ReportEvent
+from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReportEvent
 from sendmill.states import BY_BYTE
 
 GAP = "gap"
@@ -38,6 +41,7 @@ _GROUP_CHARS = 64
 _AWAY_S = 0.5
 _KEEP_EVERY_S = AGAIN_MS / 3000
 _BODIES_BYTES = 16_000_000
+_ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
 _log = logging.getLogger("sendmill")
 
@@ -57,6 +61,44 @@ class Run(msgspec.Struct, array_like=True, frozen=True):
 
 
 _RUNS = msgspec.msgpack.Decoder(list[Run])
+
+
+class _Receipt(msgspec.Struct, array_like=True):
+    """What a batch consists of: entries and lost ones, by account."""
+
+    entries: dict[str, list[str]]
+    losses: dict[str, int]
+
+    def sealed(self) -> str:
+        """The same as a word of letters, digits, - and _."""
+        return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
+
+    @classmethod
+    def opened(cls, text: str) -> _Receipt:
+        """What `sealed` gave. Raises InvalidOption."""
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            receipt = msgspec.msgpack.decode(raw, type=cls)
+        except (ValueError, msgspec.MsgspecError):
+            raise InvalidOption("this is no receipt: it is what came with the events") from None
+        if not all(map(_ENTRY_ID.fullmatch, chain.from_iterable(receipt.entries.values()))):
+            raise InvalidOption("this is no receipt: it is what came with the events")
+        return receipt
+
+
+def acknowledge_batch(ledger: Ledger, group: str, receipt: str) -> None:
+    """Say that all events of a batch have been dealt with. What was acknowledged before stays so.
+
+    Raises:
+        InvalidOption: this is no receipt, or no group's name.
+        StoreError: Redis did not hear it; the events come again, which a consumer must bear anyway.
+    """
+    log = EventLog(ledger, _checked_group(group))
+    opened = _Receipt.opened(receipt)
+    for account, entry_ids in opened.entries.items():
+        log.acknowledge(account, entry_ids)
+    for account, entries in opened.losses.items():
+        log.forgive(Losses(account, entries))
 
 
 class EventReader(Iterator[AnyEvent]):
@@ -102,6 +144,39 @@ class EventReader(Iterator[AnyEvent]):
     def close(self) -> None:
         """End the iterator: within a second, where another thread waits in it."""
         self._closed = True
+
+    def batch(self, most: int, wait_s: float) -> EventBatch:
+        """Events to be acknowledged together, from any process: see `acknowledge_batch`. None of them is given twice
+        while it may be acknowledged, for 60 s; then all of them come again.
+
+        Args:
+            most: events; the entry that passes it is given whole, and may tell of 20,000 rows.
+            wait_s: how long the first one is waited for.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        until = time.monotonic() + wait_s
+        while True:
+            events: list[AnyEvent] = []
+            receipt = _Receipt({}, {})
+            looked = self._log.take(most)
+            for losses in looked.losses:
+                if "alert" in self._kinds:
+                    events.append(self._gap(losses))
+                receipt.losses[losses.account] = losses.entries
+            for entry in looked.entries:
+                if len(events) >= most:
+                    self._log.release(entry.account, [entry.entry_id])
+                    continue
+                made = list(self._events_of(entry))
+                events += made
+                if made:
+                    receipt.entries.setdefault(entry.account, []).append(entry.entry_id)
+            left_s = until - time.monotonic()
+            if events or self._closed or left_s <= 0:
+                return EventBatch(events, receipt.sealed() if events else None)
+            self._log.wait(min(left_s, self._wait_s))
 
     def _events(self) -> Iterator[AnyEvent]:
         try:

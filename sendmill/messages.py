@@ -100,12 +100,16 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that the ledger has. `total` rows were read; `accepted` of them go out, `refused` names the others."""
+    """A job that the ledger has. `total` rows were read; `accepted` of them go out, `refused` names the others.
+
+    `repeated`: its key named it already, and nothing new was stored.
+    """
 
     id: str
     total: int
     accepted: int
     refused: Sequence[Refusal] = field(default=(), repr=False)
+    repeated: bool = field(default=False, compare=False)
 
 
 FORGOTTEN = "forgotten"
@@ -120,7 +124,8 @@ class JobStatus:
     """How many rows of a job are in which state. `segments` counts those of rows that an account took, as
     its vendor bills; `cost` is what they come to by currency, where accounts name their prices.
 
-    `done` says that every row is final (or `submitted`, where the account has no reports).
+    `done` says that every row is final (or `submitted`, where the account has no reports). `account` is the one that it
+    named.
     """
 
     job_id: str
@@ -129,6 +134,10 @@ class JobStatus:
     segments: int
     done: bool
     cost: Mapping[str, Decimal] = field(default_factory=dict)
+    lane: str | None = field(default=None, compare=False)
+    ref: str | None = field(default=None, compare=False)
+    account: str | None = field(default=None, compare=False)
+    created_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,36 @@ class MessageInfo:
     detail: str | None = None
     submitted_at: datetime | None = None
     updated_at: datetime | None = None
+
+
+class JobPage(NamedTuple):
+    """Some of the jobs, newest first. `after` is where the next page goes on, None behind the last job."""
+
+    jobs: Sequence[JobSummary]
+    after: str | None
+
+
+class MessagePage(NamedTuple):
+    """Some of a job's messages, in row order. `after` is where the next page goes on, None behind the last message."""
+
+    messages: Sequence[MessageInfo]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job would come to: nothing was sent. `cost` is by currency; `unpriced` rows have no known price.
+
+    `beyond` are the characters that make texts longer than they look.
+    """
+
+    total: int
+    accepted: int
+    refused: Sequence[Refusal] = field(repr=False)
+    segments: int
+    cost: Mapping[str, Decimal]
+    unpriced: int
+    beyond: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,3 +381,10 @@ class AlertEvent(Event):
 
 AnyEvent = ReportEvent | ReplyEvent | AlertEvent
 """What `Client.events` yields: `match` on the class or compare `kind`."""
+
+
+class EventBatch(NamedTuple):
+    """Events that were taken together. `receipt` acknowledges all of them, from any process; None where none came."""
+
+    events: Sequence[AnyEvent]
+    receipt: str | None

@@ -41,7 +41,7 @@ _TOOK_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The bounds of `call_duration_seconds`: finish.lua has the same."""
 
 _BY_BYTE: Final = {state.byte.decode(): state.value for state in State}
-_KINDS: Final = ("worker", "beat", "push")
+_KINDS: Final = ("worker", "beat", "push", "web")
 
 
 class LedgerCollector(Collector):

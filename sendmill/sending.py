@@ -56,7 +56,9 @@ class Sending:
         """What commit.lua is told once all rows were added."""
         return writer.commit_args(chosen.key, plan_at_ms, self._publisher)
 
-    def begun(self, content: Content, chosen: SendOptions) -> tuple[Writer, Iterator[PreparedBatch], int]:
+    def begun(
+        self, content: Content, chosen: SendOptions, keep_refused: int | None = None
+    ) -> tuple[Writer, Iterator[PreparedBatch], int]:
         """A job that is about to be stored: its writer, the rows to give it, and when it is to be planned (ms, or 0).
 
         Raises: as `send`.
@@ -74,7 +76,7 @@ class Sending:
         plan_at_ms = meta.at_ms or 0
         if plan_at_ms <= now_ms or self._names.vendor_keeps_time(account=chosen.account, route=chosen.route):
             plan_at_ms = 0
-        return Writer(self._ledger.server, self._ledger.jobs, meta), batches, plan_at_ms
+        return Writer(self._ledger.server, self._ledger.jobs, meta, keep_refused), batches, plan_at_ms
 
     def _with_file(
         self, content: Content, chosen: SendOptions, batches: Iterator[PreparedBatch], at_ms: int
@@ -138,4 +140,4 @@ def _replicas(uploaded: Uploaded, chosen: SendOptions) -> int:
 
 def _job(uploaded: Uploaded) -> Job:
     refused = tuple(Refusal(row.row, row.to, row.code, row.reason) for row in uploaded.refused)
-    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused)
+    return Job(uploaded.job, uploaded.total, uploaded.accepted, refused, repeated=uploaded.known is not None)

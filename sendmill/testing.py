@@ -25,6 +25,7 @@ import pytest
 
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
+from sendmill.estimating import estimate
 from sendmill.fake_optouts import FakeOptOuts
 from sendmill.fake_settling import FakeSettling
 from sendmill.fake_vendor import FakeVendor
@@ -34,6 +35,7 @@ from sendmill.messages import (
     AnyEvent,
     CancelResult,
     Content,
+    Estimate,
     Forgotten,
     Job,
     JobStatus,
@@ -123,6 +125,7 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
         content: Content,
         *,
         on_progress: Callable[[int], None] | None = None,
+        keep_refused: int | None = None,
         **options: Any,
     ) -> Job:
         """Check a job as `Client.send` does and keep its messages in `sent`. Raises what `Client.send` raises."""
@@ -138,11 +141,11 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
             known = self._jobs[self._job_by_key[checked.key]]
             if known.fingerprint != fingerprint:
                 raise KeyConflict(f"the key names job {known.job.id}, which has other content: use a new key")
-            return known.job
+            return replace(known.job, repeated=True, refused=known.job.refused[:keep_refused])
         job = self._keep(content, checked, prepared.fields or (), rows, fingerprint)
         if checked.key is not None:
             self._job_by_key[checked.key] = job.id
-        return job
+        return replace(job, refused=job.refused[:keep_refused])
 
     def status(self, job_id: str) -> JobStatus:
         """The job's rows by state. Raises NoSuchJob."""
@@ -152,6 +155,10 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
             states[message.state] = states.get(message.state, 0) + 1
         done = all(message.state in FINAL for message in fake.messages.values())
         return JobStatus(job_id, fake.job.total, states, fake.segments, done, dict(fake.cost))
+
+    def estimate(self, content: Content, *, keep_refused: int | None = None, **options: Any) -> Estimate:
+        """What a job would come to, as far as `accounts` says. Raises what `Client.estimate` raises."""
+        return estimate(content, SendOptions.validated(now=self._now(), **options), self.tariff(), keep_refused)
 
     def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
         """The job's messages in row order. Raises NoSuchJob."""
@@ -432,6 +439,7 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
 
 _REDIRECTED = (
     "send",
+    "estimate",
     "status",
     "messages",
     "show",

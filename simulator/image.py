@@ -1,4 +1,4 @@
-"""`make image`: build the image, run its four processes beside Valkey and the simulator, and look at all they promise.
+"""`make image`: build the image, run its five processes beside Valkey and the simulator, and look at all they promise.
 
 docker, podman or buildah does it, whichever is there and works. BASE names another base image. Prints what it saw; ends
 with 1 and one line where something is not as it should be.
@@ -156,7 +156,7 @@ def run(by: str) -> None:
     containers = Containers(by, {})
     kinds = list(procfile.processes())
     try:
-        with System.start(redis_over_tcp=True, runs=containers) as system, system.client() as client:
+        with System.start(redis_over_tcp=True, runs=containers, counts={"web": 1}) as system, system.client() as client:
             job = client.send(Sms("Your code is 1125", NUMBER), lane="otp").id
             sent = (State.SUBMITTED, State.DELIVERED)
             system.wait_until(

@@ -126,7 +126,8 @@ class System:
             accounts: makes the configuration's `[accounts.…]` from the simulator's address. Those at AccessYou get its
                 mail server too, where they name none.
             routes: the configuration's `[[routes]]`.
-            counts: how many processes of a Procfile line to start; one of each that is not named.
+            counts: how many processes of a Procfile line to start; one of each that is not named, but no `web`: what
+                is sent and told needs none.
             site: other settings of the configuration file, such as `{"report_horizon_h": 1}`.
             simulator_config: the simulator's own configuration: `simulator`, `fates`, `faults`.
             simulator_accounts: the simulator's settings of accounts, by our name: `{"hk": {"reply_share": 0.1}}`.
@@ -193,7 +194,7 @@ class System:
         if unknown:
             raise SystemFailed(f"the Procfile has no {', '.join(sorted(unknown))}: it has {', '.join(kinds)}")
         for kind in kinds:
-            self.start_more(kind, counts.get(kind, 1))
+            self.start_more(kind, counts.get(kind, 0 if kind == "web" else 1))
 
     def _stop_processes(self, timeout_s: float) -> None:
         self._children.end(self._children.running(), timeout_s=timeout_s)
@@ -242,6 +243,11 @@ class System:
     def push_port(self) -> int:
         """Where the first push process listens."""
         return self._first_port
+
+    @property
+    def web_url(self) -> str:
+        """Where the last web process listens."""
+        return f"http://127.0.0.1:{self._children.running('web')[-1].port}"
 
     def push_url(self, account: str) -> str:
         """Where the vendor of an account pushes to."""
@@ -330,13 +336,13 @@ class System:
             raise SystemFailed(f"{child.kind} ended with {child.process.returncode}: {_tail(child)}")
 
     def wait_until_ready(self) -> None:
-        """Wait until the workers have published their accounts and every push process takes pushes.
+        """Wait until the workers have published their accounts and every push and web process answers.
 
         Raises:
             SystemFailed: a process ended, or it took too long.
         """
         jobs = JobKeys(self.namespace)
-        pushes = [child.port for child in self._children.running("push")]
+        ports = [child.port for kind in ("push", "web") for child in self._children.running(kind)]
         senders = len(self.processes("worker_send"))
         published = len(self.accounts) if senders + len(self.processes("worker_work")) else 0
         with self._server() as server:
@@ -346,9 +352,9 @@ class System:
                 what="the workers have published their accounts",
             )
         self.wait_until(
-            lambda: all(_answers(f"http://127.0.0.1:{port}/readyz") for port in pushes),
+            lambda: all(_answers(f"http://127.0.0.1:{port}/readyz") for port in ports),
             timeout_s=_START_TIMEOUT_S,
-            what="push answers /readyz",
+            what="push and web answer /readyz",
         )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from simulator.interrupts import interruptible
 from simulator.system import NAMESPACE, System, SystemFailed
 
-COUNTS: Final = {"worker_send": 2, "worker_work": 1, "beat": 2, "push": 1}
+COUNTS: Final = {"worker_send": 2, "worker_work": 1, "beat": 2, "push": 1, "web": 1}
 _LOOK_EVERY_S: Final = 1.0
 _REPLY: Final = '{"vendor": "smsadmin", "account": "demo", "number": "8613712345678", "text": "TD"}'
 _REPLIES: Final = "a handset replies: sendmill replies"
@@ -42,6 +42,7 @@ def _run() -> None:
             print(f"  export SENDMILL_NAMESPACE={shlex.quote(system.namespace)}")
         print('  sendmill send --text "Your code is 1125" +85298882844 --wait')
         print(f"  curl --data {shlex.quote(_REPLY)} {system.simulator.url}/_sim/replies  # {_REPLIES}\n")
+        print(f"Over HTTP: {system.web_url} (/metrics, /healthz, /readyz).")
         print(
             f"Accounts: {', '.join(system.accounts)}. Simulated vendors: {system.simulator.url} (simulator/README.md)."
         )

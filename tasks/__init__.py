@@ -5,7 +5,7 @@ The way of a message, with what a `kill -9` of the process does at each step:
     plan/       a job's rows get their accounts and are copied there as slices.
                 Dies: the job still stands in `due`; the next tick plans the rest.
     send/       slices are claimed under a lease, rows packed into calls, the gate asked (`send/lua/begin.lua`, with the
-                limits of `send/lua/throttle.lua`), the request sent (`send/submit.py`), its outcome written.
+                limits of `sendmill/ledger/lua/throttle.lua`), the request sent (`send/submit.py`), its outcome written.
                 Dies before the gate: the lease runs out and the rows go out again. After it: nobody knows whether the
                 vendor has them; they become `unconfirmed` and are not sent again.
     report/     the vendor's word is polled or pushed, stored raw, matched to its row, folded into it.

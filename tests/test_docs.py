@@ -33,7 +33,7 @@ PEOPLE = "to,name,order\n+85298882844,Ada,A-1\n+8613800138000,王小明,A-2\n12,
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
-_PATH = re.compile(r"`((?:sendmill|config|providers|tasks|workers|simulator|tests|docs)/[\w./-]+)`")
+_PATH = re.compile(r"`((?:sendmill|config|providers|tasks|web|workers|simulator|tests|docs)/[\w./-]+)`")
 _TEST = re.compile(r"`(test_\w+)`")
 
 

@@ -16,8 +16,8 @@ from config.celery import soft_shutdown_s
 from config.load import load
 from config.settings import Settings
 from providers import registry
+from workers import push, web
 from workers.alive import ALIVE_FILE
-from workers.push import DEFAULT_PORT
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "deploy" / "kubernetes"
@@ -118,16 +118,19 @@ def test_the_pods_have_what_the_image_needs() -> None:
 
 
 def test_probes_and_variables_are_those_of_the_processes() -> None:
-    """The image's probe for all; Redis decides about push's readiness alone, and never about a restart."""
+    """The image's probe for all; Redis decides about who is ready to answer, and never about a restart."""
+    ports = {"push": push.DEFAULT_PORT, "web": web.DEFAULT_PORT}
     known = {"SENDMILL_CONFIG", "SENDMILL_REDIS_URL", "SENDMILL_BROKER_URL", "SENDMILL_NAMESPACE", "SENDMILL_LOG_LEVEL"}
     for line, document in workloads().items():
         (container,) = _pod(document)["containers"]
         assert container["livenessProbe"]["exec"] == container["startupProbe"]["exec"] == {"command": ["alive"]}
-        assert {each["name"] for each in container["env"]} <= known
-        assert ("readinessProbe" in container) == (line == "push")
-        if line == "push":
-            assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "push"}
-            assert container["ports"] == [{"name": "push", "containerPort": DEFAULT_PORT}]
+        named = {each["name"]: each.get("value") for each in container["env"]}
+        assert set(named) <= known | ({"SENDMILL_WEB_HOST", "PORT"} if line == "web" else set())
+        assert ("readinessProbe" in container) == (line in ports)
+        if line in ports:
+            assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": line}
+            assert container["ports"] == [{"name": line, "containerPort": ports[line]}]
+            assert named.get("PORT") == (str(web.DEFAULT_PORT) if line == "web" else None), "the image's is push's"
 
 
 def test_each_selector_finds_its_pods() -> None:

@@ -33,6 +33,7 @@ PACKAGES = (
     "soak",
     "tasks",
     "tests",
+    "web",
     "workers",
 )
 
@@ -72,8 +73,8 @@ def test_every_task_has_a_queue() -> None:
 
 
 def test_the_procfile_has_the_documented_processes() -> None:
-    """interface.md's three kinds: Celery workers, the clock, the receiver of pushes."""
-    assert list(procfile.processes()) == ["worker_send", "worker_work", "beat", "push"]
+    """Celery workers, the clock, the receiver of pushes, what people and programs reach over HTTP."""
+    assert list(procfile.processes()) == ["worker_send", "worker_work", "beat", "push", "web"]
 
 
 @pytest.mark.parametrize("kind", ["worker_send", "worker_work"])
@@ -170,7 +171,7 @@ def test_nothing_that_runs_in_production_speaks_http_but_through_two_doors() -> 
     """
     found = {
         path.relative_to(ROOT).as_posix()
-        for package in ("sendmill", "config", "providers", "tasks", "workers")
+        for package in ("sendmill", "config", "providers", "tasks", "web", "workers")
         for path in (ROOT / package).rglob("*.py")
         if any(client in _code(path) for client in HTTP_CLIENTS)
     }

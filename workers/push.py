@@ -12,15 +12,13 @@ import os
 import re
 import signal
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 import uvloop
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
@@ -29,6 +27,7 @@ from sendmill.ledger.keys import JobKeys
 from tasks.process.connection import connect, process_name
 from tasks.process.heartbeat import Heartbeat
 from tasks.report.spool import forget_spooled
+from web.listening import BACKLOG, IDLE_S, LINGER_S, STOP_S, LimitedServer, kind_alone, port_in
 from workers.alive import AliveFile
 from workers.receiver import Receiver
 from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
@@ -36,25 +35,11 @@ from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exi
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
 DEFAULT_PORT: Final = 8080
 
-IDLE_S: Final = 15.0
-"""A connection that has brought no whole head of a request for so long is closed."""
-
-MOST_CONNECTIONS: Final = 2000
-MOST_OF_A_PEER: Final = 500
-"""Of one address: who holds them open takes no place from others. A proxy before us is one address too; a push is with
-us for milliseconds, so that it comes nowhere near."""
-
-LINGER_S: Final = 2.0
-"""How long the rest of a refused body is read, so that its sender gets to see the answer."""
-
-STOP_S: Final = 8.0
-"""Requests under way at SIGTERM have so long; storing takes 5 s at most."""
-
 COUNTS_EVERY_S: Final = 10.0
 
 _LOOK_EVERY_S: Final = 1.0
-_BACKLOG: Final = 1024
-_LARGEST_PORT: Final = 65535
+
+_HTTP_LOG: Final = logging.getLogger("workers.push.http")
 
 log = structlog.get_logger(__name__)
 
@@ -75,34 +60,12 @@ def _with_all_escaped(line: re.Match[bytes]) -> bytes:
     return line[1] + re.sub(rb"[ \x80-\xff]", lambda byte: b"%%%02X" % byte[0][0], line[2]) + line[3]
 
 
-class _Server(web.Server):
-    """aiohttp's, with an end to the number of connections, of all and of one address."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._options = options
-        self._of_peer: Counter[str] = Counter()
-        self._peers: dict[web.RequestHandler, str] = {}
+class _Server(LimitedServer):
+    """With our handler."""
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of one connection."""
         return _Handler(self, loop=asyncio.get_running_loop(), **self._options)
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        peername = transport.get_extra_info("peername")
-        peer = self._peers[handler] = str(peername[0]) if peername else ""
-        self._of_peer[peer] += 1
-        if len(self.connections) > MOST_CONNECTIONS or self._of_peer[peer] > MOST_OF_A_PEER:
-            transport.abort()
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        peer = self._peers.pop(handler, None)
-        if peer is not None:
-            self._of_peer[peer] -= 1
-            if not self._of_peer[peer]:
-                del self._of_peer[peer]
 
 
 async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -> None:
@@ -119,7 +82,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     heartbeat = Heartbeat(server, JobKeys(settings.namespace), process_name(), "push", forget=forget)
     watching = [asyncio.create_task(AliveFile().keep_touching())]
     try:
-        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
         log.info("receiving pushes", host=host, port=port, accounts=receiver.accounts)
         receiver.warn()
         watching += [
@@ -140,24 +103,11 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
 
 def runner_of(receiver: Receiver, *, idle_s: float = IDLE_S) -> web.ServerRunner:
     """The HTTP server in front of a receiver. aiohttp's own access log is off: its lines hold the tokens."""
+    kind_alone(_HTTP_LOG)
     server = _Server(
-        receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S, logger=_http_log()
+        receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S, logger=_HTTP_LOG
     )
     return web.ServerRunner(server, shutdown_timeout=STOP_S)
-
-
-def _http_log() -> logging.Logger:
-    """aiohttp's own log, which quotes what is no HTTP; here it says of what kind it is."""
-    http_log = logging.getLogger("workers.push.http")
-    http_log.addFilter(_kind_alone)  # the same one again is not added
-    return http_log
-
-
-def _kind_alone(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        record.msg, record.args, record.exc_info = "what came is no HTTP: %s", (type(error).__name__,), None
-    return True
 
 
 async def _watch_redis(receiver: Receiver, heartbeat: Heartbeat) -> None:
@@ -195,11 +145,7 @@ def listening_address(environ: Mapping[str, str]) -> tuple[str, int]:
     Raises:
         ConfigError: PORT is no port.
     """
-    text = environ.get("PORT") or str(DEFAULT_PORT)
-    port = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= port <= _LARGEST_PORT:
-        raise ConfigError(f"environment: PORT is no port: a number up to {_LARGEST_PORT}")
-    return environ.get("SENDMILL_PUSH_HOST") or DEFAULT_HOST, port
+    return environ.get("SENDMILL_PUSH_HOST") or DEFAULT_HOST, port_in(environ, DEFAULT_PORT)
 
 
 async def _main(settings: Settings, host: str, port: int) -> None:

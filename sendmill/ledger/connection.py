@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from sendmill.errors import StoreError
+from sendmill.errors import StoreError, StoreFull
 from sendmill.ledger.away import FULL, GONE, TIMEOUT, away_from, first_word
 from sendmill.ledger.keys import AccountKeys, JobKeys
 from sendmill.ledger.redis_client import AsyncRedisClient, RedisClient
@@ -94,16 +94,17 @@ def store_errors() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         if (away := away_from(error)) is not None:
-            raise StoreError(_TOLD.get(away.code) or _REFUSES.format(away.code)) from error
+            told = _TOLD.get(away.code) or _REFUSES.format(away.code)
+            raise (StoreFull if away.code == FULL else StoreError)(told) from error
         # Only the code: the rest may quote arguments.
         code = first_word(error) or (str(error).split() or ["?"])[0]
         raise StoreError(f"Redis refused it: {type(error).__name__} {code}") from error
 
 
-def store_full(used_bytes: bytes, most_bytes: bytes) -> StoreError:
+def store_full(used_bytes: bytes, most_bytes: bytes) -> StoreFull:
     """What a producer hears whose job a server that is nearly full does not take (`lua/pressure.lua`)."""
     used, most = int(used_bytes), int(most_bytes)
-    return StoreError(
+    return StoreFull(
         f"Redis is full: {used / 1e6:,.0f} of {most / 1e6:,.0f} MB are used, and above {100 * NEW_JOBS_SHARE:.0f} % "
         f"no new job is taken: {_MAKE_ROOM}"
     )

@@ -84,10 +84,29 @@ class EventLog:
                     self._look_at(account, looked, again=again)
         return looked
 
-    def _look_at(self, account: str, looked: Looked, *, again: bool) -> None:
+    def take(self, most: int) -> Looked:
+        """Take at most so many entries, those that come again among them, without waiting. Accounts take turns.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        looked = Looked([], [])
+        with store_errors():
+            names = {name.decode() for name in self._ledger.server.hkeys(self._ledger.jobs.accounts)}
+            accounts = sorted({*names, REFUSED})
+            first = time.monotonic_ns() % len(accounts)
+            for account in accounts[first:] + accounts[:first]:
+                if (left := most - len(looked.entries)) > 0:
+                    # Half of them at most are such that come again: what is new does not wait for ever.
+                    self._look_at(account, looked, again=True, most=max(1, left // 2))
+                else:
+                    self._given_up_to[account] = ""
+        return looked
+
+    def _look_at(self, account: str, looked: Looked, *, again: bool, most: int = ENTRIES_AT_ONCE) -> None:
         keys = self._ledger.account(account)
         lost, given_up_to, old, new = self._script.run(
-            self._ledger.server, keys.state, self._group, ENTRIES_AT_ONCE, AGAIN_MS, ENTRIES_AT_ONCE if again else 0
+            self._ledger.server, keys.state, self._group, most, AGAIN_MS, most if again else 0
         )
         self._given_up_to[account] = given_up_to.decode()
         if lost:
@@ -148,6 +167,23 @@ class EventLog:
         with store_errors():
             self._ledger.server.xclaim(
                 self._ledger.account(account).events, self._group, _CONSUMER, 0, list(entry_ids), justid=True
+            )
+
+    def release(self, account: str, entry_ids: Iterable[str]) -> None:
+        """Give entries back that were taken and not dealt with: they come again with the next look.
+
+        Raises:
+            StoreError: Redis did not hear it.
+        """
+        with store_errors():
+            self._ledger.server.xclaim(
+                self._ledger.account(account).events,
+                self._group,
+                _CONSUMER,
+                0,
+                list(entry_ids),
+                idle=AGAIN_MS,
+                justid=True,
             )
 
     def lose(self, account: str, entries: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -145,6 +146,11 @@ def own_slices(job: str, only: bytes | None, listed: Iterable[bytes]) -> list[tu
     return slices
 
 
+def key_digest(key: str) -> str:
+    """What an idempotency key is called in Redis."""
+    return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+
+
 def new_job_id(now_s: float | None = None) -> str:
     """A fresh id: 18 of `[0-9a-z]`, those of later milliseconds sort behind those of earlier ones."""
     ms = int((time.time() if now_s is None else now_s) * 1000)
@@ -184,10 +190,10 @@ class Writer:
     """Takes a job's rows and stores each chunk but the last as it is full: up to a chunk nothing is asked of Redis.
 
     Then `commit_args` are what commit.lua is told, which makes the job exist, and `committed` reads its answer. Memory
-    is that of one chunk, and of the refused rows.
+    is that of one chunk, and of the refused rows, of which the first `keep_refused` are kept, or all.
     """
 
-    def __init__(self, server: redis.Redis, keys: JobKeys, meta: JobMeta) -> None:
+    def __init__(self, server: redis.Redis, keys: JobKeys, meta: JobMeta, keep_refused: int | None = None) -> None:
         self._server = server
         self._keys = keys
         self._meta = meta
@@ -198,6 +204,7 @@ class Writer:
         self._suppressed = 0
         self._small = False
         self._refused: list[RefusedRow] = []
+        self._keep_refused = keep_refused
         self._kept_at = time.monotonic()
         self._new_chunk()
 
@@ -221,7 +228,8 @@ class Writer:
             self._values.extend(batch.values)
             self._bytes += sum(len(value) for values in batch.values for value in values)
         for row in batch.refused:
-            self._refused.append(row)
+            if self._keep_refused is None or len(self._refused) < self._keep_refused:
+                self._refused.append(row)
             self._out.append((row.row, _storable(row.to), row.state.value, row.code, _storable(row.reason)))
             if row.state is State.SUPPRESSED:
                 self._suppressed += 1
@@ -258,6 +266,12 @@ class Writer:
         pipe.execute()
         self._kept_at = time.monotonic()
 
+    def abandon(self) -> None:
+        """Give up what was stored of a job that will not be: its rows came to no end. A Redis that is away lets it go
+        within the hour."""
+        with suppress(StoreError), store_errors():
+            self._forget()
+
     def _forget(self) -> None:
         """A full server needs the room of an upload that it does not take to its end."""
         for number in range(self._chunks):
@@ -289,7 +303,7 @@ class Writer:
             self._failed,
             self._suppressed,
             self._chunks,
-            hashlib.blake2b(key.encode(), digest_size=16).hexdigest() if key is not None else "",
+            key_digest(key) if key is not None else "",
             self._digest.hexdigest(),
             only,
             FORMAT,

@@ -49,6 +49,10 @@ sweeps              hash    sweep → how much it found in all, <sweep>:at → m
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
+apikeys             hash    id → JSON ApiKey: see `sendmill.apikeys`. Of its secrets SHA-256 alone
+apikeys:used        hash    id → ms when it was used last, within a minute
+apikey:<id>:…       list,   used:<limit> and clock of a key that has rates, as those of an account
+                    hash
 media:<name>        string  a file that a vendor is to fetch from the push server; a quarter of an hour
 optouts             hash    keyed digest of a number → msgpack StoredOptOut
 optouts:log         zset    that digest → version of its last change, also where it opted in again
@@ -151,6 +155,8 @@ class JobKeys:
         self.sweeps = self._prefix + "sweeps"
         self.requests = self._prefix + "requests"
         self.chunks = self._prefix + "chunk:"
+        self.apikeys = self._prefix + "apikeys"
+        self.apikeys_used = self._prefix + "apikeys:used"
         self.optouts = self._prefix + "optouts"
         self.optouts_log = self._prefix + "optouts:log"
         self.optouts_version = self._prefix + "optouts:version"

@@ -1,6 +1,6 @@
 """Which processes live, as each of them says every second: what `doctor` and `forget` ask.
 
-A process stands under its own name in one hash. What it says has its kind (worker, beat, push), its queues, its
+A process stands under its own name in one hash. What it says has its kind (worker, beat, push, web), its queues, its
 machine, and how far its machine's clock is ahead of Redis'.
 """
 
@@ -45,7 +45,7 @@ def said_now(
     """What a process says of itself, to be stored.
 
     Args:
-        kind: worker, beat or push.
+        kind: worker, beat, push or web.
         asked_at: when Redis was asked for its time, by this machine's clock, s.
         redis_time: its answer: seconds and microseconds.
         queues: what a worker takes from.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,19 +14,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from sendmill.errors import NoSuchJob
+from sendmill.errors import InvalidOption, NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.rows import read_rows, unplanned_rows, waiting_state
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header, header_of_sums
-from sendmill.messages import JobStatus, JobSummary, MessageInfo
+from sendmill.messages import JobPage, JobStatus, JobSummary, MessageInfo, MessagePage
 from sendmill.states import State
 
 _HEADERS_AT_ONCE = 500
 _ENTRIES_AT_ONCE = 1000
 _JOBS_AT_ONCE = 100
+_CHUNKS_A_PAGE = 20
+_JOBS_LOOKED_AT = 1000
 
 
 class SliceEntry(NamedTuple):
@@ -202,7 +204,15 @@ def _status(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]
         segments=record.segments,
         done=ends >= record.total,
         cost=record.cost,
+        lane=record.meta.lane,
+        ref=record.meta.ref,
+        account=record.meta.account,
+        created_at=_created_at(record),
     )
+
+
+def _created_at(record: JobRecord) -> datetime:
+    return datetime.fromtimestamp(record.meta.created_ms / 1000, UTC)
 
 
 # --- messages ----------------------------------------------------------------------------------------------------
@@ -224,15 +234,60 @@ def read_messages(ledger: Ledger, job_id: str, state: State | None) -> Iterator[
 def _in_chunks(ledger: Ledger, record: JobRecord) -> Iterator[MessageInfo]:
     entries = _Entries(ledger, record.meta.job)
     for number in range(record.chunks):
-        cut = entries.of_chunk(number)
-        if not cut:
-            waiting = unplanned_rows(ledger, record.meta, number)
-            if waiting is not None:
-                yield from waiting
+        yield from _of_chunk(ledger, record, entries, number)
+
+
+def _of_chunk(ledger: Ledger, record: JobRecord, entries: _Entries, number: int) -> Iterator[MessageInfo]:
+    cut = entries.of_chunk(number)
+    if not cut:
+        waiting = unplanned_rows(ledger, record.meta, number)
+        if waiting is not None:
+            yield from waiting
+            return
+        cut = entries.of_chunk(number)  # planned between the two looks
+    slices = [read_rows(ledger, entry.account, entry.slice_id) for entry in cut]
+    yield from map(itemgetter(1), merge(*slices, key=itemgetter(0)))
+
+
+def read_message_page(ledger: Ledger, job_id: str, state: State | None, after: str | None, most: int) -> MessagePage:
+    """Up to so many of a job's messages, in row order. Some 400,000 rows are looked at, so that a page of a rare state
+    may be short or empty although more follow.
+
+    Args:
+        ledger: where they are.
+        job_id: the job.
+        state: those of this state alone.
+        after: what the page before said.
+        most: messages.
+
+    Raises:
+        NoSuchJob: no such job is kept.
+        InvalidOption: `after` is of no page.
+        StoreError: Redis is away.
+    """
+    chunk, last_row = _place(after)
+    with store_errors():
+        record = _record(job_id, ledger.server.hgetall(ledger.jobs.job(job_id)))
+    entries = _Entries(ledger, job_id)
+    found: list[MessageInfo] = []
+    end = min(record.chunks, chunk + _CHUNKS_A_PAGE)
+    for number in range(chunk, end):
+        for message in _of_chunk(ledger, record, entries, number):
+            row = int(message.message_id.rpartition("-")[2])
+            if row <= last_row or (state is not None and message.state is not state):
                 continue
-            cut = entries.of_chunk(number)  # planned between the two looks
-        slices = [read_rows(ledger, entry.account, entry.slice_id) for entry in cut]
-        yield from map(itemgetter(1), merge(*slices, key=itemgetter(0)))
+            if len(found) == most:
+                return MessagePage(found, f"{chunk}.{last_row}")
+            found.append(message)
+            chunk, last_row = number, row
+    return MessagePage(found, f"{end}.{last_row}" if end < record.chunks else None)
+
+
+def _place(after: str | None) -> tuple[int, int]:
+    first, _, second = (after or "0.0").partition(".")
+    if not (first.isascii() and first.isdigit() and second.isascii() and second.isdigit()):
+        raise InvalidOption("after is what the page before gave as `after`")
+    return int(first), int(second)
 
 
 class _Entries:
@@ -285,7 +340,7 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
             raws = ledger.server.zrevrangebyscore(
                 ledger.jobs.all, latest, earliest, start=skipped, num=_JOBS_AT_ONCE, withscores=True
             )
-        yield from _summaries(ledger, [raw.decode() for raw, _ in raws])
+        yield from (job for job, _ in _summaries(ledger, [raw.decode() for raw, _ in raws]))
         if len(raws) < _JOBS_AT_ONCE:
             return
         # Jobs that come meanwhile stand before these, so the next page is found by time and not by place.
@@ -294,7 +349,74 @@ def read_jobs(ledger: Ledger, since: datetime | None) -> Iterator[JobSummary]:
         latest, skipped = last, at_last + (skipped if latest == last else 0)
 
 
-def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
+def read_job_page(
+    ledger: Ledger,
+    since: datetime | None,
+    *,
+    ref: str | None,
+    accounts: Collection[str],
+    after: str | None,
+    most: int,
+) -> JobPage:
+    """Up to so many jobs, newest first. Some 1,000 are looked at, so that a page may be short although more follow.
+
+    Args:
+        ledger: where they are.
+        since: those created at or after this time (aware) alone.
+        ref: those of this tag alone.
+        accounts: those that named one of these accounts alone; none takes all.
+        after: what the page before said.
+        most: jobs.
+
+    Raises:
+        InvalidOption: `after` is of no page.
+        StoreError: Redis is away.
+    """
+    earliest = int(since.timestamp() * 1000) if since is not None else "-inf"
+    latest, _, last = (after or "+inf.").partition(".")
+    if after is not None and not (latest.isascii() and latest.isdigit() and last.isascii() and last.isalnum()):
+        raise InvalidOption("after is what the page before gave as `after`")
+    found: list[JobSummary] = []
+    looked_at = 0
+    for names in _names_behind(ledger, earliest, latest, last):
+        by_id = {job.job_id: (job, account) for job, account in _summaries(ledger, [name for name, _ in names])}
+        for name, ms in names:
+            job, account = by_id.get(name, (None, None))
+            if job is not None and ref in {None, job.ref} and (not accounts or account in accounts):
+                if len(found) == most:
+                    return JobPage(found, f"{latest}.{last}")
+                found.append(job)
+            latest, last = str(ms), name
+        looked_at += len(names)
+        if looked_at >= _JOBS_LOOKED_AT:
+            return JobPage(found, f"{latest}.{last}")
+    return JobPage(found, None)
+
+
+def _names_behind(ledger: Ledger, earliest: int | str, latest: str, last: str) -> Iterator[list[tuple[str, int]]]:
+    """Names of jobs with the ms of their creation, newest first: those before the job `last` of the ms `latest`.
+
+    Jobs of one ms stand in the order of their names, the last one first.
+    """
+    skipped = 0
+    while True:
+        with store_errors():
+            raws: list[tuple[bytes, float]] = ledger.server.zrevrangebyscore(
+                ledger.jobs.all, latest, earliest, start=skipped, num=_JOBS_AT_ONCE, withscores=True
+            )
+        listed = [(raw.decode(), int(score)) for raw, score in raws]
+        new = [(name, ms) for name, ms in listed if not last or str(ms) != latest or name < last]
+        if new:
+            yield new
+            last, latest, skipped = new[-1][0], str(new[-1][1]), 0
+        else:
+            skipped += len(raws)
+        if len(raws) < _JOBS_AT_ONCE:
+            return
+
+
+def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[tuple[JobSummary, str | None]]:
+    """Jobs, each with the account that it named."""
     with store_errors():
         pipe = ledger.server.pipeline(transaction=True)
         for job_id in job_ids:
@@ -308,11 +430,6 @@ def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[JobSummary]:
             jobs.append((_record(job_id, fields), _entries(job_id, fields, cut, moved)))
     headers = read_headers(ledger, [entry for _, entries in jobs for entry in entries])
     for record, entries in jobs:
-        yield JobSummary(
-            job_id=record.meta.job,
-            created_at=datetime.fromtimestamp(record.meta.created_ms / 1000, UTC),
-            lane=record.meta.lane,
-            total=record.total,
-            ref=record.meta.ref,
-            done=_status(record, islice(headers, len(entries))).done,
-        )
+        done = _status(record, islice(headers, len(entries))).done
+        meta = record.meta
+        yield JobSummary(meta.job, _created_at(record), meta.lane, record.total, meta.ref, done), meta.account

@@ -2,7 +2,7 @@
 
 A script's file may open with lines `-- include <file>`: that file's text (from the script's own folder, else from the
 ledger's, with what it includes) stands there instead, so that all scripts share one way to read and change rows. A file
-of another room of `tasks/` is named with its room: `-- include send/throttle.lua`.
+of another room of `tasks/` is named with its room: `-- include plan/enqueue.lua`.
 """
 
 from __future__ import annotations

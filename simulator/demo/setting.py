@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from simulator.vendor_accounts import five_accounts
 
-COUNTS: Final = {"worker_send": 2, "worker_work": 1, "beat": 2, "push": 1}
+COUNTS: Final = {"worker_send": 2, "worker_work": 1, "beat": 2, "push": 1, "web": 1}
 """Processes of each Procfile line. Two beats, because two may run: one works, the other waits."""
 
 CALLS_PER_S: Final[Mapping[str, int]] = {"mainland": 100, "xi": 80, "bulk": 80, "world": 150}

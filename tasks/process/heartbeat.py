@@ -36,7 +36,7 @@ class Heartbeat:
         server: the ledger.
         jobs: its keys.
         process: the process's name among all.
-        kind: `worker` or `push`.
+        kind: `worker`, `push` or `web`.
         queues: what it takes from.
         forget: forgets somebody here, in memory and on disk; returns how many files that touched.
     """

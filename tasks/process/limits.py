@@ -1,6 +1,6 @@
 """The limits of an account, in the form in which the gate (begin.lua, throttle.lua) checks them.
 
-The algorithm and its reasons stand at the head of `tasks/send/lua/throttle.lua`: a sliding log, exact in every
+The algorithm and its reasons stand at the head of `sendmill/ledger/lua/throttle.lua`: a sliding log, exact in every
 window for any number of processes, plus 20 ms for the jitter of the way to the vendor.
 """
 

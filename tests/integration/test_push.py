@@ -29,7 +29,7 @@ from tests.support.logs import logs_of
 from tests.support.receiving import REPORT, Running, listening
 from tests.support.rows import opened, settings_of
 from tests.support.vendors import settings_for
-from workers import push as push_module
+from web import listening as listening_module
 from workers import receiver as receiver_module
 
 
@@ -357,7 +357,7 @@ async def test_a_connection_without_a_whole_head_is_closed(settings: Settings, b
 
 async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is closed; the others are served."""
-    monkeypatch.setattr(push_module, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(listening_module, "MOST_CONNECTIONS", 2)
     async with listening(settings) as running:
         kept = [await running.raw(b"") for _ in range(2)]
         await asyncio.sleep(0.05)
@@ -375,7 +375,7 @@ async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.M
 
 async def test_one_address_takes_no_place_from_others(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever holds connections open runs out of his own; they count again when they are closed."""
-    monkeypatch.setattr(push_module, "MOST_OF_A_PEER", 2)
+    monkeypatch.setattr(listening_module, "MOST_OF_A_PEER", 2)
     async with listening(settings) as running:
 
         async def connected(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -17,7 +17,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import tasks
+from sendmill import ledger
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
 from tasks.process.limits import Limit
@@ -125,10 +125,7 @@ class Walk:
 def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
     """The script of the walk, which includes the throttle as it is."""
     folder = tmp_path_factory.mktemp("lua")
-    for path in (
-        Path(tasks.__file__).parent / "send" / "lua" / "throttle.lua",
-        Path(__file__).with_name("throttle_walk.lua"),
-    ):
+    for path in (Path(ledger.__file__).parent / "lua" / "throttle.lua", Path(__file__).with_name("throttle_walk.lua")):
         shutil.copy(path, folder)
     return Script(folder / "throttle_walk.lua")
 

@@ -64,7 +64,7 @@ def test_a_wrong_file_is_one_line_and_nothing_starts(kind: str, tmp_path: Path) 
     assert "smsadmin-secret" not in line
 
 
-@pytest.mark.parametrize("kind", ["worker_send", "worker_work", "push"])
+@pytest.mark.parametrize("kind", ["worker_send", "worker_work", "push", "web"])
 def test_a_process_waits_for_redis_with_one_line(kind: str, tmp_path: Path) -> None:
     """Redis is away at the start: said once, and the process is there when Redis is."""
     config = tmp_path / "sendmill.toml"
@@ -83,7 +83,7 @@ def test_a_process_waits_for_redis_with_one_line(kind: str, tmp_path: Path) -> N
     try:
         _wait_until(lambda: "Redis is away" in log_path.read_text("utf-8"), process)
         server.start()
-        if kind == "push":
+        if kind in {"push", "web"}:
             _wait_until(lambda: "Redis is back" in log_path.read_text("utf-8"), process)
         else:
             with redis.Redis.from_url(server.redis_url) as client:
@@ -153,4 +153,5 @@ def test_workers_of_an_older_version_end_when_a_newer_one_has_written(tmp_path: 
         assert "a newer worker runs or ran on it" in log_path.read_text("utf-8")
         assert "Traceback" not in log_path.read_text("utf-8")
         assert "start the newer version here too" in _refusal("worker_send", config, server.redis_url)
-        assert "upgrade sendmill here" in _refusal("push", config, server.redis_url)
+        for kind in ("push", "web"):
+            assert "upgrade sendmill here" in _refusal(kind, config, server.redis_url)

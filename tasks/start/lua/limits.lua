@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- include rows.lua
--- include send/throttle.lua
+-- include throttle.lua
 -- A worker says what its configuration allows; of workers that differ the strictest wins, as long as it lives.
 -- KEYS[1] the account's state hash
 -- ARGV[1] process, ARGV[2] msgpack {limit: most} (nil: the worker ends), ARGV[3] ms after which a silent one is forgotten

@@ -2,7 +2,7 @@
 -- include rows.lua
 -- include past.lua
 -- include process/sweeps.lua
--- include send/throttle.lua
+-- include throttle.lua
 -- Write again what a process knows and a Redis lost that came back without its last seconds: slices that it had claimed,
 -- then calls that it had been granted, oldest first. What is there, or is known to be newer, stays as it is; so running
 -- it twice, and after other processes, changes nothing more.

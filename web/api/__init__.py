@@ -1,0 +1,62 @@
+"""`/v1`: jobs in, events out, for every language."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from web.api import accounts, events, jobs, keys, messages, people
+from web.api.access import RING, KeyRing
+from web.api.problems import problem_of_http
+from web.api.routes import Route, served
+from web.api.streams import STREAMS, Streams
+from web.context import CONTEXT
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *jobs.ROUTES,
+    *messages.ROUTES,
+    *accounts.ROUTES,
+    *people.ROUTES,
+    *events.ROUTES,
+    *keys.ROUTES,
+)
+"""Everything that `/v1` does."""
+
+_PREFIX: Final = "/v1/"
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def add_routes(app: web.Application) -> None:
+    """Mount `/v1`, `/openapi.json` and `/docs`."""
+    context = app[CONTEXT]
+    ring = app[RING] = KeyRing(context.client, context.settings.web.proxies)
+    app[STREAMS] = Streams()
+    app[events.WAITING] = events.Waiting()
+    for route in ROUTES:
+        handler = served(route, context, ring)
+        app.router.add_route(route.method, route.path, handler, expect_handler=_later)
+    app.middlewares.append(_problems)
+    app.on_shutdown.append(_shutdown)
+
+
+async def _later(_: web.Request) -> None:
+    """`100 Continue` is said by who reads the body: `web.api.bodies.go_on`."""
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """What aiohttp says of an address of ours is a problem as all others are."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if not request.path.startswith(_PREFIX):
+            raise
+        return problem_of_http(error).response()
+
+
+async def _shutdown(app: web.Application) -> None:
+    app[events.WAITING].ending = True
+    app[STREAMS].close()
+    await app[RING].note()

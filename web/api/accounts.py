@@ -1,0 +1,196 @@
+"""Accounts: looked at, paused, limited, asked what is left; the files that their vendors keep; alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+import msgspec
+
+from sendmill.apikeys import Scope
+from sendmill.errors import UnknownAccount
+from sendmill.messages import AccountInfo
+from web.api import shapes
+from web.api.problems import Problem, no_such_account
+from web.api.routes import Call, Route
+
+_Result = TypeVar("_Result")
+
+_FIELDS: Final = shapes.Account.__struct_fields__
+
+
+async def listed(call: Call) -> msgspec.Struct:
+    """The accounts that the key knows of."""
+    return shapes.AccountList(accounts=await _accounts(call))
+
+
+async def shown(call: Call) -> msgspec.Struct:
+    """One of them."""
+    name = _named(call)
+    for account in await _accounts(call):
+        if account.name == name:
+            return account
+    raise Problem("no_such_account", "no worker has published such an account")
+
+
+async def _accounts(call: Call) -> list[shapes.Account]:
+    return [_told(each) for each in await call.context.client.accounts() if call.sees(each.name)]
+
+
+def _told(info: AccountInfo) -> shapes.Account:
+    return shapes.Account(**{name: getattr(info, name) for name in _FIELDS})
+
+
+def _named(call: Call) -> str:
+    name = call.named("account")
+    if not call.sees(name):
+        raise Problem("no_such_account", "the key knows of no such account")
+    return name
+
+
+async def _of_account(awaited: Awaitable[_Result]) -> _Result:
+    """An account in an address that there is not is no fault of the body."""
+    try:
+        return await awaited
+    except UnknownAccount as error:
+        raise no_such_account(error) from None
+
+
+async def paused(call: Call) -> None:
+    """Stop submitting."""
+    await _of_account(call.context.client.pause(_named(call)))
+
+
+async def resumed(call: Call) -> None:
+    """Submit again."""
+    await _of_account(call.context.client.resume(_named(call)))
+
+
+async def limited(call: Call) -> None:
+    """Change a limit."""
+    await _of_account(call.context.client.limit(_named(call), call.named("limit"), call.body.value))
+
+
+async def balance(call: Call) -> msgspec.Struct:
+    """Ask the vendor."""
+    left = await _of_account(call.context.client.balance(_named(call)))
+    return shapes.Balance(account=left.account, amount=left.amount, unit=left.unit, at=shapes.time_of(left.at))
+
+
+async def uploaded(call: Call) -> msgspec.Struct:
+    """Have the vendor fetch a file."""
+    wanted: shapes.UploadRequest = call.body
+    name = await _of_account(call.context.client.upload(_named(call), wanted.url, kind=wanted.kind))
+    return shapes.Uploaded(name=str(name), kept_until=shapes.maybe_time(name.kept_until))
+
+
+async def alerts(call: Call) -> msgspec.Struct:
+    """The alerts that are open."""
+    found = [
+        shapes.Alert(
+            account=each.account, code=each.code, causes=list(each.causes), opened_at=shapes.time_of(each.opened_at)
+        )
+        for each in await call.context.client.alerts()
+        if call.sees(each.account)
+    ]
+    return shapes.AlertList(alerts=found)
+
+
+async def resolved(call: Call) -> None:
+    """End one by hand."""
+    wanted: shapes.ResolveRequest = call.body
+    if not call.sees(wanted.account):
+        raise Problem("no_such_account", "the key knows of no such account")
+    await _of_account(call.context.client.resolve_alert(wanted.account, wanted.code))
+
+
+_ACCOUNT: Final = {"account": "the name of an account"}
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/v1/accounts",
+        name="accounts",
+        summary="The accounts that workers have published, with backlog, rate and last error.",
+        handle=listed,
+        scope=Scope.READ,
+        answer=shapes.AccountList,
+    ),
+    Route(
+        method="GET",
+        path="/v1/accounts/{account}",
+        name="account",
+        summary="One account.",
+        handle=shown,
+        scope=Scope.READ,
+        answer=shapes.Account,
+        parts=_ACCOUNT,
+    ),
+    Route(
+        method="POST",
+        path="/v1/accounts/{account}/pause",
+        name="pause",
+        summary="Stop submitting at an account. Reports and replies still come in.",
+        handle=paused,
+        scope=Scope.OPERATE,
+        parts=_ACCOUNT,
+    ),
+    Route(
+        method="POST",
+        path="/v1/accounts/{account}/resume",
+        name="resume",
+        summary="Let a paused or suspended account submit again.",
+        handle=resumed,
+        scope=Scope.OPERATE,
+        parts=_ACCOUNT,
+    ),
+    Route(
+        method="PUT",
+        path="/v1/accounts/{account}/limits/{limit}",
+        name="limit",
+        summary="Tighten a limit while workers run, such as calls_per_s; null takes that back.",
+        handle=limited,
+        scope=Scope.OPERATE,
+        body=shapes.LimitRequest,
+        parts={**_ACCOUNT, "limit": "the name of a limit"},
+    ),
+    Route(
+        method="POST",
+        path="/v1/accounts/{account}/balance",
+        name="balance",
+        summary="Ask the vendor what is left: a worker asks, up to 15 s.",
+        handle=balance,
+        scope=Scope.OPERATE,
+        answer=shapes.Balance,
+        parts=_ACCOUNT,
+    ),
+    Route(
+        method="POST",
+        path="/v1/accounts/{account}/uploads",
+        name="upload",
+        summary="Have the vendor keep a picture or a recording, which it fetches from an address.",
+        handle=uploaded,
+        scope=Scope.SEND_NORMAL,
+        body=shapes.UploadRequest,
+        answer=shapes.Uploaded,
+        parts=_ACCOUNT,
+    ),
+    Route(
+        method="GET",
+        path="/v1/alerts",
+        name="alerts",
+        summary="The alerts that are open, the oldest first.",
+        handle=alerts,
+        scope=Scope.READ,
+        answer=shapes.AlertList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/alerts/resolve",
+        name="resolve",
+        summary="End an open alert by hand.",
+        handle=resolved,
+        scope=Scope.OPERATE,
+        body=shapes.ResolveRequest,
+    ),
+)

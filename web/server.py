@@ -1,0 +1,35 @@
+"""The application that the process `web` serves: its parts, each mounted by one line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from config.settings import Settings
+from web import api, health
+from web.context import CONTEXT, Context
+
+MAX_BODY_BYTES: Final = 2_000_000
+"""What `request.read()` takes, for every part: streamed bodies are read by hand."""
+
+
+def make_app(settings: Settings) -> web.Application:
+    """The application. Nothing is connected before its first request.
+
+    Args:
+        settings: of the site.
+    """
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app[CONTEXT] = Context(settings)
+    app.cleanup_ctx.append(_closed)
+    # Each part has `add_routes(app)`: routes, what it starts (`app.cleanup_ctx`), and its own errors.
+    for part in (health, api):
+        part.add_routes(app)
+    return app
+
+
+async def _closed(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[CONTEXT].close()
