@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from sendmill.admin import read_accounts, set_active, set_limit
-from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
+from sendmill.broker.publisher import Publisher
 from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.environment import environment
 from sendmill.errors import InvalidOption
 from sendmill.events import EventReader
+from sendmill.handover.asking import ask_balance, ask_sender, ask_upload, ask_words
+from sendmill.handover.sending import Sending
 from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.bynumber import find_messages
 from sendmill.ledger.cancelling import cancel_job
@@ -48,8 +50,6 @@ from sendmill.messages import (
 )
 from sendmill.options import SendOptions
 from sendmill.optouts import OptOut, OptOutImport
-from sendmill.publisher import Publisher
-from sendmill.sending import Sending
 from sendmill.states import State
 from sendmill.tariff import Tariff
 

@@ -9,12 +9,12 @@ import click
 
 from sendmill.cli.connection import connected
 from sendmill.cli.outcome import Outcome
-from sendmill.contents import features_of, text_of
 from sendmill.errors import ConfigError, StoreError, UnknownAccount
+from sendmill.handover.contents import features_of, text_of
 from sendmill.messages import Content, Refusal, Sms, TemplateSms
 from sendmill.numbers import unpack
 from sendmill.options import SendOptions
-from sendmill.prepare import PreparedRow, RefusedRow, prepare
+from sendmill.preparing.prepare import PreparedRow, RefusedRow, prepare
 from sendmill.segments import beyond_gsm, count_segments
 from sendmill.tariff import Tariff
 from sendmill.template import Template
