@@ -13,8 +13,11 @@ from celery import Celery
 from config.queues import PLAN, task_queues, task_routes
 from config.schedule import beat_schedule
 from config.settings import Settings
-from sendmill import kombu_transport  # noqa: F401 - kombu knows it from then on
-from sendmill.broker import broker_at, transport_options
+from sendmill.broker import (
+    broker_at,
+    kombu_transport,  # noqa: F401 - kombu knows it from then on
+    transport_options,
+)
 
 SHUTDOWN_MARGIN_S: Final = 10.0
 """What a worker needs after its last vendor call has ended, to write the outcome and leave."""

@@ -117,14 +117,11 @@ class Response(msgspec.Struct, frozen=True):
 class Accepted(msgspec.Struct, frozen=True):
     """The vendor took the call.
 
-    `vendor_message_id` names the whole call; `vendor_message_ids` (by E.164 number) is used instead where the vendor
-    gives one for each recipient. `refused` holds the recipients that the vendor names as left out, with a code.
-    `answer` is a short redacted form of what the vendor said, for `sendmill show`.
+    `vendor_message_id` names the whole call. `answer` is a short redacted form of what the vendor said, for
+    `sendmill show`.
     """
 
     vendor_message_id: str | None = None
-    vendor_message_ids: Mapping[str, str] = {}
-    refused: Mapping[str, str] = {}
     answer: str = ""
 
 

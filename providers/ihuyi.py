@@ -60,7 +60,7 @@ from sendmill.errors import (
     Throttled,
 )
 from sendmill.features import Feature
-from sendmill.number_blocks import split_known
+from sendmill.numbers.blocks import split_known
 from sendmill.segments import Segments, count_segments
 from sendmill.states import State
 

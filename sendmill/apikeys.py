@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from sendmill.errors import InvalidOption
-from sendmill.ledger.rows import moment
+from sendmill.moment import moment
 from sendmill.options import NAME_CHARS
 
 PREFIX: Final = "smk"

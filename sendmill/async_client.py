@@ -20,13 +20,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from sendmill.apikeys import ApiKey, KeyInfo, NewKey
-from sendmill.broker import SMALL_ROWS
 from sendmill.client import Client
 from sendmill.doctor import Finding
 from sendmill.environment import environment
 from sendmill.ledger.apikeys import OLD_KEPT_H
 from sendmill.ledger.connection import aconnect, store_errors
-from sendmill.ledger.jobs import COMMIT
+from sendmill.ledger.jobs import COMMIT, SMALL_ROWS
 from sendmill.ledger.pipelining import Pipelined
 from sendmill.media import MediaName
 from sendmill.messages import (

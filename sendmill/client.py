@@ -10,12 +10,14 @@ from typing import Any, Self
 
 from sendmill.admin import read_accounts, set_active, set_limit
 from sendmill.apikeys import ApiKey, KeyInfo, NewKey
-from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
+from sendmill.broker.publisher import Publisher
 from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.environment import environment
 from sendmill.errors import InvalidOption, UploadCut
 from sendmill.estimating import estimate
 from sendmill.events import EventReader, acknowledge_batch
+from sendmill.handover.asking import ask_balance, ask_sender, ask_upload, ask_words
+from sendmill.handover.sending import Sending
 from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.apikeys import OLD_KEPT_H, add_key, admit, list_keys, note_used, read_keys, revoke_key, rotate_key
 from sendmill.ledger.bynumber import find_messages
@@ -55,8 +57,6 @@ from sendmill.messages import (
 )
 from sendmill.options import SendOptions
 from sendmill.optouts import OptOut, OptOutImport
-from sendmill.publisher import Publisher
-from sendmill.sending import Sending
 from sendmill.states import State
 from sendmill.tariff import Tariff
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sendmill.errors import SendmillError
-from sendmill.prepare import UnusableRecipient
+from sendmill.preparing.prepare import UnusableRecipient
 
 AUTO = "auto"
 DELIMITERS = ",;\t"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-from sendmill.contents import features_of, text_of
 from sendmill.errors import UnknownAccount
+from sendmill.handover.contents import features_of, text_of
 from sendmill.messages import Content, Estimate, Refusal, Sms, TemplateSms
 from sendmill.numbers import unpack
 from sendmill.options import SendOptions
-from sendmill.prepare import PreparedRow, RefusedRow, prepare
+from sendmill.preparing.prepare import PreparedRow, RefusedRow, prepare
 from sendmill.segments import beyond_gsm, count_segments
 from sendmill.tariff import Tariff
 from sendmill.template import Template

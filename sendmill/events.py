@@ -25,9 +25,9 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.eventlog import AGAIN_MS, Entry, EventLog, Losses
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.replies import reply_event
-from sendmill.ledger.rows import moment
 from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReportEvent
+from sendmill.moment import moment
 from sendmill.states import BY_BYTE
 
 GAP = "gap"

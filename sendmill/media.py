@@ -16,7 +16,7 @@ from sendmill.features import Feature
 from sendmill.ledger.files import Kept
 from sendmill.messages import Content, Kind, Mms, Voice
 from sendmill.numbers import unpack
-from sendmill.prepare import PreparedBatch, RefusedRow, check_name
+from sendmill.preparing.prepare import PreparedBatch, RefusedRow, check_name
 from sendmill.states import State
 
 _WAVE_AT = 8

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sendmill.contents import features_of
 from sendmill.errors import UnknownAccount
 from sendmill.features import Feature, refuse_missing
+from sendmill.handover.contents import features_of
 from sendmill.messages import Content
 from sendmill.numbers import NumberCheck, longest_prefix
 from sendmill.options import DEFAULT_ROUTE, SendOptions

@@ -1,6 +1,6 @@
 """For the tests of applications that send with sendmill: a client without Redis, and a pytest fixture.
 
-`FakeClient` makes the same checks as `sendmill.Client`, because both read jobs through `sendmill.prepare`. Nothing is
+`FakeClient` makes the same checks as `sendmill.Client`, because both read jobs through `sendmill.preparing`. Nothing is
 sent: what would have gone stands in `sent`, and the test says what became of it with `report` and `reply`.
 
 The fixture `sendmill_outbox` gives a `FakeClient` and lets every `Client` of the code under test work on it::
@@ -23,13 +23,13 @@ from typing import Any
 
 import pytest
 
-from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.estimating import estimate
-from sendmill.fake_optouts import FakeOptOuts
-from sendmill.fake_settling import FakeSettling
-from sendmill.fake_vendor import FakeVendor
+from sendmill.fake.optouts import FakeOptOuts
+from sendmill.fake.settling import FakeSettling
+from sendmill.fake.vendor import FakeVendor
 from sendmill.features import refuse_missing
+from sendmill.handover.contents import features_of, kind_of, parts_of, text_of
 from sendmill.messages import (
     FORGOTTEN,
     AnyEvent,
@@ -50,7 +50,7 @@ from sendmill.messages import (
 from sendmill.numbers import normalise, possible, unpack
 from sendmill.options import DEFAULT_ROUTE, ReportEvents, SendOptions
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
-from sendmill.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
+from sendmill.preparing.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
 from sendmill.states import FINAL, LATE_TRUTH, State
 from sendmill.tariff import Tariff
 from sendmill.template import Template

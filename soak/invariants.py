@@ -39,7 +39,7 @@ class Mutation:
 MUTATIONS: Final[Sequence[Mutation]] = (
     Mutation(
         1,
-        "sendmill/sending.py",
+        "sendmill/handover/sending.py",
         "            self._check_fsync()\n",
         "            pass\n",
         "asks whether the server runs `appendfsync always`",
@@ -185,7 +185,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         10,
-        "sendmill/prepare.py",
+        "sendmill/preparing/prepare.py",
         "recipients = (content.to,) if isinstance(content.to, str) else content.to\n",
         "recipients = (content.to,) if isinstance(content.to, str) else "
         "[each for each, _ in zip(content.to, range(50_000))]\n",

@@ -15,11 +15,11 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from sendmill.admin import NOT_CONFIGURED
-from sendmill.asking import ask_balance
 from sendmill.broker import PLAN_QUEUE, REPORTS_QUEUE, SEND_QUEUE
 from sendmill.doctor.findings import Finding, note, ok, problem
 from sendmill.doctor.server import examine_server
 from sendmill.errors import ProviderError, StoreError
+from sendmill.handover.asking import ask_balance
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.living import Living, read_living

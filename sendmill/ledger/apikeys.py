@@ -14,8 +14,8 @@ from sendmill.errors import InvalidOption, NoSuchKey
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import key_digest
 from sendmill.ledger.published import published_account
-from sendmill.ledger.rows import moment
 from sendmill.ledger.scripts import ledger_script
+from sendmill.moment import moment
 
 SECOND_MS: Final = 1_000
 DAY_MS: Final = 86_400_000

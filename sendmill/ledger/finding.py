@@ -15,9 +15,10 @@ from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.reading import SliceEntry, read_job
-from sendmill.ledger.rows import decode_detail, moment, read_row, unplanned_rows
+from sendmill.ledger.rows import decode_detail, read_row, unplanned_rows
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
+from sendmill.moment import moment
 from sendmill.states import BY_BYTE, State
 
 _SLICES_AT_ONCE = 20

@@ -12,15 +12,17 @@ from typing import Any, Protocol
 import msgspec
 import redis
 
-from sendmill.broker import SMALL_ROWS
 from sendmill.errors import KeyConflict, StoreError
 from sendmill.ledger.connection import store_errors, store_full
 from sendmill.ledger.format import FORMAT, OLDEST, LedgerFormat
 from sendmill.ledger.keys import SMALL, SMALL_OTP, JobKeys
 from sendmill.ledger.scripts import ledger_script
 from sendmill.options import Lane
-from sendmill.prepare import PreparedBatch, RefusedRow
+from sendmill.preparing.prepare import PreparedBatch, RefusedRow
 from sendmill.states import State
+
+SMALL_ROWS = 100
+"""The most rows of a small job: those are planned together, by the processes that send."""
 
 CHUNK_ROWS = 20_000
 """Accepted rows in a chunk: a multiple of every vendor's largest call, so that whole chunks make whole calls."""

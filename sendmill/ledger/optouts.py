@@ -17,8 +17,8 @@ import msgspec
 
 from sendmill.errors import InvalidNumber
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.rows import moment
 from sendmill.ledger.scripts import ledger_script
+from sendmill.moment import moment
 from sendmill.numbers import pack, possible, unpack
 from sendmill.optouts import OptOut, OptOutImport, Source
 

@@ -9,8 +9,8 @@ from heapq import merge
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.eventlog import Entry, entry_of
 from sendmill.ledger.published import published_accounts
-from sendmill.ledger.rows import moment
 from sendmill.messages import ReplyEvent
+from sendmill.moment import moment
 
 _AT_ONCE = 500
 _SKEW_MS = 60_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.moves import links
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
+from sendmill.moment import moment
 from sendmill.numbers import unpack
 from sendmill.states import State
 
@@ -125,11 +126,6 @@ def decode_detail(raw: bytes) -> dict[str, Any]:
     """What there is to tell about a row: code, detail, vmid, at (ms), matched_by, as far as they are known."""
     detail: dict[str, Any] = msgspec.msgpack.decode(raw)
     return detail
-
-
-def moment(at_ms: float) -> datetime:
-    """Milliseconds since the epoch as an aware time."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 # --- not planned yet ---------------------------------------------------------------------------------------------

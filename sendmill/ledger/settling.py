@@ -13,10 +13,10 @@ from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.moves import Place, trail
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job
-from sendmill.ledger.rows import moment
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import decode
 from sendmill.messages import Settled, Unconfirmed, Verdict
+from sendmill.moment import moment
 from sendmill.states import State
 
 DETAILS = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.published import published_accounts
-from sendmill.ledger.rows import moment
 from sendmill.messages import Sweep
+from sendmill.moment import moment
 
 OF_JOBS = ("unplanned", "chunks")
 OF_ACCOUNTS = ("leases", "calls", "unreported", "unfolded", "moves", "restarts", "lost_slices", "lost_calls")

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from config import names
-from sendmill.broker import SMALL_ROWS
+from sendmill.ledger.jobs import SMALL_ROWS
 from sendmill.ledger.scripts import Script
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms

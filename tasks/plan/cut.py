@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from config.settings import AccountSettings
-from sendmill.contents import FEATURES
 from sendmill.errors import InvalidMessage, UnknownAccount
 from sendmill.features import Feature, refuse_missing
+from sendmill.handover.contents import FEATURES
 from sendmill.ledger.jobs import Chunk, JobMeta
 from sendmill.ledger.slices import Slice, pack_u32, unpack_u64
 from sendmill.messages import Kind

@@ -205,17 +205,6 @@ async def _told_late(call: ReadyCall) -> None:
 def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutcome:
     vendor_id = accepted.vendor_message_id or ""
     reported = account.provider.reports and call.service.reports
-    apart: list[tuple[str, int, str, str, str]] = []
-    refs = [ref_of(each, call.number) for each in (vendor_id, *accepted.vendor_message_ids.values()) if each]
-    if accepted.refused or accepted.vendor_message_ids or call.told:
-        for lease, offset in call.rows():
-            number = lease.body.number(offset)
-            own_id = accepted.vendor_message_ids.get(number, vendor_id)
-            told = call.told.get((lease.slice_id, offset), "")
-            if number in accepted.refused:
-                apart.append((lease.slice_id, offset, "r", own_id, accepted.refused[number]))
-            elif accepted.vendor_message_ids or told:
-                apart.append((lease.slice_id, offset, "s", own_id, told))
     return CallOutcome(
         no=call.number,
         state="s",
@@ -224,8 +213,8 @@ def _accepted(account: Account, call: ReadyCall, accepted: Accepted) -> CallOutc
         answer=accepted.answer,
         ask_ms=FIRST_QUERY_MS if account.provider.queries and reported else 0,
         unreported=not reported,
-        refs=refs,
-        apart=apart,
+        refs=[ref_of(vendor_id, call.number)] if vendor_id else [],
+        apart=[(slice_id, offset, "s", vendor_id, code) for (slice_id, offset), code in call.told.items()],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sendmill.broker import SMALL_ROWS
+from sendmill.ledger.jobs import SMALL_ROWS
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator

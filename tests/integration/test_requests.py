@@ -14,7 +14,6 @@ from aiohttp import web
 
 from config.settings import Settings
 from sendmill import AsyncClient, Client
-from sendmill.asking import FILE_KEPT_S
 from sendmill.errors import (
     ConfigError,
     EmptyText,
@@ -25,6 +24,7 @@ from sendmill.errors import (
     UnknownAccount,
     UnsupportedFeature,
 )
+from sendmill.handover.asking import FILE_KEPT_S
 from tasks.ask.requests import ANSWER_KEPT_S, answer_requests
 from tasks.process.runtime import Runtime
 from tasks.start.publishing import publish

@@ -6,8 +6,8 @@ import os
 import signal
 from functools import partial
 
-from sendmill.broker import SMALL_ROWS
 from sendmill.client import Client
+from sendmill.ledger.jobs import SMALL_ROWS
 from sendmill.messages import Sms
 from simulator.system import System
 from tests.support.flow import hong_kong

@@ -12,8 +12,12 @@ import redis
 from celery import Celery
 
 from config import names, procfile
-from sendmill import kombu_transport  # noqa: F401 - kombu knows it from then on
-from sendmill.broker import PLAN_QUEUE, broker_at, transport_options
+from sendmill.broker import (
+    PLAN_QUEUE,
+    broker_at,
+    kombu_transport,  # noqa: F401 - kombu knows it from then on
+    transport_options,
+)
 from sendmill.ledger.keys import JobKeys
 from simulator import toml
 from simulator.embedded import EmbeddedValkey

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from providers.base import Call, Message, Provider, Push, Response, Service, Upload
-from sendmill.contents import FEATURES
 from sendmill.features import Feature
+from sendmill.handover.contents import FEATURES
 from sendmill.messages import Kind
 
 Reader = Callable[[bytes], object]

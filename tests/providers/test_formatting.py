@@ -22,7 +22,7 @@ from sendmill.errors import InvalidMessage
 from sendmill.messages import Sms
 from sendmill.numbers import pack, unpack
 from sendmill.options import SendOptions
-from sendmill.prepare import PreparedRow, RefusedRow, prepare
+from sendmill.preparing.prepare import PreparedRow, RefusedRow, prepare
 from sendmill.states import State
 from simulator.vendor_accounts import five_accounts
 from tests.providers.readers import MADE_AT, REFERENCE

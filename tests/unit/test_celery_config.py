@@ -13,7 +13,7 @@ from config import names, queues, schedule
 from config.celery import BEAT_LOCK_S, VISIBILITY_TIMEOUT_S, celery_settings, make_app, soft_shutdown_s
 from config.settings import AccountSettings, Settings
 from sendmill.broker import broker_at, key_prefix
-from sendmill.kombu_transport import Channel
+from sendmill.broker.kombu_transport import Channel
 
 SETTINGS = Settings(redis_url="redis://127.0.0.1:6379/3", namespace="mill7")
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendmill import dedupe
-from sendmill.dedupe import SeenRows
 from sendmill.errors import InvalidOption
+from sendmill.preparing import dedupe
+from sendmill.preparing.dedupe import SeenRows
 
 MEASURE = """
 import random, resource
-from sendmill.dedupe import SeenRows
+from sendmill.preparing.dedupe import SeenRows
 
 seen = SeenRows(by_text={by_text})
 numbers = random.Random(1)

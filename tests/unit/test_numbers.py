@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendmill.errors import InvalidNumber, InvalidOption
-from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK, split_known
 from sendmill.numbers import calling_code, mask, normalise, normalise_by_library, pack, possible, unpack
+from sendmill.numbers.blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK, split_known
 
 REGIONS = ("CN", "HK", "MO", "TW", "SG", "US", "GB", "DE", "IT")
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendmill import prepare as module
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
 from sendmill.messages import Sms, TemplateSms
 from sendmill.options import SendOptions
-from sendmill.prepare import PreparedRow, RefusedRow, prepare, prepare_batches
+from sendmill.preparing import prepare as module
+from sendmill.preparing.prepare import PreparedRow, RefusedRow, prepare, prepare_batches
 from sendmill.states import State
 
 OPTIONS = SendOptions()

@@ -10,9 +10,9 @@ import redis.asyncio
 from kombu import Connection
 
 from sendmill.broker import broker_at
+from sendmill.broker.kombu_transport import Channel, Transport
 from sendmill.client import Client
 from sendmill.errors import ConfigError
-from sendmill.kombu_transport import Channel, Transport
 from sendmill.redis_url import RedisUrl
 
 TAKEN: list[tuple[str, dict[str, Any]]] = [

@@ -111,7 +111,7 @@ class Publisher:
         from kombu import Connection  # noqa: PLC0415
         from kombu.pools import ProducerPool  # noqa: PLC0415
 
-        from sendmill import kombu_transport  # noqa: F401, PLC0415 - kombu knows it from then on
+        from sendmill.broker import kombu_transport  # noqa: F401, PLC0415 - kombu knows it from then on
 
         # Not Celery's own connection: CELERY_BROKER_URL in an application's environment would lead it elsewhere.
         broker = self._broker

@@ -2,7 +2,7 @@
 
 `normalise` is the one gate: what passes it is a number that the numbering plans of `phonenumbers` call valid. A
 producer passes hundreds of thousands of numbers a second through it, so numbers in blocks that are valid as a whole
-(`sendmill.number_blocks`) skip the library; a test holds that both ways give the same answer.
+(`sendmill.numbers.blocks`) skip the library; a test holds that both ways give the same answer.
 
 A number is what a person would read, or it is refused: never somebody else's. What spreadsheets, keyboards and web
 pages put around and between digits is read; what might be two numbers, or a decimal fraction, is not.
@@ -21,7 +21,7 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, ValidationResult
 
 from sendmill.errors import InvalidNumber, InvalidOption
-from sendmill.number_blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK
+from sendmill.numbers.blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK
 
 _Value = TypeVar("_Value")
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sendmill.redis_url import RedisUrl
 
 TRANSPORT: Final = "sendmill"
-"""What `sendmill.kombu_transport` is called by kombu, once it was imported."""
+"""What `sendmill.broker.kombu_transport` is called by kombu, once it was imported."""
 
 PLAN_TASK = "sendmill.plan"
 """Plans one job; its only argument is the job's id."""
@@ -30,9 +30,6 @@ SEND_QUEUE = "send"
 
 REPORTS_QUEUE = "reports"
 """Where it waits that vendors are asked for reports and that what came is folded."""
-
-SMALL_ROWS = 100
-"""The most rows of a job that is planned there."""
 
 
 def key_prefix(namespace: str) -> str:

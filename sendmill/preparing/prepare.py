@@ -12,11 +12,11 @@ from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import NamedTuple, Self, TypeVar
 
-from sendmill.dedupe import SeenRows
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, InvalidTemplate, NotEncodable
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.numbers import NumberCheck, mask, normalise, pack
 from sendmill.options import SendOptions
+from sendmill.preparing.dedupe import SeenRows
 from sendmill.states import State
 from sendmill.template import Template, row_values
 

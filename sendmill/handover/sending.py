@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from sendmill.contents import features_of, meta_of
+from sendmill.broker.publisher import Publisher
 from sendmill.errors import InvalidOption, StoreError
+from sendmill.handover.contents import features_of, meta_of
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.files import read_kept
 from sendmill.ledger.jobs import Uploaded, Writer
@@ -14,8 +15,7 @@ from sendmill.ledger.published import KnownNames
 from sendmill.media import MediaName, fitting, named_file, refuse_forgotten
 from sendmill.messages import Content, Job, Refusal
 from sendmill.options import Durability, SendOptions
-from sendmill.prepare import PreparedBatch, prepare_batches
-from sendmill.publisher import Publisher
+from sendmill.preparing.prepare import PreparedBatch, prepare_batches
 
 _READY_KEPT_MS = 60_000
 

@@ -23,7 +23,7 @@ from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.media import UPLOADS, FileKind, MediaName, read_source
 from sendmill.messages import Balance, Kind
-from sendmill.prepare import check_text
+from sendmill.preparing.prepare import check_text
 
 MOST_KEPT_S = 60
 """The longest that what was asked about lies in Redis."""

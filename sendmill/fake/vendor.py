@@ -9,7 +9,7 @@ from typing import Any
 from sendmill.features import Feature, refuse_missing
 from sendmill.media import UPLOADS, MediaName, read_source
 from sendmill.messages import Kind
-from sendmill.prepare import check_text
+from sendmill.preparing.prepare import check_text
 
 
 class FakeVendor:

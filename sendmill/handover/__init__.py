@@ -1,0 +1,1 @@
+"""How a client hands jobs over, and asks workers for what needs credentials."""

@@ -1,0 +1,1 @@
+"""From what an application hands over to rows: checked, normalised, each number and text once."""
