@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 
 from sendmill.errors import ConfigError
 
@@ -93,7 +94,7 @@ def kind_alone(log: logging.Logger) -> logging.Logger:
 
 def _without_quotes(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
+    if isinstance(error, HttpProcessingError | RequestPayloadError):
         record.msg, record.args, record.exc_info = "what came is no HTTP: %s", (type(error).__name__,), None
     return True
 

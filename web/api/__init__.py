@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
-from web.api import accounts, events, jobs, keys, messages, people
+from web.api import accounts, events, jobs, keys, messages, page, people
 from web.api.access import RING, KeyRing
+from web.api.bodies import JSON
+from web.api.openapi import document
 from web.api.problems import problem_of_http
 from web.api.routes import Route, served
 from web.api.streams import STREAMS, Streams
@@ -37,8 +40,29 @@ def add_routes(app: web.Application) -> None:
     for route in ROUTES:
         handler = served(route, context, ring)
         app.router.add_route(route.method, route.path, handler, expect_handler=_later)
+    _add_document(app)
     app.middlewares.append(_problems)
     app.on_shutdown.append(_shutdown)
+
+
+def _add_document(app: web.Application) -> None:
+    """`/openapi.json` and `/docs`, for everybody: they hold nothing of the site."""
+    described = document(ROUTES)
+    safe = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": page.POLICY}
+    for path, text, content_type in (
+        ("/openapi.json", json.dumps(described, ensure_ascii=False), JSON),
+        ("/docs", page.page(described), "text/html"),
+        ("/docs/style.css", page.STYLE, "text/css"),
+    ):
+        body = text.encode()
+        app.router.add_get(path, _given(body, {**safe, "Content-Type": f"{content_type}; charset=utf-8"}))
+
+
+def _given(body: bytes, headers: Mapping[str, str]) -> _Handler:
+    async def give(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers=headers)
+
+    return give
 
 
 async def _later(_: web.Request) -> None:

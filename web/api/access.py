@@ -14,13 +14,10 @@ from aiohttp import web
 from sendmill.apikeys import ApiKey, Scope, digest_of, id_in
 from sendmill.async_client import AsyncClient
 from sendmill.errors import StoreError
-from web.api.problems import Problem
+from web.api.problems import Problem, problem_of
 
 READ_EVERY_S: Final = 0.5
 """Keys are believed for so long, so that one that was revoked is refused within a second."""
-
-LOOK_AGAIN_S: Final = 0.05
-"""An unknown key may have been made since: it is looked for at most so often."""
 
 NOTE_EVERY_S: Final = 30.0
 
@@ -92,25 +89,24 @@ class KeyRing:
         key_id = id_in(token) if len(token) <= _LONGEST_TOKEN_CHARS else None
         if key_id is None:
             return None
-        await self._read(READ_EVERY_S)
+        now = time.monotonic()
+        await self._read_since(now - READ_EVERY_S)
         if key_id not in self._keys or not self._fits(token, key_id):
-            await self._read(LOOK_AGAIN_S)
+            await self._read_since(now)  # it may have been made this very moment
         return self._keys[key_id] if key_id in self._keys and self._fits(token, key_id) else None
 
     def _fits(self, token: str, key_id: str) -> bool:
         return self._keys[key_id].is_it(digest_of(token), time.time() * 1000)
 
-    async def _read(self, oldest_s: float) -> None:
-        """Read the keys, unless that was done lately. Who comes meanwhile waits for the same reading."""
-        if time.monotonic() - self._read_at <= oldest_s:
-            return
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_now())
-        try:
-            await asyncio.shield(self._reading)
-        except StoreError as error:
-            detail = f"{error}. Nothing was accepted"
-            raise Problem("store_away", detail, retry="same_key", retry_after_s=5) from None
+    async def _read_since(self, at: float) -> None:
+        """Have the keys as they were at a time or later. One reading goes at a time, and is everybody's."""
+        while self._read_at < at:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read_now())
+            try:
+                await asyncio.shield(self._reading)
+            except StoreError as error:
+                raise problem_of(error) from None
 
     async def _read_now(self) -> None:
         began = time.monotonic()

@@ -11,6 +11,7 @@ import msgspec
 
 from sendmill import csvfile
 from sendmill.apikeys import Scope
+from sendmill.errors import SendmillError
 from sendmill.messages import Content, Mms, Refusal, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.messages import Estimate as FoundEstimate
 from sendmill.messages import Job as SentJob
@@ -18,7 +19,7 @@ from sendmill.messages import JobStatus as FoundStatus
 from sendmill.template import Template
 from web.api import shapes
 from web.api.bodies import media_type
-from web.api.problems import Problem
+from web.api.problems import Problem, problem_of
 from web.api.routes import Answer, Call, Route
 from web.api.shapes import MOST_REFUSED
 from web.api.streams import (
@@ -97,9 +98,12 @@ def _read_csv(call: Call, parts: Iterator[bytes]) -> msgspec.Struct | Answer:
 
 
 def _counted(rows: Iterator[dict[str, str | None]]) -> Iterator[dict[str, str | None]]:
-    for read, row in enumerate(rows, 1):
-        check_rows(read)
-        yield row
+    try:
+        for read, row in enumerate(rows, 1):
+            check_rows(read)
+            yield row
+    except csvfile.InvalidCsv as error:
+        raise Unread(problem_of(error)) from None
 
 
 def _read(call: Call, content: Content, options: Options) -> msgspec.Struct | Answer:
@@ -115,15 +119,7 @@ def _admitted_at_the_end(call: Call, content: Content, options: Options) -> Cont
     if call.key.recipients_per_day is None:
         return content
 
-    def counted(rows: Iterator[Any]) -> Iterator[Any]:
-        read = 0
-        for row in rows:
-            read += 1
-            yield row
-        wait_s = call.context.blocking.admit_key(call.key, recipients=read, job_key=options.get("key"))
-        if wait_s:
-            raise Unread(_too_many(call, wait_s))
-
+    counted = partial(_counted_for_rate, call, options.get("key"))
     match content:
         case Sms():
             return Sms(content.text, counted(iter(content.to)))
@@ -135,6 +131,19 @@ def _admitted_at_the_end(call: Call, content: Content, options: Options) -> Cont
             return Mms(content.subject, content.text, content.image, counted(iter(content.to)))
         case Voice():
             return Voice(content.audio, counted(iter(content.to)))
+
+
+def _counted_for_rate(call: Call, job_key: str | None, rows: Iterator[Any]) -> Iterator[Any]:
+    read = 0
+    for row in rows:
+        read += 1
+        yield row
+    try:
+        wait_s = call.context.blocking.admit_key(call.key, recipients=read, job_key=job_key)
+    except SendmillError as error:
+        raise Unread(problem_of(error)) from None
+    if wait_s:
+        raise Unread(_too_many(call, wait_s))
 
 
 # --- what was asked for ------------------------------------------------------------------------------------------
@@ -328,7 +337,7 @@ ROUTES: Final = (
         body=shapes.JobRequest,
         answer=shapes.Job,
         status=202,
-        also={200: shapes.Job | shapes.Estimate},  # type: ignore[dict-item]
+        also={200: (shapes.Job, shapes.Estimate)},
         takes=(NDJSON, CSV),
     ),
     Route(

@@ -65,6 +65,10 @@ MEANINGS: Final[Mapping[str, tuple[int, str]]] = {
 """Every code, the status that it comes with, and what it means."""
 
 
+_BODY_LEFT: Final = frozenset({"cut", "timeout", "too_large", "busy", "invalid_row", "unsupported_media_type"})
+"""Behind these the connection is closed: what is left of the body is not waited for."""
+
+
 class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename={"kind": "type"}):
     """What went wrong. `type` leads to the code's place in /docs."""
 
@@ -121,7 +125,10 @@ class Problem(Exception):
             row=self.row,
         )
         headers = {**self._headers, "Content-Type": CONTENT_TYPE}
-        return web.Response(status=self.status, body=msgspec.json.encode(body), headers=headers)
+        response = web.Response(status=self.status, body=msgspec.json.encode(body), headers=headers)
+        if self.code in _BODY_LEFT:
+            response.force_close()
+        return response
 
 
 _CODES: Final[Mapping[type[SendmillError], str]] = {

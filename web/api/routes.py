@@ -85,7 +85,7 @@ class Route:
     body: type[msgspec.Struct] | None = None
     answer: type[msgspec.Struct] | None = None
     status: int = 200
-    also: Mapping[int, type[msgspec.Struct]] | None = None
+    also: Mapping[int, tuple[type[msgspec.Struct], ...]] | None = None
     takes: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
     parts: Mapping[str, str] | None = None
