@@ -19,10 +19,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from sendmill.actor import Actor
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.estimating import estimate
 from sendmill.fake.optouts import FakeOptOuts
@@ -38,6 +39,7 @@ from sendmill.messages import (
     Estimate,
     Forgotten,
     Job,
+    JobEta,
     JobStatus,
     JobSummary,
     MessageInfo,
@@ -48,7 +50,7 @@ from sendmill.messages import (
     TemplateSms,
 )
 from sendmill.numbers import normalise, possible, unpack
-from sendmill.options import DEFAULT_ROUTE, ReportEvents, SendOptions
+from sendmill.options import DEFAULT_ROUTE, Lane, ReportEvents, SendOptions
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.preparing.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
 from sendmill.states import FINAL, LATE_TRUTH, State
@@ -160,6 +162,15 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
         """What a job would come to, as far as `accounts` says. Raises what `Client.estimate` raises."""
         return estimate(content, SendOptions.validated(now=self._now(), **options), self.tariff(), keep_refused)
 
+    def eta(self, job_id: str) -> JobEta:
+        """All but scheduled messages are gone at once. Raises NoSuchJob."""
+        return JobEta(job_id, self.status(job_id).states.get(State.SCHEDULED, 0))
+
+    def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
+        """Nothing is known of the accounts."""
+        del lane, expires_in
+        return JobEta("", sum(rows.values()))
+
     def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
         """The job's messages in row order. Raises NoSuchJob."""
         if state is not None and state not in set(State):
@@ -182,8 +193,9 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
         shown = {name: getattr(message, name) for name in MessageInfo.__dataclass_fields__}
         return {**shown, "attempts": [], "reports": reports}
 
-    def cancel(self, job_id: str) -> CancelResult:
+    def cancel(self, job_id: str, *, reason: str = "") -> CancelResult:
         """Cancel the job's scheduled messages. Raises NoSuchJob."""
+        del reason
         fake = self._job(job_id)
         waiting = [message for message in fake.messages.values() if message.state is State.SCHEDULED]
         for message in waiting:
@@ -252,6 +264,11 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
     def tariff(self) -> Tariff:
         """What messages come to, as far as `accounts` says; the first able one takes what names no account."""
         return Tariff(self._accounts, [{"name": DEFAULT_ROUTE, "prefix": "", "accounts": list(self._accounts)}])
+
+    def acting(self, actor: Actor) -> Self:
+        """The same: nothing is written down."""
+        del actor
+        return self
 
     def close(self) -> None:
         """Nothing to close."""

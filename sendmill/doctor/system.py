@@ -14,7 +14,6 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from sendmill.admin import NOT_CONFIGURED
 from sendmill.broker import PLAN_QUEUE, REPORTS_QUEUE, SEND_QUEUE
 from sendmill.doctor.findings import Finding, note, ok, problem
 from sendmill.doctor.server import examine_server
@@ -25,6 +24,7 @@ from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.living import Living, read_living
 from sendmill.ledger.published import published_accounts, removed_accounts
 from sendmill.ledger.sweeping import read_sweeps
+from sendmill.standing import NOT_CONFIGURED
 
 CLOCKS_DIFFER_MS = 1_000
 """Machines' clocks may differ by this: expiries and times are compared between them."""

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from providers.connections import Session
 from providers.http import ConnectionClosed, NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, TooManyRecipients
+from sendmill.quiet import wall_clock
 from tasks.account.suspend import lift_bars
 from tasks.account.vendor_errors import alert_or_suspend
 from tasks.send import gate, submit
@@ -28,7 +29,6 @@ from tasks.send.claimed import LANES, LOOK_AGAIN_S, ClaimedSlices
 from tasks.send.grants import TELL_WITHIN_S, Grant
 from tasks.send.leases import leave_seat, refuse_rows
 from tasks.send.pack import ReadyCall
-from tasks.send.quiet_hours import wall_clock
 from tasks.send.state import SendState
 
 DRAIN_S = 20.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from config.settings import Settings
 from providers import registry
@@ -15,6 +16,7 @@ from providers.egress import Egress
 from providers.limits import effective, services_of
 from sendmill.ledger.format import ajoin
 from sendmill.ledger.keys import AccountKeys, JobKeys
+from sendmill.ledger.scripts import Script
 from tasks.process.account import Account
 from tasks.process.alerts import NEWER_FORMAT, NOT_CONFIGURED, resolve_alert
 from tasks.process.connection import connect, process_name
@@ -27,6 +29,8 @@ from tasks.start.publishing import publish, withdraw
 from tasks.start.recovery import Recovery, enter
 
 _TAG_BYTES = 5
+
+_RECOUNT = Script(Path(__file__).parent / "lua" / "recount.lua")
 
 
 def providers_of(settings: Settings) -> dict[str, tuple[Provider, dict[str, int]]]:
@@ -65,12 +69,14 @@ async def open_runtime(settings: Settings, send_task: SendTask, *, stopping: Cal
         tag = await server.hget(keys.state, "tag")
         for code in (NEWER_FORMAT, NOT_CONFIGURED):
             await resolve_alert(server, keys, code)
+        outbox = Outbox(server, keys, process, replicas=settings.replicas)
+        await _RECOUNT.arun(server, keys.state)
         accounts[name] = Account(
             name=name,
             provider=provider,
             settings=settings.accounts[name],
             keys=keys,
-            outbox=Outbox(server, keys, process, replicas=settings.replicas),
+            outbox=outbox,
             limits=limits_of(values, services_of(provider)),
             max_in_flight=values.get("max_in_flight"),
             tag=(tag or b"").decode(),

@@ -82,4 +82,5 @@ def _published(account: Account) -> dict[str, Any]:
         "signature": settings.signature,
         "prices": {prefix: str(price) for prefix, price in settings.price_per_segment.items()},
         "currency": settings.currency,
+        "quiet": settings.quiet_hours and settings.quiet_hours.model_dump(mode="json"),
     }

@@ -8,13 +8,13 @@ from typing import Any
 
 from sendmill.client import Client
 from sendmill.messages import ReportEvent, Sms
+from sendmill.quiet import wall_clock
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.keep.tick import sweep_account
 from tasks.send.admission import Admission
 from tasks.send.claimed import ClaimedSlices
 from tasks.send.known_optouts import KnownOptOuts
-from tasks.send.quiet_hours import wall_clock
 from tasks.send.state import SendState
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sendmill import Client, Sms, State, UnknownAccount
-from sendmill.admin import NOT_CONFIGURED
 from sendmill.ledger.published import REMOVED_AFTER_MS
+from sendmill.standing import NOT_CONFIGURED
 from tasks.keep.housekeeping import clean_up
 from tasks.keep.removed import clean_up_removed
 from tasks.keep.retention import DAY_MS

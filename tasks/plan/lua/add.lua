@@ -66,6 +66,7 @@ for i = 2, #ARGV, 4 do
     added = added + 1
     redis.call('SET', key('s:' .. id), blob)
     local s = slice_of(id)
+    note_arrived(s)
     local word_of = details ~= '' and write_details(s, details) or {}
     local queued = count_of(s, 'q')
     if queued < s.n and s.events ~= '0' then tell(s, word_of, now) end
