@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from simulator.embedded import EmbeddedValkey
 from tests.support.installing import OTHER_PYTHONS, interpreter
+
+# How long an example takes depends on what else runs here.
+settings.register_profile("sendmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sendmill")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -47,7 +47,7 @@ def test_no_window_ever_holds_more_than_a_cap_allows(redis_url: str, namespace: 
         server = connect(redis_url)
         example = 0
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=60, suppress_health_check=list(HealthCheck))
         @given(steps=STEPS)
         def walk(steps: Sequence[Any]) -> None:
             nonlocal example

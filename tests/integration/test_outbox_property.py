@@ -404,7 +404,6 @@ def test_whatever_happens_in_whatever_order_every_row_is_accounted_for(redis_url
         stateful_step_count=40,
         derandomize=True,
         database=None,
-        deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )

@@ -160,7 +160,7 @@ def _walked(walk: Walk, steps: list[tuple[str, int, float]], lane: str) -> None:
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=60), lane=st.sampled_from(["otp", "normal", "bulk"]))
 def test_no_window_over_the_writes_holds_more_than_a_limit_allows(
     server: redis.Redis,
@@ -179,7 +179,7 @@ def test_no_window_over_the_writes_holds_more_than_a_limit_allows(
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=40), lane=st.sampled_from(["otp", "normal", "bulk"]))
 def test_after_the_wait_that_was_told_a_call_is_granted(
     server: redis.Redis,

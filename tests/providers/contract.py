@@ -46,7 +46,6 @@ GARBAGE = {
 
 FUZZ = settings(
     max_examples=150,
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
