@@ -187,6 +187,8 @@ class AccountSettings(Strict):
     """`http://user:pw@host:3128`: all requests to the vendor go by it, https through a tunnel."""
     source_address: LocalAddress | None = None
     """An IP address of this machine that all connections to the vendor, or to the proxy, come from."""
+    simulated: bool = False
+    """Nothing of it goes to the vendor: each call is taken at once (`providers.simulated`). For test keys."""
     check_words: bool = False
     """Ask the vendor for sensitive words before a bulk job, where it tells."""
     quiet_hours: QuietHours | None = None

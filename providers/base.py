@@ -106,6 +106,10 @@ class Mail:
     raw: bytes = field(repr=False)
 
 
+class Nowhere(msgspec.Struct, frozen=True):
+    """What a simulated account would send: it holds no address and is sent nowhere."""
+
+
 class Response(msgspec.Struct, frozen=True):
     """An HTTP answer that was read to its end. `headers` have lower-case names."""
 

@@ -9,6 +9,7 @@ from config.settings import AccountSettings
 from providers.accessyou import AccessYou
 from providers.base import Provider
 from providers.ihuyi import Ihuyi
+from providers.simulated import simulated
 from providers.sms467890 import Sms467890
 from providers.smsadmin import Smsadmin
 from providers.xioo import Xioo
@@ -42,4 +43,4 @@ def build(account: str, settings: AccountSettings) -> Provider:
         raise ConfigError(f"accounts.{account}.provider is none of {', '.join(sorted(PROVIDERS))}")
     if not isinstance(settings, provider.settings_model):
         raise ConfigError(f"accounts.{account} has the settings of another provider than {settings.provider}")
-    return provider(account, settings)
+    return (simulated(provider) if settings.simulated else provider)(account, settings)

@@ -75,6 +75,11 @@ class Tariff:
             there = ", ".join(sorted(self._accounts)) or "none: is a worker running?"
             raise UnknownAccount(f"no account {account} is configured: there are {there}")
 
+    def provider(self, account: str) -> str | None:
+        """An account's provider, `simulated` where its messages reach no vendor; None where it is not published."""
+        provider: str | None = self._accounts.get(account, {}).get("provider")
+        return provider
+
     def account_for(self, number: str, needs: Collection[Feature], options: SendOptions) -> str | None:
         """The account that would take an E.164 number: the named one, or the first able one of its route.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -31,18 +31,43 @@ BACKLOG: Final = 1024
 _LARGEST_PORT: Final = 65535
 
 
+Refusal = Callable[[int], web.Response]
+
+
+class _Handler(web.RequestHandler):
+    """aiohttp's, which answers what is no HTTP as the application says, and never quotes it."""
+
+    __slots__ = ("_refusal",)
+
+    def __init__(self, server: LimitedServer, refusal: Refusal, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._refusal = refusal
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)  # it tells the log
+        return self._refusal(status)
+
+
 class LimitedServer(web.Server):
     """aiohttp's, with an end to the number of connections, of all and of one address."""
 
-    def __init__(self, handler: Any, *, request_factory: Any = None, **options: Any) -> None:
+    def __init__(
+        self, handler: Any, *, request_factory: Any = None, refusal: Refusal | None = None, **options: Any
+    ) -> None:
         super().__init__(handler, request_factory=request_factory, **options)
         self._options = options
+        self._refusal = refusal
         self._of_peer: Counter[str] = Counter()
         self._peers: dict[web.RequestHandler, str] = {}
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of one connection."""
-        return web.RequestHandler(self, loop=asyncio.get_running_loop(), **self._options)
+        loop = asyncio.get_running_loop()
+        if self._refusal is None:
+            return web.RequestHandler(self, loop=loop, **self._options)
+        return _Handler(self, self._refusal, loop=loop, **self._options)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Count it; one too many is closed."""
@@ -69,10 +94,12 @@ class LimitedRunner(web.AppRunner):
     Args:
         app: the application.
         log: where what is no HTTP is told, by its kind alone.
+        refusal: makes the answer to it, of a status.
         idle_s: a connection without a whole head is closed after so long.
     """
 
-    def __init__(self, app: web.Application, log: logging.Logger, *, idle_s: float = IDLE_S) -> None:
+    def __init__(self, app: web.Application, log: logging.Logger, refusal: Refusal, *, idle_s: float = IDLE_S) -> None:
+        self._refusal = refusal
         self._options: dict[str, Any] = {
             "access_log": None,
             "keepalive_timeout": idle_s,
@@ -83,7 +110,9 @@ class LimitedRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return LimitedServer(made.request_handler, request_factory=made.request_factory, **self._options)
+        return LimitedServer(
+            made.request_handler, request_factory=made.request_factory, refusal=self._refusal, **self._options
+        )
 
 
 def kind_alone(log: logging.Logger) -> logging.Logger:

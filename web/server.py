@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -9,10 +10,17 @@ from aiohttp import web
 
 from config.settings import Settings
 from web import api, console, health
+from web.api.problems import refusal
 from web.context import CONTEXT, Context
+from web.listening import IDLE_S, LimitedRunner
 
 MAX_BODY_BYTES: Final = 2_000_000
 """What `request.read()` takes, for every part: streamed bodies are read by hand."""
+
+
+def make_runner(app: web.Application, log: logging.Logger, *, idle_s: float = IDLE_S) -> LimitedRunner:
+    """What serves it, within limits; `log` is where what is no HTTP is told."""
+    return LimitedRunner(app, log, refusal, idle_s=idle_s)
 
 
 def make_app(settings: Settings) -> web.Application:

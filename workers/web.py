@@ -25,8 +25,8 @@ from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.process.connection import connect, process_name
 from tasks.process.heartbeat import Heartbeat
-from web.listening import BACKLOG, LimitedRunner, port_in
-from web.server import make_app
+from web.listening import BACKLOG, port_in
+from web.server import make_app, make_runner
 from workers.alive import AliveFile
 from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
 
@@ -44,7 +44,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
         OSError: the address cannot be listened on.
     """
     server = connect(settings.redis_url)
-    runner = LimitedRunner(make_app(settings), logging.getLogger("workers.web.http"))
+    runner = make_runner(make_app(settings), logging.getLogger("workers.web.http"))
     await runner.setup()
     heartbeat = Heartbeat(server, JobKeys(settings.namespace), process_name(), "web")
     watching = [asyncio.create_task(AliveFile().keep_touching())]

@@ -15,7 +15,7 @@ import structlog
 import tenacity
 from redis.exceptions import RedisError
 
-from providers.base import Call, Mail, Request
+from providers.base import Call, Mail, Nowhere, Request
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.away import RedisAway
 from tasks.process.account import Account
@@ -61,7 +61,7 @@ async def build(account: Account, call: ReadyCall) -> None:
         call.request = _request_of(account, call, typed)
 
 
-def _request_of(account: Account, call: ReadyCall, typed: Call) -> Request | Mail:
+def _request_of(account: Account, call: ReadyCall, typed: Call) -> Request | Mail | Nowhere:
     provider = account.provider
     try:
         return provider.mail_request(typed) if call.service.by_mail else provider.submit_request(typed)

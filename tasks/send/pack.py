@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from providers.base import Call, Mail, Message, Provider, Request, Service
+from providers.base import Call, Mail, Message, Nowhere, Provider, Request, Service
 from sendmill.ledger.slices import Slice, SliceBody
 from sendmill.messages import Kind
 from sendmill.states import State
@@ -81,7 +81,7 @@ class ReadyCall(msgspec.Struct, eq=False):
     duplicates_ok: bool
     number: int = 0
     typed: Call | None = None
-    request: Request | Mail | None = None
+    request: Request | Mail | Nowhere | None = None
     request_made_at: float = 0.0
     admitted_until: float = 0.0
     admitted_ms: float = 0.0

@@ -17,7 +17,7 @@ import structlog
 import tenacity
 from redis.exceptions import RedisError
 
-from providers.base import Accepted, Call, Mail, Response
+from providers.base import Accepted, Call, Mail, Nowhere, Response
 from providers.connections import Session
 from providers.http import NotInTime, exchange
 from providers.mail import deliver
@@ -131,7 +131,11 @@ async def _once(state: SendState, session: Session, call: ReadyCall, *, last: bo
         write_until = call.asked_at + (WRITE_WITHIN_S if call.limited else GRACE_S)
         on_written = partial(_note_written, state, call) if call.limited else None
         timeout_s = account.settings.timeout_s
-        if isinstance(request, Mail):
+        if isinstance(request, Nowhere):
+            if on_written is not None:
+                on_written()
+            response = Response(200, {}, b"")
+        elif isinstance(request, Mail):
             response = await deliver(request, timeout_s=timeout_s, write_until=write_until, on_written=on_written)
         else:
             response = await exchange(

@@ -17,8 +17,7 @@ from aiohttp import web
 from config.settings import Settings
 from sendmill.apikeys import Scope
 from sendmill.client import Client
-from web.listening import LimitedRunner
-from web.server import make_app
+from web.server import make_app, make_runner
 
 NUMBER = "+85298882844"
 JSON = "application/json"
@@ -53,8 +52,9 @@ class Said:
 class Api:
     """A server that listens, and a client of it. `token` is a key that may do everything."""
 
-    def __init__(self, settings: Settings, port: int, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: Settings, app: web.Application, port: int, session: aiohttp.ClientSession) -> None:
         self.settings = settings
+        self.app = app
         self.port = port
         self.session = session
         self.client = Client(settings.redis_url, namespace=settings.namespace)
@@ -112,12 +112,13 @@ async def until(condition: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Api]:
     """The API on a free port."""
-    runner = LimitedRunner(make_app(settings), logging.getLogger("tests.api.http"))
+    app = make_app(settings)
+    runner = make_runner(app, logging.getLogger("tests.api.http"))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with aiohttp.ClientSession(auto_decompress=True) as session:
-            api = Api(settings, runner.addresses[0][1], session)
+            api = Api(settings, app, runner.addresses[0][1], session)
             try:
                 yield api
             finally:

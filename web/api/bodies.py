@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, TypeVar
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -25,6 +28,7 @@ BODY_S: Final = 10.0
 """A body that is not whole by then is not waited for."""
 
 JSON: Final = "application/json"
+_LIKE_A_TIME: Final = re.compile(r"[0-9]{4}-")
 ENCODINGS: Final = frozenset({"identity", "gzip", "deflate"} | ({"zstd"} if HAS_ZSTD else set()))
 """Content codings that are taken."""
 
@@ -114,13 +118,22 @@ def _too_large(most: int) -> Problem:
     return Problem("too_large", f"the body has more than {most:,} bytes: stream it as NDJSON or CSV")
 
 
-def convert_query(query: dict[str, Any], wanted: type[_Body]) -> _Body:
+def convert_query(query: Mapping[str, str], wanted: type[_Body]) -> _Body:
     """A query string as its type; words such as `1` and `true` are what their place needs.
 
     Raises:
-        Problem: a name that there is not, or a value that does not fit.
+        Problem: a name that there is not or that stands twice, or a value that does not fit.
     """
+    names = set(query)
+    if len(names) != len(query):
+        raise Problem("invalid_request", "the query: a name stands twice")
     try:
-        return msgspec.convert(query, wanted, strict=False)
+        found = msgspec.convert(dict(query), wanted, strict=False)
     except msgspec.ValidationError as error:
         raise Problem("invalid_request", f"the query: {error}") from None
+    for name in names:
+        # msgspec takes the word null for nothing, and a number for a time.
+        value = getattr(found, name)
+        if value is None or (isinstance(value, datetime) and not _LIKE_A_TIME.match(query[name])):
+            raise Problem("invalid_request", f"the query: {name} is not what it should be")
+    return found

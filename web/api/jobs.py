@@ -12,6 +12,7 @@ import msgspec
 from sendmill import csvfile
 from sendmill.apikeys import Scope
 from sendmill.errors import SendmillError
+from sendmill.ledger.apikeys import SIMULATED
 from sendmill.messages import Content, Mms, Refusal, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.messages import Estimate as FoundEstimate
 from sendmill.messages import Job as SentJob
@@ -49,6 +50,7 @@ Options = dict[str, Any]
 async def send(call: Call) -> msgspec.Struct | Answer:
     """Store a job, or count it where it is only to be counted."""
     query: shapes.JobsQuery = call.query
+    await _stay_simulated(call)
     if call.body is not None:
         request: shapes.JobRequest = call.body
         options = _options(call, request)
@@ -66,6 +68,15 @@ async def estimate(call: Call) -> Answer:
     options = _options(call, call.body)
     content = _content(call.body.content)
     return _estimate(await call.context.client.estimate(content, keep_refused=MOST_REFUSED, **options))
+
+
+async def _stay_simulated(call: Call) -> None:
+    """A test key reaches no vendor, whatever became of its account since it was made."""
+    if not call.key.test:
+        return
+    tariff = await call.context.client.tariff()
+    if any(tariff.provider(account) != SIMULATED for account in call.key.accounts):
+        raise Problem("forbidden", "this is a test key, and its account is not simulated any more")
 
 
 # --- streamed ----------------------------------------------------------------------------------------------------

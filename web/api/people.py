@@ -13,8 +13,9 @@ from sendmill.messages import ReplyEvent
 from sendmill.optouts import OptOut
 from web.api import shapes
 from web.api.messages import streamed
+from web.api.problems import Problem
 from web.api.routes import Call, Route
-from web.api.streams import NDJSON, STREAMS, charset_of, lines
+from web.api.streams import NDJSON, STREAMS, Unread, charset_of, lines
 
 PLAIN: Final = "text/plain"
 
@@ -91,6 +92,8 @@ async def imported(call: Call) -> msgspec.Struct:
                 refused.append(shapes.BadLine(line=numbers.line, detail=why))
 
         done = call.context.blocking.import_optouts(numbers, region=call.query.region, on_refused=tell)
+        if not numbers.line:
+            raise Unread(Problem("invalid_request", "the body is empty: it has a number a line"))
         return shapes.Imported(added=done.added, known=done.known, refused_total=done.refused, refused=refused)
 
     return await call.request.app[STREAMS].read(call.request, read)

@@ -156,6 +156,16 @@ def no_such_account(error: UnknownAccount) -> Problem:
     return Problem("no_such_account", str(error))
 
 
+def refusal(status: int) -> web.Response:
+    """The answer to what is no HTTP, or not within its limits."""
+    response = Problem("internal" if status == MEANINGS["internal"][0] else "invalid_request", _NO_HTTP).response()
+    response.force_close()
+    return response
+
+
+_NO_HTTP: Final = "this is no HTTP request, or its line or its headers are too long"
+
+
 def problem_of_http(error: web.HTTPException) -> Problem:
     """What aiohttp raises: no such address, another method, a body that is too large."""
     match error:

@@ -137,4 +137,4 @@ def _query(request: web.Request, wanted: type[msgspec.Struct] | None) -> Any:
         if request.query_string:
             raise Problem("invalid_request", "this address takes no query")
         return None
-    return convert_query(dict(request.query), wanted) if request.query_string else convert_query({}, wanted)
+    return convert_query(request.query, wanted)

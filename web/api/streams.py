@@ -98,7 +98,7 @@ class Streams:
 
     def __init__(self) -> None:
         self._threads = concurrent.futures.ThreadPoolExecutor(MOST_STREAMS, thread_name_prefix="web-stream")
-        self._open = 0
+        self._open: set[Parts] = set()
 
     async def read(self, request: web.BaseRequest, read: Callable[[Iterator[bytes]], _Result]) -> _Result:
         """Call `read` in a thread with the parts of a body.
@@ -107,22 +107,24 @@ class Streams:
             Problem: the body cannot be read, or too many are.
         """
         check_encoding(request)
-        if self._open >= MOST_STREAMS:
+        if len(self._open) >= MOST_STREAMS:
             raise Problem("busy", "too many streams at once", retry="same_key", retry_after_s=5)
         go_on(request)
         loop = asyncio.get_running_loop()
         parts = Parts(request, loop)
-        self._open += 1
+        self._open.add(parts)
         try:
             return await loop.run_in_executor(self._threads, read, parts)
         except Unread as unread:
             raise unread.problem from None
         finally:
-            self._open -= 1
+            self._open.discard(parts)
             parts.close()
 
     def close(self) -> None:
-        """End without waiting."""
+        """Cut every body that is still coming: who sends it repeats it with its key."""
+        for parts in tuple(self._open):
+            parts.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
