@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Let an API key's request in, or say when it may come again. All of its limits are taken together or none.
 -- KEYS[1] <namespace>:{jobs}:apikeys
 -- ARGV[1] the key's id, ARGV[2..] three by three: name of a limit, its window in ms, the most units in any window; then

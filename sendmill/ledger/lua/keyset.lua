@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Change an API key, unless somebody else changed it meanwhile.
 -- KEYS[1] <namespace>:{jobs}:apikeys, a hash: id → JSON ApiKey
 -- ARGV[1] the key's id, ARGV[2] what was read of it ("" for a new one), ARGV[3] what is to stand there ("" for nothing)
