@@ -42,7 +42,7 @@ def _run() -> None:
             print(f"  export SENDMILL_NAMESPACE={shlex.quote(system.namespace)}")
         print('  sendmill send --text "Your code is 1125" +85298882844 --wait')
         print(f"  curl --data {shlex.quote(_REPLY)} {system.simulator.url}/_sim/replies  # {_REPLIES}\n")
-        print(f"Over HTTP: {system.web_url} (/metrics, /healthz, /readyz).")
+        print(f"Over HTTP: {system.web_url} (docs/http.md, /docs). sendmill keys create me --scope admin prints a key.")
         print(
             f"Accounts: {', '.join(system.accounts)}. Simulated vendors: {system.simulator.url} (simulator/README.md)."
         )
