@@ -97,7 +97,7 @@ async def test_two_equal_bulk_jobs_of_an_account_take_turns(
 async def test_a_bulk_job_that_comes_later_has_its_turns_at_once(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
-    """It waits neither for the job before it nor for the slice of that job which the process holds, two seconds' calls."""
+    """It waits neither for the job before it nor for the slice of that job which the process holds."""
     settings = settings_for(simulator, redis_url, namespace, ["world"], world={"limits": {"calls_per_s": 50}})
     early, late = hong_kong(500), hong_kong(100, first=5_000)
     async with flow(settings) as one:
