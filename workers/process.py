@@ -144,7 +144,7 @@ class WorkerProcess:
                 return
             except Exception as error:
                 if said != type(error).__name__:
-                    log.exception("the heart goes on after this")
+                    log.exception("the heartbeat failed and goes on")
                 said = type(error).__name__
             await asyncio.sleep(HEARTBEAT_S)
 

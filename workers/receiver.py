@@ -221,7 +221,7 @@ class Receiver:
             await self._tell_refusal(account, refusal)
             raise _NotTaken(400, "not a push of this account's vendor") from None
         except Exception:
-            # A provider promises to raise nothing else. What it cannot read is stored, and put aside by the folder.
+            # A provider promises to raise nothing else. What it cannot read is stored, and quarantined by the fold.
             log.exception("a push broke its parser", account=account.name)
             return None
 

@@ -71,7 +71,7 @@ def _all_sent(account: AccountInfo) -> str | None:
 
 
 class Standing:
-    """Tells somebody who waits, on stderr and once each, about accounts that stand while messages lie there."""
+    """Tells who waits, on stderr and once each, about accounts that send nothing while messages wait there."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

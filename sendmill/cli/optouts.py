@@ -71,7 +71,7 @@ def remove(context: click.Context, *, numbers: tuple[str, ...], region: str | No
 @_region_option
 @click.pass_context
 def import_(context: click.Context, *, file: str, column: str | None, encoding: str, region: str | None) -> int:
-    """Let the numbers of FILE (- is standard input) opt out. Bad lines are told, the others are stored."""
+    """Let the numbers of FILE (- is standard input) opt out. Bad lines are listed, the others are stored."""
     numbers = NumberList(file, column, encoding)
     told = 0
 

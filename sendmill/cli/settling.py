@@ -48,7 +48,7 @@ def unconfirmed(context: click.Context, *, account: str | None, as_json: bool, r
 @click.argument("message_or_job", metavar="MESSAGE|JOB")
 @click.option("--sent", "verdict", flag_value=Verdict.SENT.value, help="The vendor took it: submitted.")
 @click.option("--resend", "verdict", flag_value=Verdict.RESEND.value, help="Send it again: queued. May arrive twice.")
-@click.option("--give-up", "verdict", flag_value=Verdict.GIVE_UP.value, help="Nobody will know: unknown.")
+@click.option("--give-up", "verdict", flag_value=Verdict.GIVE_UP.value, help="Give up: its state becomes unknown.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @reason_option
 @json_option

@@ -67,7 +67,7 @@ Account keys (under `<namespace>:{<account>}:`)
 state               hash    state (active, paused, suspended), why, by, reason (of a person's pause), since_ms,
                             last_error, limit:<name> (an operator's),
                             least:<name> (the strictest that a worker is configured for), tag, balance…,
-                            quiet:<lane> (ms until which what waited in it was put aside for quiet hours), probes,
+                            quiet:<lane> (ms until which what waited in it is postponed for quiet hours), probes,
                             probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/account/lua/suspend.lua`)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell

@@ -12,7 +12,7 @@ offset bytes header
 3      1     which events its rows cause: 0 none, 1 failures, 2 all
 4      4     rows in the slice (n)
 8      4     epoch of the lease: a claim adds 1, so that an owner who lost his lease is fenced
-12     4     how often the slice was put aside because the vendor took nothing
+12     4     how often the slice had to wait because the vendor took nothing
 16     8     created, ms since the epoch
 24     8     expires, ms since the epoch
 32     8     virtual start: its place in the outbox

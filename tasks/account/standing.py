@@ -1,4 +1,4 @@
-"""Which accounts are in trouble: suspended by their vendor's word, or cut off by their circuit breaker."""
+"""Which accounts cannot send now: suspended because their vendor refuses them, or behind an open circuit breaker."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LIFT_BARS = Script(_LUA / "liftbars.lua")
 
 
 async def suspend(account: Account, error: AccountBlocked, detail: str) -> bool:
-    """Let nothing more go out of an account (of this host); returns whether an alert was opened."""
+    """Suspend an account, or bar this host from it; returns whether an alert was opened."""
     host, hosts = "", set[str]()
     if isinstance(error, IpForbidden):
         host = account.outbox.host
@@ -29,7 +29,7 @@ async def suspend(account: Account, error: AccountBlocked, detail: str) -> bool:
 
 
 async def lift_bars(account: Account) -> None:
-    """The vendor took a call from this host: end what stood against that, and against hosts that are no more."""
+    """The vendor took a call from this host: lift its bar, and the bars of hosts that no longer send."""
     server, state, host = account.outbox.server, account.keys.state, account.outbox.host
     _, others_barred = await _LIFT_BARS.arun(server, state, host)
     if others_barred:

@@ -1,4 +1,4 @@
-"""What an error of a vendor means for its account: an alert, and an account that is refused stands still."""
+"""What a vendor's error means for its account: an alert is opened, and an account that is refused is suspended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 async def alert_or_suspend(account: Account, error: ProviderError) -> None:
-    """Raise the alert that an error calls for; an account that the vendor refuses is suspended."""
+    """Open the alert that an error calls for; suspend an account that the vendor refuses."""
     server = account.outbox.server
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, AccountBlocked):

@@ -40,7 +40,7 @@ async def _serve(runtime: Runtime, request: Mapping[str, str]) -> None:
     request_id = str(request.get("id", ""))
     raw = await runtime.server.getdel(runtime.jobs.asked(request_id))
     if raw is None:
-        log.info("nobody waits for a request any more", kind=request.get("kind"))
+        log.info("a request was dropped: its asker waits no more", kind=request.get("kind"))
         return
     answer = await _answer(runtime, request, json.loads(raw))
     key = runtime.jobs.answer(request_id)

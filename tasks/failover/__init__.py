@@ -1,1 +1,1 @@
-"""What an account in trouble has certainly not sent goes to another account of its route."""
+"""Rows that an account cannot send now, and certainly has not sent, go to another account of their route."""

@@ -1,4 +1,4 @@
-"""Moving rows to another account: begun at the old one, copied, counted, let go at the new one. It may die anywhere.
+"""Moving rows to another account, in steps that can be repeated: a process may die after any of them.
 
 1. move.lua, at the old account: the rows become MOVED, so that nobody sends them from there, and a record says all that
    is needed for the rest.
@@ -43,7 +43,7 @@ _RECORD = msgspec.msgpack.Decoder(Move)
 
 
 async def finish_moves(runtime: Runtime, account: Account, moves: Sequence[tuple[str, Move]]) -> None:
-    """Make slices arrive whose move away from an account was begun. Safe to run twice, also at once."""
+    """Finish moves away from an account that were begun. Safe to run twice, also at once."""
     by_target: dict[tuple[str, str], list[tuple[str, Move]]] = defaultdict(list)
     for new_id, move in moves:
         by_target[move.account, move.job].append((new_id, move))
@@ -69,12 +69,12 @@ async def finish_moves(runtime: Runtime, account: Account, moves: Sequence[tuple
 
 
 async def _let_be_claimed(outbox: Outbox, slices: Iterable[tuple[str, int]]) -> None:
-    """Let held slices (id, due_ms) be claimed; those that were let before stay as they are."""
+    """Let withheld slices (id, due_ms) be claimed. Safe to run twice."""
     await _CLAIMABLE.arun(outbox.server, outbox.keys.state, *(part for each in slices for part in each))
 
 
 async def finish_begun(runtime: Runtime, account: Account) -> int:
-    """Finish what somebody began and did not finish; returns how many moves."""
+    """Finish moves that a process began and did not finish; returns how many."""
     finished = 0
     while raw := await _some(runtime, account):
         await finish_moves(runtime, account, [(new_id.decode(), _RECORD.decode(each)) for new_id, each in raw.items()])
@@ -83,7 +83,7 @@ async def finish_begun(runtime: Runtime, account: Account) -> int:
 
 
 async def _some(runtime: Runtime, account: Account) -> dict[bytes, bytes]:
-    """Some of the account's moves; none only where there is none."""
+    """A batch of the account's moves; empty only where there are none."""
     cursor = 0
     while True:
         cursor, found = await runtime.server.hscan(account.keys.moving, cursor, count=AT_ONCE)

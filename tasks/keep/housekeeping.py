@@ -1,4 +1,4 @@
-"""Housekeeping: what no report ever reached becomes `unknown`, and what was kept long enough goes.
+"""Housekeeping: messages that no report reached become `unknown`, and jobs past their retention are removed.
 
 Its Celery task keeps its old name, `sendmill.settle`: names go over the broker.
 

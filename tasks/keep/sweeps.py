@@ -1,4 +1,4 @@
-"""Sweeps: what a crash, a fault or a lost message left lying. Each counts what it found.
+"""Sweeps find what a crash, a fault or a lost wake-up left behind, and count it.
 
 A count that stands still is the rest of a crash; one that grows is a fault. `sendmill sweeps` shows them. Leases and
 calls without an answer are swept by sweep.lua with every tick, and counted there. Nothing sweeps half-written outcomes:
@@ -23,7 +23,7 @@ _SCANNED = "scanned"
 
 
 async def sweep_jobs(runtime: Runtime, now_ms: int) -> None:
-    """Jobs that were accepted and are not planned; chunks whose job is gone. Safe to run twice."""
+    """Count jobs that are due and not planned; remove chunks whose job is gone. Safe to run twice."""
     server, jobs = runtime.server, runtime.jobs
     late = await server.zrangebyscore(jobs.due, 0, now_ms - UNPLANNED_MS, start=0, num=_MOST_JOBS)
     await count_found(server, jobs.sweeps, "unplanned", len(late), now_ms)
@@ -31,7 +31,7 @@ async def sweep_jobs(runtime: Runtime, now_ms: int) -> None:
 
 
 async def _drop_chunks(runtime: Runtime) -> int:
-    """Remove chunks that no job names, a part of the ledger at a time. Those of an upload under way have an end."""
+    """Remove chunks that no job names, a part of the ledger at a time. Uploads under way expire by themselves."""
     server, jobs = runtime.server, runtime.jobs
     cursor = int(await server.hget(jobs.sweeps, _SCANNED) or 0)
     cursor, names = await server.scan(cursor, match=f"{jobs.chunks}*", count=_SCANNED_AT_ONCE)
@@ -46,6 +46,6 @@ async def _drop_chunks(runtime: Runtime) -> int:
 
 
 async def sweep_inbox(runtime: Runtime, account: Account, now_ms: int) -> None:
-    """Whether what vendors said lies unfolded. It stays where it is: each fold tries all of it again."""
+    """Count entries of the inbox that are not folded in time. They stay: each fold tries them again."""
     old = await runtime.server.xrange(account.keys.inbox, "-", str(now_ms - UNFOLDED_MS), count=1)
     await count_found(runtime.server, account.keys.sweeps, "unfolded", len(old), now_ms, account=account.name)

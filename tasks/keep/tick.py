@@ -1,4 +1,4 @@
-"""The clock's tick: what time alone decides is done at every account, and what no wake-up told is found."""
+"""The clock's tick does at every account what time alone decides, and finds work whose wake-up was lost."""
 
 from __future__ import annotations
 

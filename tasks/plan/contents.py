@@ -51,7 +51,7 @@ def message_of(
 
 
 def shared_text(source: HasContent) -> str:
-    """The text of all rows of what has no values: a template without places says one thing to everybody."""
+    """The text of all rows, where they share one: a template without fields is the same for everybody."""
     return Template(source.text).fill(()) if source.kind == Kind.TEMPLATE else source.text
 
 

@@ -60,7 +60,7 @@ _PLANNED = Script(Path(__file__).parent / "lua" / "planned.lua")
 
 
 async def plan_alone(runtime: Runtime, job: str) -> None:
-    """Plan a job, unless another process does: the tick asks again and again for one that takes long.
+    """Plan a job, unless another process does already: the tick asks again for a job that takes long.
 
     Raises:
         redis.RedisError: Redis is away: repeat it.
@@ -121,7 +121,7 @@ async def _tell_lost(runtime: Runtime, meta: JobMeta, number: int) -> None:
 
 
 async def _may_be_planned(runtime: Runtime, meta: JobMeta) -> bool:
-    """A job whose time is to come is planned before only where the vendors of its accounts keep the time."""
+    """A scheduled job is planned before its time only where its accounts' vendors keep the time."""
     if meta.at_ms is None or meta.at_ms <= await redis_now_ms(runtime.server):
         return True
     routes = Routes(runtime.settings.routes)

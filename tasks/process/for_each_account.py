@@ -1,4 +1,4 @@
-"""The same step for several accounts at once, so that one account's trouble holds up no other."""
+"""The same step for several accounts at once: a fault at one account does not hold up the others."""
 
 from __future__ import annotations
 

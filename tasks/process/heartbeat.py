@@ -1,4 +1,4 @@
-"""What every process does each second: it says that it lives, and forgets whom it is told to forget.
+"""What every process does each second: it reports that it is alive, and forgets the numbers that it is told to forget.
 
 A number that is to be forgotten may lie in a process's memory and in the spool of its machine, where nobody else
 reaches it.
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """One process's sign of life.
+    """One process's heartbeat.
 
     Args:
         server: the ledger.
@@ -60,7 +60,7 @@ class Heartbeat:
         self._answered: set[bytes] = set()
 
     async def beat(self) -> None:
-        """Say that this process lives, and do what all are asked to do.
+        """Report that this process is alive, and do what all processes are asked to do.
 
         Raises:
             redis.RedisError: Redis is away.
@@ -74,7 +74,7 @@ class Heartbeat:
         await self._forget(requests)
 
     async def end(self) -> None:
-        """Say that this process ends."""
+        """Report that this process ends."""
         await self._server.hdel(self._jobs.living, self._process)
 
     async def _forget(self, requests: Mapping[bytes, bytes]) -> None:
@@ -92,7 +92,7 @@ class Heartbeat:
 
 
 async def drop_silent_processes(server: Any, jobs: JobKeys, now_ms: int) -> None:
-    """Take processes off the list that have been silent for an hour."""
+    """Remove processes from the list that have been silent for an hour."""
     said = await server.hgetall(jobs.living)
     gone = [name for name, raw in said.items() if msgspec.json.decode(raw, type=Living).at_ms < now_ms - KEPT_MS]
     if gone:
@@ -100,7 +100,7 @@ async def drop_silent_processes(server: Any, jobs: JobKeys, now_ms: int) -> None
 
 
 async def beat_heart(runtime: Runtime) -> None:
-    """Say that this sending process lives, and leave a mark by which recovery sees how much is missing."""
+    """Report that this sending process is alive, and leave a mark by which recovery sees how much is missing."""
     now_ms, run_id = await redis_now_ms(runtime.server), runtime.guard.run_id
     async with runtime.server.pipeline(transaction=False) as pipe:
         pipe.zadd(runtime.jobs.processes, {runtime.process: now_ms})

@@ -1,4 +1,4 @@
-"""What one process did at one account in the last seconds, kept so that a Redis that lost them can be told again.
+"""What one process did at one account in the last seconds: kept to restore a Redis that lost it.
 
 Under `appendfsync everysec` a Redis that is killed comes back without its last second or two, and so does a replica
 that takes the place of its master. Whoever saw what happened then knows more than the ledger. What is older was on disk

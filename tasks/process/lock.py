@@ -1,4 +1,4 @@
-"""A lock in Redis with an owner and an end: who dies with it holds up nobody for longer than its time."""
+"""A lock in Redis with an owner and a time: it ends by itself when its owner dies."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def try_lock(server: redis.asyncio.Redis, key: str, time_ms: int) -> Async
 
 @asynccontextmanager
 async def try_lock_renewed(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Lock | None]:
-    """The same, renewed for as long as the block takes: who holds it and dies holds up nobody for longer than its time.
+    """The same, renewed for as long as the block takes; it ends by itself when its owner dies.
 
     It does not guard what must not happen twice: a process that stood still may find that another one has it.
 

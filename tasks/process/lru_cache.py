@@ -1,4 +1,4 @@
-"""A memory with a bound: what was not asked for longest goes first."""
+"""A cache with a bound: what was not used for longest goes first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Value = TypeVar("_Value")
 
 
 class LruCache(Generic[_Key, _Value]):
-    """The values that were used last.
+    """A cache of the values that were used last.
 
     Args:
         most: the sum of the weights that are kept; a single value that is heavier stays until the next one comes.

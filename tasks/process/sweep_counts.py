@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 async def count_found(server: Any, key: str, sweep: str, many: int, now_ms: int, *, account: str | None = None) -> None:
-    """Count what a sweep found; nothing is nothing."""
+    """Count what a sweep found, if anything."""
     if many:
         async with server.pipeline(transaction=False) as pipe:
             pipe.hincrby(key, sweep, many)

@@ -1,4 +1,4 @@
-"""What a vendor says that messages came to, in place of our own count and prices, in the sums of their jobs.
+"""What a vendor billed for messages replaces our own count and prices in the sums of their jobs.
 
 A process that dies between folding an answer and this leaves our count for it: a sum that is shown, and nothing else,
 depends on it.
@@ -24,7 +24,7 @@ Row = tuple[str, int]
 
 
 async def count_as_billed(runtime: Runtime, account: Account, bills: Mapping[Row, Bill]) -> None:
-    """Let bills of rows that have just become final win over what their jobs' sums have for them.
+    """Replace our own count by the vendor's bills, for rows that have just become final.
 
     Raises:
         redis.RedisError: Redis is away.
@@ -52,7 +52,7 @@ async def count_as_billed(runtime: Runtime, account: Account, bills: Mapping[Row
 
 
 def _differences(account: Account, meta: JobMeta, read: Slice, billed: Mapping[int, Bill]) -> dict[str, int]:
-    """By the field of a job's sum, what the bills of rows of a slice have more than it has for these."""
+    """By field of a job's sums: how much the bills of a slice's rows differ from our own count."""
     named = msgspec.structs.replace(meta, account=account.name)
     more: dict[str, int] = defaultdict(int)
     for units, rows in _by_count(billed).items():

@@ -17,7 +17,7 @@ _DROP_CALLS = Script(Path(__file__).parent / "lua" / "dropcalls.lua")
 
 
 async def past_calls(outbox: Outbox, numbers: Sequence[int]) -> dict[int, PastCall]:
-    """Ended calls, those that are not kept left out."""
+    """Ended calls by number; those that are not kept any more are left out."""
     async with outbox.server.pipeline(transaction=False) as pipe:
         for number in numbers:
             pipe.hmget(outbox.keys.past(number), past_fields([number]))

@@ -93,13 +93,13 @@ class Folder:
             entries = await self._inbox.read()
             if not entries:
                 break
-            await self._fold_or_put_aside(entries)
+            await self._fold_or_quarantine(entries)
             if not await lock.renew():
                 return
         await self._unmatched.retry(time.time_ns() // 1_000_000)
 
-    async def _fold_or_put_aside(self, entries: Sequence[Entry]) -> None:
-        """Fold entries; one that cannot be folded for a reason of its own is put aside and holds up nothing."""
+    async def _fold_or_quarantine(self, entries: Sequence[Entry]) -> None:
+        """Fold entries; one that cannot be folded is quarantined and does not hold up the others."""
         try:
             await self._fold(entries)
         except (RedisAway, NewerFormat):
@@ -107,7 +107,7 @@ class Folder:
         except Exception as error:
             if len(entries) > 1:
                 for entry in entries:
-                    await self._fold_or_put_aside([entry])
+                    await self._fold_or_quarantine([entry])
                 return
             log.exception("an entry of the inbox cannot be folded", account=self._account.name, kind=entries[0].kind)
             await self._put_aside(entries[0], type(error).__name__)
@@ -155,7 +155,7 @@ class Folder:
         return self._account.provider.pushed(entry.push)
 
     async def _tell_unmapped(self, entry: Entry, received: Received) -> None:
-        """A vendor's word in no table: kept raw, changes nothing, and somebody hears of it once."""
+        """A vendor's state that is in no table: it is kept raw, changes nothing, and opens an alert."""
         words = sorted({report.raw_state for report in received.reports if report.state is None})
         if words:
             await self._inbox.quarantine(entry, "a state that is in no table")

@@ -1,4 +1,4 @@
-"""Reports whose rows are found, written into them; and what was said of rows besides (fold.lua, attempts.lua)."""
+"""Reports written into the rows that were found for them, and into the history of rows (fold.lua, attempts.lua)."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Matcher:
         return changed
 
     async def forget_confirmed(self, records: Iterable[CallRecord]) -> None:
-        """Take calls of which no row is unconfirmed any more out of the unconfirmed ones."""
+        """Remove calls from the list of unconfirmed ones once none of their rows is."""
         keys, server = self.account.keys, self.account.outbox.server
         runs = [
             (record.number, run) for record in {each.number: each for each in records}.values() for run in record.runs()
@@ -129,7 +129,7 @@ class Matcher:
 
 
 def forget_calls(runtime: Runtime) -> None:
-    """Drop what the process remembers of calls and their recipients: it is read again."""
+    """Empty the process's cache of calls and their recipients."""
     runtime.shared.pop(_KEPT, None)
 
 

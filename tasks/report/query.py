@@ -163,7 +163,7 @@ class _Asker:
         return received
 
     async def _halt(self, error: ProviderError | InvalidMessage) -> None:
-        """The vendor does not answer, or refuses the login: it is left alone for a while."""
+        """The vendor does not answer, or refuses the login: ask nothing for a while."""
         self._halted = True
         detail = f"{type(error).__name__}: {error}"
         log.warning("messages cannot be asked about", account=self._account.name, detail=detail)

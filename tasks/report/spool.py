@@ -1,4 +1,4 @@
-"""What a poll or push brought while Redis took nothing: on disk until it does, because the vendor has it no more.
+"""What a poll or push brought while Redis took nothing: it waits on disk, because the vendor gives it only once.
 
 A file for each answer under `<state folder>/spool/<namespace>/<account>/`, written under another name, synced and then
 renamed, so that a file with this ending is always whole. Whoever folds on this machine brings it back.

@@ -82,7 +82,7 @@ class UnmatchedReports:
         self._horizon_ms = horizon_ms
 
     async def add(self, reports: Sequence[VendorReport]) -> None:
-        """Let reports wait. Adding one again changes nothing."""
+        """Add reports that wait. Adding one again changes nothing."""
         if reports:
             members = {msgspec.msgpack.encode(report): report.arrived_ms + _RETRY_MS for report in reports}
             await self._server.zadd(self._keys.unmatched, members, nx=True)
@@ -119,10 +119,10 @@ class UnmatchedReports:
         await self._drop(len(dropped))
 
     async def _drop(self, count: int) -> None:
-        """Count reports that were given up."""
+        """Drop reports that waited too long, and count them."""
         if count:
             await self._server.hincrby(self._keys.state, "reports_dropped", count)
-            log.warning("reports on messages that are none of ours", account=self._account.name, reports=count)
+            log.warning("reports on unknown messages", account=self._account.name, reports=count)
 
     # --- calls whose answer may still come -----------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class UnmatchedReports:
     # --- calls whose answer was never read -----------------------------------------------------------------------
 
     async def _settle(self, reports: Sequence[VendorReport]) -> set[VendorReport]:
-        """Settle unconfirmed rows that these reports single out; returns the reports that did."""
+        """Settle unconfirmed rows where a report fits exactly one; returns the reports that did."""
         wanted = {report.digits for report in reports if report.state and not report.reference} - {None}
         candidates = await self._unconfirmed_rows(wanted) if wanted else {}
         taken: dict[tuple[str, int], str] = {}

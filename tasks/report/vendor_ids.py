@@ -20,7 +20,7 @@ async def note_ids(outbox: Outbox, ids: Sequence[tuple[str, int]]) -> None:
 
 
 async def forget_ids(outbox: Outbox, ids: Sequence[tuple[str, int]]) -> None:
-    """Forget that again."""
+    """Undo `note_ids`."""
     await _tell(outbox, "drop", ids)
 
 

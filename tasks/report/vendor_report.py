@@ -12,7 +12,7 @@ _LONGEST_DIGITS = 15  # E.164
 
 
 class VendorReport(msgspec.Struct, array_like=True, frozen=True):
-    """A report with where it stood, so that it is itself however often it is read.
+    """A report and where it stood: it is the same report however often it is read.
 
     `unique` names the inbox entry and the place in it. `state` is a State's byte, empty where the vendor's word is in
     no table. `number` is E.164, empty where the vendor left it out. `occurred_ms` is 0 where the vendor gave no time.
@@ -43,7 +43,7 @@ class VendorReport(msgspec.Struct, array_like=True, frozen=True):
 
 
 def vendor_report(report: Report, unique: str, arrived_ms: int) -> VendorReport:
-    """A provider's report, put down."""
+    """A provider's report, to be kept."""
     return VendorReport(
         unique=unique,
         arrived_ms=arrived_ms,
@@ -67,5 +67,5 @@ _VENDOR_REPORT = msgspec.msgpack.Decoder(VendorReport)
 
 
 def decode_vendor_report(raw: bytes) -> VendorReport:
-    """Read a report that was put down."""
+    """Read a report that was kept."""
     return _VENDOR_REPORT.decode(raw)

@@ -48,7 +48,7 @@ _ON_ITS_WAY = "w"
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Caps that hold for a lane. What is over one ends with its code, or waits where it has none.
+    """Caps that hold for a lane. A message over one ends with the cap's code, or waits where it has none.
 
     `mark` is what rows are noted with, for `keep_ms`; `by_text` tells texts to one number apart.
     """
@@ -63,7 +63,7 @@ class _Rule:
 
 @dataclass(slots=True)
 class _Judgement:
-    """What stands against rows of a call: those left out by their place, and why."""
+    """Which rows of a call may not go, by their place, and why."""
 
     suppressed: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     postponed: dict[int, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Logs of what went where lately: how many messages to one number, or of one text to one number.
+"""Logs of recent messages: how many went to one number, or of one text to one number.
 
 What a log decides stands in caps.lua. Its key holds a keyed digest, so that neither a number nor a text stands in it.
 """
@@ -35,7 +35,7 @@ class Cap(msgspec.Struct, frozen=True):
 
 
 class Over(NamedTuple):
-    """A message that a cap stands against: its place among those asked for, and the cap's among the caps.
+    """A message over a cap: its place among those asked for, and the cap's place among the caps.
 
     `at_ms` is when the oldest of those in its way went, `free_ms` when there is room again if nothing else comes.
     """

@@ -265,7 +265,7 @@ class Drain:
             error = await submit.submit(self._state, self._session, call, self._regrant)
             await self._after(call, error)
         except Exception:
-            # Nothing may end a call without a word; its rows are found by the sweep of calls that never ended.
+            # No call may end unnoticed; its rows are found by the sweep of calls that have no outcome.
             log.exception("a call ended unexpectedly", account=self._account.name, call=call.number)
         finally:
             self._open.by_service[call.service.name] -= 1

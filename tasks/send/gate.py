@@ -109,7 +109,7 @@ async def ask(state: SendState, calls: Sequence[ReadyCall]) -> Grant:
 
 
 async def tell_written(state: SendState) -> None:
-    """Tell of calls that left on time, where nothing is asked that would tell it.
+    """Report calls that left on time, where no question to the gate reports them.
 
     Raises:
         redis.RedisError: Redis is away; the next question tells it.
@@ -121,7 +121,7 @@ async def tell_written(state: SendState) -> None:
 
 
 async def tell_late(account: Account, late: LateCall) -> None:
-    """Tell of a call that left late, however long Redis is away: until then its units are held by its grant."""
+    """Report a call that left late, however long Redis is away: until then its grant holds its units."""
     retrying = tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(RedisAway), wait=STORE_WAIT_S)
     await retrying(note_written, account.outbox, account.limits, late=[late])
 

@@ -129,7 +129,7 @@ async def undo_calls(outbox: Outbox, numbers: Sequence[int], limits: Sequence[Li
 async def note_written(
     outbox: Outbox, limits: Sequence[Limit], *, on_time: Collection[int] = (), late: Sequence[LateCall] = ()
 ) -> int:
-    """Tell of calls that left; returns of how many of them nobody had told. To repeat it does no harm."""
+    """Report calls that left; returns how many were not reported before. Safe to repeat."""
     parts = (list(limits), list(on_time), late)
     packed = [msgspec.msgpack.encode(part) for part in parts]
     return int(await _WRITTEN.arun(outbox.server, outbox.keys.state, *packed))

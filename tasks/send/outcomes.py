@@ -1,6 +1,6 @@
 """What became of calls, written together: what comes while one script is under way goes into the next.
 
-An outcome is the only witness of what the vendor said. It is written however long Redis is away, and a call is not over
+Nothing else knows what the vendor said. An outcome is written however long Redis is away, and a call is not over
 for its drain before it is.
 """
 
@@ -64,7 +64,7 @@ class OutcomeWriter:
 
     @classmethod
     def of(cls, account: str, outbox: Outbox) -> OutcomeWriter:
-        """The one of an account's outbox."""
+        """The writer for an account's outbox."""
         return cls(account, partial(write_outcomes, outbox))
 
     @property

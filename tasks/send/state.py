@@ -40,5 +40,5 @@ class SendState:
 
     @classmethod
     def of(cls, account: Account, optouts: KnownOptOuts) -> SendState:
-        """That of a process that has not sent anything there."""
+        """The state of a process that has sent nothing there yet."""
         return cls(account, optouts, OutcomeWriter.of(account.name, account.outbox))

@@ -200,7 +200,7 @@ def _note_written(state: SendState, call: ReadyCall) -> None:
 
 
 async def _told_late(call: ReadyCall) -> None:
-    """The outcome of a call says that it needs no minding any more: not before its lateness is counted."""
+    """Wait until a late call is reported: its outcome releases its units."""
     if call.late is not None:
         await call.late
         call.late = None

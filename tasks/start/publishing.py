@@ -53,7 +53,7 @@ async def publish(runtime: Runtime) -> None:
 
 
 async def withdraw(runtime: Runtime) -> None:
-    """The process ends: what it is configured for holds nobody up any more."""
+    """The process ends: its limits do not bind the others any more."""
     with contextlib.suppress(RedisError, TimeoutError):  # nobody waits for it: it lapses by itself
         async with asyncio.timeout(_LEAVE_S):
             for account in runtime.accounts.values():
@@ -61,7 +61,7 @@ async def withdraw(runtime: Runtime) -> None:
 
 
 async def tell_limits(outbox: Outbox, most: Mapping[str, int] | None, forget_ms: int) -> int:
-    """Say what this process's configuration allows, None where it ends: the strictest of all processes holds."""
+    """Publish the limits of this process's configuration, None where it ends: the strictest of all processes hold."""
     packed = msgspec.msgpack.encode(most)
     return int(await _LIMITS.arun(outbox.server, outbox.keys.state, outbox.process, packed, forget_ms))
 

@@ -74,7 +74,7 @@ async def enter(runtime: Runtime) -> None:
 
 
 async def _enter(account: Account, server: Any, run_id: str) -> bool:
-    """Note the server's run at an account; True where it is a new one, which shuts the gate for a while."""
+    """Note the server's run at an account; True where it is a new one: the gate is shut for a while then."""
     last = account.outbox.last_seconds.last_number
     args = (run_id, LONGEST_MS, NUMBERS_LEFT_OUT, last, account.tag)
     return bool(await _RESTARTED.arun(server, account.keys.state, *args))
@@ -103,7 +103,7 @@ async def _missing_ms(runtime: Runtime, server: Any) -> int:
 
 
 async def _stop_for_a_person(account: Account, server: Any, missing_ms: int) -> None:
-    """What was sent in the time that is missing may be queued again, and nobody remembers all of it."""
+    """Pause the account: messages of the missing time may be queued again though they were sent."""
     missing_s = missing_ms / 1000
     much = "all that it held" if missing_s > _HOUR_MS else f"its last {missing_s:,.0f} s"
     await _LOST.arun(
@@ -126,7 +126,7 @@ class Recovery:
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, where it is not under way: connections are refused until it is through."""
+        """Begin, where it is not under way: connections are refused until it is done."""
         self._runtime.guard.close()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._until_done())
@@ -195,7 +195,12 @@ class _Restoring:
             unended.update(answer[2:])
         await self._end(unended)
         if made or marked:
-            log.warning("Redis had lost what it said", account=self._account.name, slices=made, calls=marked)
+            log.warning(
+                "Redis had lost what it had confirmed: written again",
+                account=self._account.name,
+                slices=made,
+                calls=marked,
+            )
 
     async def _slices(self) -> AsyncIterator[_Claimed]:
         """The slices that were claimed; those that are gone, of jobs that are there, as they were."""
@@ -221,7 +226,7 @@ class _Restoring:
         return [int(n) for n in await _RESTORE.arun(self._server, self._account.keys.state, packed, *blobs)]
 
     async def _move_again(self, slice_id: str, blob: bytes) -> None:
-        """Rows of a slice that was made anew may be back where they had been moved from: nobody may send them there."""
+        """Rows of a slice that was restored may be queued again at the account that they had left: move them again."""
         origin = decode_body(blob).origin if blob else None
         if origin is None:
             return
