@@ -20,7 +20,7 @@ from sendmill.cli.places import refuse_foreign_places
 from sendmill.csvfile import InvalidCsv
 from sendmill.messages import Content, Sms, TemplateSms
 from sendmill.options import Lane
-from sendmill.prepare import UnusableRecipient
+from sendmill.preparing.prepare import UnusableRecipient
 from sendmill.template import Template
 
 MOST_CHARS: Final = 1_500_000
