@@ -17,7 +17,7 @@ _RIPE_AT_ONCE = 500
 
 
 async def expire_waiting(outbox: Outbox) -> int:
-    """Rows past their expiry at an account that stands still, where nobody asks the gate for them; returns how many.
+    """Expire rows at an account that sends nothing, so that no call asks the gate for them; returns how many.
 
     Those whose turn is next are looked at: what lies behind them waits for them too.
     """
