@@ -26,11 +26,14 @@ from pydantic import (
 )
 
 from sendmill.broker import broker_at
-from sendmill.errors import ConfigError
+from sendmill.errors import ConfigError, InvalidOption
+from sendmill.ledger.hooks import StoredWebhook
 from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
 from sendmill.redis_url import RedisUrl
+from sendmill.signing import secret_bytes
+from sendmill.webhooks import made_webhook
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE: Final = "sendmill"
@@ -215,6 +218,38 @@ class Web(Strict):
     """Networks of proxies before it, such as 10.0.0.0/8: their X-Forwarded-For is believed."""
 
 
+WebhookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+class WebhookSettings(Strict):
+    """`[webhooks.x]`: an address that the process `web` tells of events; `sendmill webhooks add` makes others."""
+
+    url: str = Field(repr=False)
+    """https; http too where private addresses are allowed."""
+    secrets: Annotated[Sequence[SecretStr], BeforeValidator(_one_or_many)] = Field(min_length=1)
+    """One or several (rotation): `whsec_` and 24 to 64 bytes in base64."""
+    kinds: Sequence[str] = ()
+    """Some of report, reply, alert; all where none is named."""
+    states: Sequence[str] = ()
+    """Of reports only these final states; all where none is named."""
+    allow_private: bool = False
+    """Whether it may be an address of this machine or of a private network."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        try:
+            self.made()
+            for secret in self.secrets:
+                secret_bytes(secret.get_secret_value())
+        except InvalidOption as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def made(self) -> StoredWebhook:
+        """What is kept of it in Redis: not its secrets."""
+        return made_webhook(self.url, kinds=self.kinds, states=self.states, allow_private=self.allow_private)
+
+
 class Site(Strict):
     """What the file says once. URLs are kept out of the repr because they may hold passwords."""
 
@@ -241,6 +276,7 @@ class Site(Strict):
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     """The push server as vendors reach it: from there they fetch files that `sendmill upload` was given."""
     web: Web = Web()
+    webhooks: Mapping[WebhookName, WebhookSettings] = Field(default_factory=dict)
 
 
 class Settings(Site):

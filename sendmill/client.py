@@ -59,6 +59,7 @@ from sendmill.publisher import Publisher
 from sendmill.sending import Sending
 from sendmill.states import State
 from sendmill.tariff import Tariff
+from sendmill.webhooks import Webhooks
 
 
 class Client:
@@ -321,6 +322,11 @@ class Client:
             StoreError: Redis did not hear it; the events come again, which a consumer must bear anyway.
         """
         acknowledge_batch(self._ledger, group, receipt)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Addresses that are told of events by POST: add, list, test, replay, remove them."""
+        return Webhooks(self._ledger)
 
     def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
         """Replies that are kept, oldest first, those received since a time (aware) where one is given.

@@ -248,9 +248,7 @@ class EventReader(Iterator[AnyEvent]):
             return iter(())
         unacknowledged = self._begin(entry, sum(run.rows for run in runs))
         return (
-            report_event(entry, body, row, self._ack(entry, row[0]))
-            for row in placed(runs)
-            if row[0] in unacknowledged
+            report_event(entry, body, row, self._ack(entry, row[0])) for row in placed(runs) if row[0] in unacknowledged
         )
 
     def _gap(self, losses: Losses) -> AlertEvent:

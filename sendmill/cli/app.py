@@ -27,6 +27,7 @@ from sendmill.cli import (
     settling,
     text,
     vendor,
+    webhooks,
 )
 from sendmill.errors import InvalidOption, SendmillError
 
@@ -134,6 +135,7 @@ for _command in (
     alerts.alerts,
     metrics.metrics,
     keys.keys,
+    webhooks.webhooks,
     text.segments,
     vendor.check_words,
     vendor.upload,

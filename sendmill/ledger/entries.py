@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -122,8 +123,13 @@ def plain(event: AnyEvent) -> dict[str, Any]:
         case ReplyEvent():
             told["from"] = event.from_
             names = ("text", "extno", "message_id", "matched_by")
-        case AlertEvent():
+        case _:
             names = ("code", "detail", "open")
     for name in names:
         told[name] = getattr(event, name)
-    return told | {"occurred_at": event.occurred_at, "received_at": event.received_at}
+    return told | {"occurred_at": _time(event.occurred_at), "received_at": _time(event.received_at)}
+
+
+def _time(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -32,7 +32,8 @@ local function clock_ms()
   return now
 end
 
-local BY_A_PERSON = { unmapped_state = true, unreadable_report = true } -- alerts that nothing else ends
+-- Alerts that nothing else ends.
+local BY_A_PERSON = { unmapped_state = true, unreadable_report = true, webhook_disabled = true }
 local CAUSES_TOLD, ALERTS_TO_POST = 20, 200
 
 -- Open an alert of the account, or end it: consumers hear it once when it opens and once when it is over, and of each

@@ -1,0 +1,85 @@
+"""A lock in Redis with an owner and an end: who dies with it holds up nobody for longer than its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from sendmill.ledger.scripts import ledger_script
+
+_LOCK = ledger_script("lock")
+_TOKEN_BYTES = 8
+
+
+class Held:
+    """A lock that this process took.
+
+    Args:
+        server: where it lies.
+        key: its name.
+        token: tells this owner from a later one.
+        time_ms: how long it is kept without being renewed.
+    """
+
+    def __init__(self, server: redis.asyncio.Redis, key: str, token: str, time_ms: int) -> None:
+        self._server = server
+        self._key = key
+        self.token = token
+        self._time_ms = time_ms
+
+    async def renew(self) -> bool:
+        """Keep it for its whole time from now; False where it is lost, and somebody else may have it."""
+        return bool(await _LOCK.arun(self._server, self._key, self.token, self._time_ms))
+
+    async def give_back(self) -> None:
+        """Let others have it at once."""
+        await _LOCK.arun(self._server, self._key, self.token, 0)
+
+
+@asynccontextmanager
+async def taken(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Held | None]:
+    """Hold a lock for the block; None where somebody else has it.
+
+    Raises:
+        redis.RedisError: Redis is away at the start. At the end it is not raised: the lock runs out by itself.
+    """
+    token = secrets.token_hex(_TOKEN_BYTES)
+    if not await server.set(key, token, nx=True, px=time_ms):
+        yield None
+        return
+    held = Held(server, key, token, time_ms)
+    try:
+        yield held
+    finally:
+        with contextlib.suppress(RedisError):
+            await held.give_back()
+
+
+@asynccontextmanager
+async def kept(server: redis.asyncio.Redis, key: str, time_ms: int) -> AsyncIterator[Held | None]:
+    """The same, renewed for as long as the block takes: who holds it and dies holds up nobody for longer than its time.
+
+    It does not guard what must not happen twice: a process that stood still may find that another one has it.
+
+    Raises: as `taken`.
+    """
+    async with taken(server, key, time_ms) as held:
+        renewing = None if held is None else asyncio.create_task(_renewed(held, time_ms))
+        try:
+            yield held
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+
+
+async def _renewed(held: Held, time_ms: int) -> None:
+    while True:
+        await asyncio.sleep(time_ms / 3000)
+        with contextlib.suppress(RedisError):
+            await held.renew()
