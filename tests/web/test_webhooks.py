@@ -16,8 +16,8 @@ from sendmill.ledger.connection import Ledger, aconnect
 from sendmill.ledger.keys import REFUSED, JobKeys
 from sendmill.webhooks import WEBHOOK_DISABLED
 from tasks import alerts
-from tasks.outbox import Claimed, Folding
 from tests.support.driving import Driven, driven, numbers
+from tests.support.hook_events import delivered, messages
 from tests.support.hook_receiver import WAIT_S, HookReceiver, Told, cut, endless, hanging, hook_receiver, status
 from web.webhooks.deliverer import Deliverer
 from web.webhooks.posting import Poster
@@ -80,28 +80,6 @@ async def web(redis_url: str, namespace: str) -> AsyncIterator[Web]:
     made = Web(redis_url, namespace)
     yield made
     await made.stop()
-
-
-async def delivered(mill: Driven, rows: int, *, account: str = "hk", at_once: int = 100) -> list[str]:
-    """Messages that were sent and delivered, their reports folded some at a time; their ids in order."""
-    job = mill.client.send(Sms("Hello", numbers(rows)), account=account, report_events="all")
-    await mill.plan(job.id)
-    claimed: list[Claimed] = []
-    while sum(each.slice.header.rows for each in claimed) < rows:
-        claimed.append(await mill.submit(account, vmid="v1"))
-    outbox = mill.runtime.accounts[account].outbox
-    for each in claimed:
-        count = each.slice.header.rows
-        for first in range(0, count, at_once):
-            await outbox.fold(
-                [Folding(each.slice_id, offset, 0, "d") for offset in range(first, min(count, first + at_once))]
-            )
-    return [f"{job.id}-{row}" for row in range(1, rows + 1)]
-
-
-def messages(events: Sequence[dict[str, Any]], account: str = "hk") -> list[str]:
-    """The messages that events tell of, at one account, in order."""
-    return [event["message_id"] for event in events if event["kind"] == "report" and event["account"] == account]
 
 
 def verified(secret: str, told: Told) -> Any:

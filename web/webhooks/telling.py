@@ -52,7 +52,7 @@ SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
 GIVEN_UP_S: Final = 5 * 86_400.0
 """A receiver that took nothing for so long is not told any more."""
 
-LOCK_MS: Final = 6_000
+LOCK_MS: Final = 4_000
 """A process that dies is followed after this at the latest."""
 
 _GONE: Final = 410
