@@ -1,4 +1,4 @@
-"""What a webhook's receiver is to be told next: events of all accounts, those of one in order, from the places on.
+"""What somebody is to be told next: events of all accounts, those of one in order, from the places on.
 
 Nothing is given to anybody by reading. What was read and not told is read again by who comes next, so a process that
 dies, or wakes late, changes nothing here.
@@ -7,15 +7,14 @@ dies, or wakes late, changes nothing here.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import redis
 
 from sendmill.ledger.connection import Ledger
-from sendmill.ledger.entries import alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import Entry, entry_of
 from sendmill.ledger.hooks import (
     AGAIN,
@@ -26,16 +25,14 @@ from sendmill.ledger.hooks import (
     Place,
     Replay,
     StoredWebhook,
-    group_of,
     later,
 )
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.replies import reply_event
 from sendmill.ledger.rows import moment
 from sendmill.ledger.scripts import ledger_script
-from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AlertEvent, AnyEvent
 from sendmill.signing import new_id
+from web.webhooks.reading import EntryReader
 
 MOST_EVENTS: Final = 500
 """In one POST."""
@@ -45,7 +42,6 @@ GAP: Final = "gap"
 _ENTRIES_AT_ONCE: Final = 100
 _PARTS_AT_ONCE: Final = 1000
 _ACCOUNTS_EVERY_S: Final = 2.0
-_BODIES_BYTES: Final = 8_000_000
 
 
 @dataclass(slots=True)
@@ -67,7 +63,7 @@ class Follower:
 
     Args:
         ledger: with a server for coroutines.
-        name: the webhook's.
+        group: the consumer group that is kept at the places.
         wanted: kinds and states that its receiver is told of.
         places: fields of the webhook's hash.
         replay: where what was told is told again.
@@ -76,15 +72,14 @@ class Follower:
     def __init__(
         self,
         ledger: Ledger,
-        name: str,
+        group: str,
         wanted: StoredWebhook,
         places: Mapping[str, str],
         replay: Replay | None = None,
     ) -> None:
         self._ledger = ledger
-        self._name = name
-        self._kinds = frozenset(wanted.kinds)
-        self._states = frozenset(wanted.states)
+        self._group = group
+        self._reader = EntryReader(ledger, wanted.kinds, wanted.states)
         self._replay = replay
         prefix = AGAIN if replay else AT
         self._known = {
@@ -92,8 +87,6 @@ class Follower:
         }
         self._accounts: dict[str, _Account] = {}
         self._accounts_at = float("-inf")
-        self._bodies: OrderedDict[tuple[str, str], tuple[SliceBody, int]] = OrderedDict()
-        self._bodies_bytes = 0
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -110,7 +103,7 @@ class Follower:
         events: list[AnyEvent] = []
         lost = [each.lost for each in self._accounts.values() if each.lost is not None]
         made_ms = time.time_ns() // 1_000_000
-        if not self._kinds or "alert" in self._kinds:
+        if self._reader.wants("alert"):
             events += (_gap(each, made_ms) for each in lost)
         for account in list(self._accounts.values()):
             while account.waiting and len(events) < MOST_EVENTS and len(parts) < _PARTS_AT_ONCE:
@@ -128,19 +121,14 @@ class Follower:
 
     async def again(self, batch: Batch) -> list[AnyEvent]:
         """The events of a batch that somebody made before; what is not kept any more is missing."""
-        self._bodies.clear()
-        self._bodies_bytes = 0
+        self._reader.forget()
         events: list[AnyEvent] = []
-        if not self._kinds or "alert" in self._kinds:
+        if self._reader.wants("alert"):
             events += (_gap(each, batch.made_ms) for each in batch.lost)
-        async with self._ledger.server.pipeline(transaction=False) as pipe:
-            for part in batch.parts:
-                pipe.xrange(self._ledger.account(part.account).events, part.entry_id, part.entry_id)
-            found = await pipe.execute()
-        for part, raws in zip(batch.parts, found, strict=True):
-            for entry_id, fields in raws:
-                entry = entry_of(part.account, entry_id, fields)
-                told, _ = await self._events(entry, part.first, part.end, MOST_EVENTS)
+        for part in batch.parts:
+            entry = await self._reader.at(part.account, part.entry_id)
+            if entry is not None:
+                told, _ = await self._reader.events(entry, part.first, part.end, MOST_EVENTS)
                 events += told
         # Everything is read again from the places on, once this was told.
         self._accounts.clear()
@@ -170,8 +158,8 @@ class Follower:
             each.more = each.more or self._ledger.account(each.name).events in new
 
     async def keep_group(self, places: Mapping[str, str]) -> None:
-        """Set the webhook's consumer group to the places: that is how others see how far behind it is."""
-        group = group_of(self._name)
+        """Set the consumer group to the places: that is how others see how far behind it is."""
+        group = self._group
         for field_name, raw in places.items():
             if not field_name.startswith(AT):
                 continue
@@ -247,54 +235,12 @@ class Follower:
         entry, entries = account.waiting[0]
         entry_id, next_index = account.first
         first = next_index if entry_id == entry.entry_id else 0
-        events, end = await self._events(entry, first, -1, most)
+        events, end = await self._reader.events(entry, first, -1, most)
         if end is None:
             account.waiting.popleft()
             return Part(account.name, entry.entry_id, first, -1, entries), events
         account.first = (entry.entry_id, end)
         return Part(account.name, entry.entry_id, first, end, entries - 1), events
-
-    async def _events(self, entry: Entry, first: int, end: int, most: int) -> tuple[list[AnyEvent], int | None]:
-        """Events of an entry from `first` on, those before `end` (-1: all), and where more of them begin."""
-        kind = kind_of(entry)
-        if self._kinds and kind not in self._kinds:
-            return [], None
-        if kind != "report":
-            return [alert_event(entry) if kind == "alert" else reply_event(entry)], None
-        body = await self._body(entry.account, slice_of(entry))
-        if body is None:
-            return [], None  # its job is past its retention: nobody can say any more whom it concerned
-        events: list[AnyEvent] = []
-        for row in self._rows(entry, first, end):
-            if len(events) == most:
-                return events, row[0]
-            events.append(report_event(entry, body, row))
-        return events, None
-
-    def _rows(self, entry: Entry, first: int, end: int) -> Iterator[tuple[int, Any, int]]:
-        for row in placed(runs_of(entry)):
-            index, run, _ = row
-            if 0 <= end <= index:
-                return
-            if index >= first and (not self._states or run.state.value in self._states):
-                yield row
-
-    async def _body(self, account: str, slice_id: str) -> SliceBody | None:
-        """A slice's body, which never changes: the latest ones are kept, up to some megabytes."""
-        known = self._bodies.get((account, slice_id))
-        if known is not None:
-            self._bodies.move_to_end((account, slice_id))
-            return known[0]
-        raw = await self._ledger.server.get(self._ledger.account(account).slice(slice_id))
-        if raw is None:
-            return None
-        body = decode_body(raw)
-        self._bodies[account, slice_id] = (body, len(raw))
-        self._bodies_bytes += len(raw)
-        while self._bodies_bytes > _BODIES_BYTES and len(self._bodies) > 1:
-            _, (_, size) = self._bodies.popitem(last=False)
-            self._bodies_bytes -= size
-        return body
 
 
 def _gap(lost: Lost, at_ms: int) -> AlertEvent:

@@ -33,6 +33,7 @@ from sendmill.ledger.hooks import (
     StoredDelivery,
     StoredWebhook,
     batch_decoder,
+    group_of,
     replay_decoder,
     secrets_now,
     webhook_decoder,
@@ -291,7 +292,7 @@ class Telling:
         places = {
             name.decode(): value.decode() for name, value in state.items() if name.decode().startswith((AT, AGAIN))
         }
-        self._follower = Follower(self._ledger, self._name, webhook, places, self._replay)
+        self._follower = Follower(self._ledger, group_of(self._name), webhook, places, self._replay)
 
     async def _look(self) -> None:
         """Once a second: whether the webhook is still there and as it was, and what somebody wants of it."""
