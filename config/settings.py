@@ -216,6 +216,8 @@ class Web(Strict):
     """The address that it listens on; `SENDMILL_WEB_HOST` goes before it."""
     proxies: Sequence[Network] = ()
     """Networks of proxies before it, such as 10.0.0.0/8: their X-Forwarded-For is believed."""
+    private_callbacks: bool = False
+    """Whether callbacks that senders name may lead to this machine or a private network, and be http."""
 
 
 WebhookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]

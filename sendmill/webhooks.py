@@ -135,7 +135,7 @@ class Webhooks:
         """
         if not _NAME.fullmatch(name):
             raise InvalidOption("a webhook is named by up to 32 letters, digits, - and _")
-        places = self._ends()
+        places = self.ends()
         with store_errors():
             taken = self._ledger.server.hexists(self._ledger.jobs.webhooks, name)
             if not taken:
@@ -319,16 +319,12 @@ class Webhooks:
             names = sorted(each.decode() for each in self._ledger.server.hkeys(self._ledger.jobs.webhooks))
         raise InvalidOption(f"there is no webhook {name[:64]!r}: there are {', '.join(names) or 'none'}")
 
-    # --- helpers -------------------------------------------------------------------------------------------------
+    def ends(self) -> dict[str, str]:
+        """Fields of a webhook's hash: the place behind the last entry of every account.
 
-    def _swap(self, name: str, known: StoredWebhook | None, new: StoredWebhook) -> bool:
-        before = b"" if known is None else msgspec.json.encode(known)
-        swap, key = ledger_script("hashswap"), self._ledger.jobs.webhooks
-        with store_errors():
-            return bool(swap.run(self._ledger.server, key, name, before, msgspec.json.encode(new)))
-
-    def _ends(self) -> dict[str, str]:
-        """The place behind the last entry of every account."""
+        Raises:
+            StoreError: Redis is away.
+        """
         places = {AT + REFUSED: Place().stored}
         for account in self._accounts():
             with store_errors():
@@ -339,6 +335,14 @@ class Webhooks:
             last: bytes = told["last-generated-id"]
             places[AT + account] = Place(last.decode(), -1, told["entries-added"]).stored
         return places
+
+    # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _swap(self, name: str, known: StoredWebhook | None, new: StoredWebhook) -> bool:
+        before = b"" if known is None else msgspec.json.encode(known)
+        swap, key = ledger_script("hashswap"), self._ledger.jobs.webhooks
+        with store_errors():
+            return bool(swap.run(self._ledger.server, key, name, before, msgspec.json.encode(new)))
 
     def _accounts(self) -> list[str]:
         with store_errors():

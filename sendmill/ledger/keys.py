@@ -62,6 +62,11 @@ webhooks            hash    webhook → JSON of what it was set up with, its sec
 webhook:<name>      hash    how far its receiver was told: at:<account>, batch, tries, …: see `sendmill.ledger.hooks`
 webhook:<name>:told list    JSON of what was delivered, or tried; the last 500
 webhook:<name>:lock string  token of the process that tells it
+callbacks:at        hash    up to where events were looked through for callbacks: at:<account>
+callbacks:due       zset    callback → ms when it is to be made: its ref and its event (`web.facades.callbacks`)
+callbacks:tries     hash    callback → how often it was tried in vain
+callbacks:lock      string  token of the process that looks through the events for them
+callback:<ref>      string  JSON: where to, and how it is signed; as long as its job may tell something
 =================== ======= ==========================================================================================
 
 Account keys (under `<namespace>:{<account>}:`)
@@ -166,6 +171,7 @@ class JobKeys:
         self.optouts_version = self._prefix + "optouts:version"
         self.optouts_key = self._prefix + "optouts:key"
         self.webhooks = self._prefix + "webhooks"
+        self.callbacks = self._prefix + "callbacks"
 
     def job(self, job_id: str) -> str:
         """The job's hash."""
@@ -210,6 +216,10 @@ class JobKeys:
     def media(self, name: str) -> str:
         """A file that a vendor is to fetch from the push server."""
         return f"{self._prefix}media:{name}"
+
+    def callback(self, ref: str) -> str:
+        """Where the callbacks of a job lead that a façade took."""
+        return f"{self._prefix}callback:{ref}"
 
     def webhook(self, name: str) -> str:
         """How far a webhook's receiver was told; what else belongs to it begins with this name."""

@@ -48,12 +48,13 @@ class Deliverer:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Look every second which webhooks there are. Ends when it is cancelled: see `stop`."""
-        while True:
+        """Look every second which webhooks there are, until `stop`."""
+        while not self._stopping.is_set():
             with contextlib.suppress(RedisError):
                 for raw in await self._ledger.server.hkeys(self._ledger.jobs.webhooks):
                     self._see_to(raw.decode())
-            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _LOOK_S)
 
     def _see_to(self, name: str) -> None:
         task = self._telling.get(name)
