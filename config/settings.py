@@ -26,12 +26,15 @@ from pydantic import (
 )
 
 from sendmill.broker import broker_at
-from sendmill.errors import ConfigError
+from sendmill.errors import ConfigError, InvalidOption
+from sendmill.ledger.hooks import StoredWebhook
 from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
 from sendmill.passwords import is_hash
 from sendmill.redis_url import RedisUrl
+from sendmill.signing import secret_bytes
+from sendmill.webhooks import made_webhook
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE: Final = "sendmill"
@@ -251,6 +254,8 @@ class Web(Strict):
     """The path under which a proxy serves it, such as /sms; `X-Forwarded-Prefix` goes before it."""
     users: Mapping[Annotated[str, StringConstraints(pattern=r"^[^:\s]{1,64}$")], WebUser] = Field(default_factory=dict)
     proxy: WebProxy | None = None
+    private_callbacks: bool = False
+    """Whether callbacks that senders name may lead to this machine or a private network, and be http."""
 
     @model_validator(mode="after")
     def _has_what_its_auth_needs(self) -> Self:
@@ -259,6 +264,38 @@ class Web(Strict):
         if self.auth == "proxy" and self.proxy is None:
             raise ValueError('auth = "proxy" needs [web.proxy] with networks, secret and groups')
         return self
+
+
+WebhookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+class WebhookSettings(Strict):
+    """`[webhooks.x]`: an address that the process `web` tells of events; `sendmill webhooks add` makes others."""
+
+    url: str = Field(repr=False)
+    """https; http too where private addresses are allowed."""
+    secrets: Annotated[Sequence[SecretStr], BeforeValidator(_one_or_many)] = Field(min_length=1)
+    """One or several (rotation): `whsec_` and 24 to 64 bytes in base64."""
+    kinds: Sequence[str] = ()
+    """Some of report, reply, alert; all where none is named."""
+    states: Sequence[str] = ()
+    """Of reports only these final states; all where none is named."""
+    allow_private: bool = False
+    """Whether it may be an address of this machine or of a private network."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        try:
+            self.made()
+            for secret in self.secrets:
+                secret_bytes(secret.get_secret_value())
+        except InvalidOption as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def made(self) -> StoredWebhook:
+        """What is kept of it in Redis: not its secrets."""
+        return made_webhook(self.url, kinds=self.kinds, states=self.states, allow_private=self.allow_private)
 
 
 class Site(Strict):
@@ -287,6 +324,7 @@ class Site(Strict):
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     """The push server as vendors reach it: from there they fetch files that `sendmill upload` was given."""
     web: Web = Web()
+    webhooks: Mapping[WebhookName, WebhookSettings] = Field(default_factory=dict)
 
 
 class Settings(Site):

@@ -22,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 from sendmill.actor import Actor, AuditEntry
 from sendmill.apikeys import ApiKey, KeyInfo, NewKey
+from sendmill.async_webhooks import AsyncWebhooks
 from sendmill.client import Client
 from sendmill.doctor import Finding
 from sendmill.environment import environment
@@ -247,6 +248,11 @@ class AsyncClient:
     async def ack_events(self, group: str, receipt: str) -> None:
         """Say that the events of a batch have been dealt with: `Client.ack_events`."""
         await self._run(partial(self._client.ack_events, group, receipt))
+
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """Addresses that are told of events by POST: `Client.webhooks`."""
+        return AsyncWebhooks(self._client.webhooks, _alone)
 
     def replies(self, since: datetime | None = None) -> AsyncIterator[ReplyEvent]:
         """Replies that are kept, oldest first: `Client.replies`."""

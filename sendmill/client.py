@@ -67,6 +67,7 @@ from sendmill.optouts import OptOut, OptOutImport
 from sendmill.standing import read_accounts
 from sendmill.states import State
 from sendmill.tariff import Tariff
+from sendmill.webhooks import Webhooks
 
 
 class Client:
@@ -390,6 +391,11 @@ class Client:
             StoreError: Redis did not hear it; the events come again, which a consumer must bear anyway.
         """
         acknowledge_batch(self._ledger, group, receipt)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Addresses that are told of events by POST: add, list, test, replay, remove them."""
+        return Webhooks(self._ledger)
 
     def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
         """Replies that are kept, oldest first, those received since a time (aware) where one is given.

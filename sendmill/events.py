@@ -22,13 +22,13 @@ import msgspec
 
 from sendmill.errors import InvalidOption, StoreError
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.entries import alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import AGAIN_MS, Entry, EventLog, Losses
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReportEvent
 from sendmill.moment import moment
-from sendmill.states import BY_BYTE
 
 GAP = "gap"
 """The code of the alert that says how much of the streams was trimmed before the group read it."""
@@ -44,23 +44,6 @@ _BODIES_BYTES = 16_000_000
 _ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
 _log = logging.getLogger("sendmill")
-
-
-class Run(msgspec.Struct, array_like=True, frozen=True):
-    """Rows of a slice, first to last offset, that changed together."""
-
-    first: int
-    last: int
-    old: str
-    new: str
-    code: str
-    detail: str
-    vmid: str
-    occurred_ms: float
-    changed_ms: float
-
-
-_RUNS = msgspec.msgpack.Decoder(list[Run])
 
 
 class _Receipt(msgspec.Struct, array_like=True):
@@ -251,53 +234,28 @@ class EventReader(Iterator[AnyEvent]):
     # --- taking entries apart ------------------------------------------------------------------------------------
 
     def _events_of(self, entry: Entry) -> Iterator[AnyEvent]:
-        kind = entry.fields["kind"].decode()
+        kind = kind_of(entry)
         if kind not in self._kinds:
             self._log.acknowledge(entry.account, [entry.entry_id])
             return iter(())
         if kind == "report":
             return self._reports(entry)
         self._begin(entry, 1)
-        made = _alert if kind == "alert" else reply_event
+        made = alert_event if kind == "alert" else reply_event
         return iter((made(entry, self._ack(entry, 0)),))
 
     def _reports(self, entry: Entry) -> Iterator[ReportEvent]:
-        slice_id = entry.fields["slice"].decode()
-        runs = _RUNS.decode(entry.fields["rows"])
-        body = self._bodies.get(entry.account, slice_id)
+        runs = runs_of(entry)
+        body = self._bodies.get(entry.account, slice_of(entry))
         if body is None:
             # Its job is past its retention: nobody can say any more whom it concerned.
             self._log.lose(entry.account, 1)
             self._log.acknowledge(entry.account, [entry.entry_id])
             return iter(())
-        unacknowledged = self._begin(entry, sum(run.last - run.first + 1 for run in runs))
-        return self._rows(entry, body, runs, unacknowledged)
-
-    def _rows(
-        self, entry: Entry, body: SliceBody, runs: list[Run], unacknowledged: Collection[int]
-    ) -> Iterator[ReportEvent]:
-        index = -1
-        for run in runs:
-            for offset in range(run.first, run.last + 1):
-                index += 1
-                if index not in unacknowledged:
-                    continue
-                yield ReportEvent(
-                    id=f"{entry.account}:{entry.entry_id}:{index}",
-                    account=None if entry.account == REFUSED else entry.account,
-                    occurred_at=moment(run.occurred_ms) if run.occurred_ms else None,
-                    received_at=moment(run.changed_ms),
-                    job_id=body.job,
-                    message_id=f"{body.job}-{body.row(offset)}",
-                    to=body.number(offset),
-                    state=BY_BYTE[ord(run.new)],
-                    previous_state=BY_BYTE[ord(run.old)],
-                    ref=body.ref,
-                    vendor_message_id=run.vmid or None,
-                    code=run.code or None,
-                    detail=run.detail or None,
-                    acknowledge=self._ack(entry, index),
-                )
+        unacknowledged = self._begin(entry, sum(run.rows for run in runs))
+        return (
+            report_event(entry, body, row, self._ack(entry, row[0])) for row in placed(runs) if row[0] in unacknowledged
+        )
 
     def _gap(self, losses: Losses) -> AlertEvent:
         return AlertEvent(
@@ -331,21 +289,6 @@ class EventReader(Iterator[AnyEvent]):
         self._log.acknowledge(account, [entry_id])
         with self._lock:
             self._open.pop((account, entry_id), None)
-
-
-def _alert(entry: Entry, acknowledge: Callable[[], None]) -> AlertEvent:
-    fields = entry.fields
-    at = moment(float(fields["at"]))
-    return AlertEvent(
-        id=f"{entry.account}:{entry.entry_id}",
-        account=None if entry.account == REFUSED else entry.account,
-        occurred_at=at,
-        received_at=at,
-        code=fields["code"].decode(),
-        detail=fields["detail"].decode(),
-        open=fields["open"] == b"1",
-        acknowledge=acknowledge,
-    )
 
 
 class _Bodies:

@@ -17,13 +17,13 @@ from celery import signals
 
 from config import names
 from config.celery import make_app
+from sendmill.ledger.lock import try_lock_renewed
 from tasks.account import alert_url, probe
 from tasks.ask import balance, requests
 from tasks.failover import failover
 from tasks.keep import housekeeping
 from tasks.keep import tick as ticking
 from tasks.plan import plan_small
-from tasks.process.lock import try_lock_renewed
 from tasks.process.runtime import Runtime
 from tasks.report import fold as reports
 from tasks.report import poll, query

@@ -28,6 +28,7 @@ from sendmill.cli import (
     settling,
     text,
     vendor,
+    webhooks,
     webpassword,
 )
 from sendmill.errors import InvalidOption, SendmillError
@@ -137,6 +138,7 @@ for _command in (
     audit.audit,
     metrics.metrics,
     keys.keys,
+    webhooks.webhooks,
     text.segments,
     vendor.check_words,
     vendor.upload,

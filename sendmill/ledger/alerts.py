@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sendmill.errors import InvalidOption
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AlertInfo
@@ -15,13 +16,13 @@ _ENDED_BY_RESUME = frozenset({"account_blocked", "ip_forbidden", "outage", "ledg
 
 
 def read_alerts(ledger: Ledger) -> list[AlertInfo]:
-    """The open alerts of every account that a worker published, the oldest first.
+    """The open alerts of every account that a worker published, and those of none (`-`); the oldest first.
 
     Raises:
         StoreError: Redis is away.
     """
     found = []
-    for account in published_accounts(ledger):
+    for account in (*published_accounts(ledger), REFUSED):
         with store_errors():
             raws = ledger.server.hgetall(ledger.account(account).alerts)
         for code, raw in raws.items():

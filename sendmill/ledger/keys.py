@@ -59,6 +59,15 @@ optouts             hash    keyed digest of a number → msgpack StoredOptOut
 optouts:log         zset    that digest → version of its last change, also where it opted in again
 optouts:version     string  how many changes there were: each is a version
 optouts:key         string  32 random bytes, made once: without them no digest tells its number
+webhooks            hash    webhook → JSON of what it was set up with, its secrets too: see `sendmill.webhooks`
+webhook:<name>      hash    how far its receiver was told: at:<account>, batch, tries, …: see `sendmill.ledger.hooks`
+webhook:<name>:told list    JSON of what was delivered, or tried; the last 500
+webhook:<name>:lock string  token of the process that tells it
+callbacks:at        hash    up to where events were looked through for callbacks: at:<account>
+callbacks:due       zset    callback → ms when it is to be made: its ref and its event (`web.facades.callbacks`)
+callbacks:tries     hash    callback → how often it was tried in vain
+callbacks:lock      string  token of the process that looks through the events for them
+callback:<ref>      string  JSON: where to, and how it is signed; as long as its job may tell something
 =================== ======= ==========================================================================================
 
 Account keys (under `<namespace>:{<account>}:`)
@@ -166,6 +175,8 @@ class JobKeys:
         self.optouts_log = self._prefix + "optouts:log"
         self.optouts_version = self._prefix + "optouts:version"
         self.optouts_key = self._prefix + "optouts:key"
+        self.webhooks = self._prefix + "webhooks"
+        self.callbacks = self._prefix + "callbacks"
 
     def job(self, job_id: str) -> str:
         """The job's hash."""
@@ -210,6 +221,14 @@ class JobKeys:
     def media(self, name: str) -> str:
         """A file that a vendor is to fetch from the push server."""
         return f"{self._prefix}media:{name}"
+
+    def callback(self, ref: str) -> str:
+        """Where the callbacks of a job lead that a façade took."""
+        return f"{self._prefix}callback:{ref}"
+
+    def webhook(self, name: str) -> str:
+        """How far a webhook's receiver was told; what else belongs to it begins with this name."""
+        return f"{self._prefix}webhook:{name}"
 
 
 class AccountKeys:

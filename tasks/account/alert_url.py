@@ -17,9 +17,9 @@ import structlog
 from config.redaction import Redactor, secrets_in
 from providers.base import Request
 from sendmill.errors import ProviderError
+from sendmill.ledger.lock import try_lock
 from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account
-from tasks.process.lock import try_lock
 from tasks.process.runtime import Runtime
 
 TIMEOUT_S = 10.0

@@ -11,13 +11,13 @@ from pathlib import Path
 import structlog
 
 from sendmill.errors import InvalidMessage, IpForbidden, NoBalance, ProviderError
+from sendmill.ledger.lock import try_lock
 from sendmill.ledger.scripts import Script
 from tasks.account.suspend import FIRST_PROBE_MS, LONGEST_PROBE_MS
 from tasks.ask.balance import amount_of, balance
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
 from tasks.process.for_each_account import for_each_account
-from tasks.process.lock import try_lock
 from tasks.process.runtime import Runtime
 
 _GRACE_S = 10.0

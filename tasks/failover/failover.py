@@ -16,6 +16,7 @@ import structlog
 
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
+from sendmill.ledger.lock import Lock, try_lock
 from sendmill.ledger.slices import Slice, decode, encode
 from sendmill.states import State
 from tasks.account.standing import Standing, standings
@@ -28,7 +29,6 @@ from tasks.plan.routes import Routes
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
 from tasks.process.for_each_account import for_each_account
-from tasks.process.lock import Lock, try_lock
 from tasks.process.lru_cache import LruCache
 from tasks.process.runtime import Runtime
 from tasks.process.sweep_counts import count_found

@@ -19,6 +19,7 @@ import structlog
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, chunks_left, decode_chunk, decode_meta, own_slices
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.lock import try_lock_renewed
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
@@ -32,7 +33,6 @@ from tasks.plan.preparing import AGAIN_MS, NotYetError, prepare
 from tasks.plan.routes import Routes
 from tasks.process import alerts
 from tasks.process.connection import redis_now_ms
-from tasks.process.lock import try_lock_renewed
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 from tasks.process.wake import wake

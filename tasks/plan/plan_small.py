@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from config import names
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk, decode_meta
+from sendmill.ledger.lock import Lock
 from sendmill.ledger.scripts import Script
 from sendmill.messages import Kind
 from sendmill.options import Lane
@@ -32,7 +33,6 @@ from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out
 from tasks.plan.plan import NewSlice, add_slices, count_planned, planned_args, slices_of, stop_if_cancelled, store_cuts
 from tasks.plan.routes import Routes
-from tasks.process.lock import Lock
 from tasks.process.runtime import Runtime
 
 TAKEN_AT_ONCE = 200

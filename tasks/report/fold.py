@@ -16,10 +16,10 @@ from providers.base import Poll, Received
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat
+from sendmill.ledger.lock import Lock, try_lock
 from tasks.process import alerts
 from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account
-from tasks.process.lock import Lock, try_lock
 from tasks.process.runtime import Runtime
 from tasks.report import replies
 from tasks.report.inbox import POLL_PREFIX, Entry, Inbox

@@ -15,11 +15,11 @@ from config.redaction import Redactor
 from providers.base import Received, Response
 from providers.http import MAX_ANSWER_BYTES
 from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, ProviderError
+from sendmill.ledger.lock import Lock, try_lock
 from tasks.ask import refusals
 from tasks.process import alerts
 from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account
-from tasks.process.lock import Lock, try_lock
 from tasks.process.runtime import Runtime
 from tasks.report.billed import count_as_billed
 from tasks.report.call_lookup import CallRecord, row_of

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
+from sendmill.ledger.lock import try_lock, try_lock_renewed
 from simulator.embedded import EmbeddedValkey
 from tasks.process.connection import connect
-from tasks.process.lock import try_lock, try_lock_renewed
 
 KEY = "lock"
 

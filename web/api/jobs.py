@@ -53,11 +53,11 @@ async def send(call: Call) -> msgspec.Struct | Answer:
     await _stay_simulated(call)
     if call.body is not None:
         request: shapes.JobRequest = call.body
-        options = _options(call, request)
+        options = options_of(call, request)
         content = _content(request.content)
         if query.dry_run:
             return _estimate(await call.context.client.estimate(content, keep_refused=MOST_REFUSED, **options))
-        await _admit(call, _rows_of(content), options)
+        await admit(call, _rows_of(content), options)
         return _stored(await call.context.client.send(content, keep_refused=MOST_REFUSED, **options))
     read = partial(_read_ndjson if media_type(call.request) == NDJSON else _read_csv, call)
     return await call.request.app[STREAMS].read(call.request, read)
@@ -65,7 +65,7 @@ async def send(call: Call) -> msgspec.Struct | Answer:
 
 async def estimate(call: Call) -> Answer:
     """Count and price a job, and send nothing."""
-    options = _options(call, call.body)
+    options = options_of(call, call.body)
     content = _content(call.body.content)
     return _estimate(await call.context.client.estimate(content, keep_refused=MOST_REFUSED, **options))
 
@@ -85,14 +85,14 @@ async def _stay_simulated(call: Call) -> None:
 def _read_ndjson(call: Call, parts: Iterator[bytes]) -> msgspec.Struct | Answer:
     """In a thread: the rows go to Redis as they come."""
     body = Ndjson(parts)
-    options = _options(call, body.head)
+    options = options_of(call, body.head)
     return _read(call, body.content(), options)
 
 
 def _read_csv(call: Call, parts: Iterator[bytes]) -> msgspec.Struct | Answer:
     query: shapes.JobsQuery = call.query
     head = head_of_query(query)
-    options = _options(call, query)
+    options = options_of(call, query)
     template = Template(head.text) if isinstance(head, shapes.TemplateHead) else None
     rows = csvfile.rows_of_lines(
         lines(parts, charset_of(call.request)),
@@ -183,7 +183,7 @@ def _rows_of(content: Content) -> int:
 _OPTIONS: Final = tuple(name for name in shapes.Options.__struct_fields__ if name != "key")
 
 
-def _options(call: Call, given: shapes.Options | shapes.JobsQuery) -> Options:
+def options_of(call: Call, given: shapes.Options | shapes.JobsQuery) -> Options:
     """The options of `send`: those that were given, those that the key has, and Idempotency-Key.
 
     Raises:
@@ -214,7 +214,12 @@ def _options(call: Call, given: shapes.Options | shapes.JobsQuery) -> Options:
     return options
 
 
-async def _admit(call: Call, recipients: int, options: Options) -> None:
+async def admit(call: Call, recipients: int, options: Options) -> None:
+    """Take recipients of the key's rate.
+
+    Raises:
+        Problem: it is used up.
+    """
     if call.key.recipients_per_day is None:
         return
     wait_s = await call.context.client.admit_key(call.key, recipients=recipients, job_key=options.get("key"))

@@ -34,7 +34,8 @@ local function clock_ms()
   return now
 end
 
-local BY_A_PERSON = { unmapped_state = true, unreadable_report = true } -- alerts that nothing else ends
+-- Alerts that nothing else ends.
+local BY_A_PERSON = { unmapped_state = true, unreadable_report = true, webhook_disabled = true }
 local CAUSES_TOLD, ALERTS_TO_POST = 20, 200
 
 -- An entry of the account's stream of events; who waits for one hears that there is something. Returns its id.

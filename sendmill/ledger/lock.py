@@ -7,14 +7,13 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from sendmill.ledger.scripts import Script
+from sendmill.ledger.scripts import ledger_script
 
-_LOCK = Script(Path(__file__).parent / "lua" / "lock.lua")
+_LOCK = ledger_script("lock")
 _TOKEN_BYTES = 8
 
 
@@ -31,16 +30,16 @@ class Lock:
     def __init__(self, server: redis.asyncio.Redis, key: str, token: str, time_ms: int) -> None:
         self._server = server
         self._key = key
-        self._token = token
+        self.token = token
         self._time_ms = time_ms
 
     async def renew(self) -> bool:
         """Keep it for its whole time from now; False where it is lost, and somebody else may have it."""
-        return bool(await _LOCK.arun(self._server, self._key, self._token, self._time_ms))
+        return bool(await _LOCK.arun(self._server, self._key, self.token, self._time_ms))
 
     async def give_back(self) -> None:
         """Let others have it at once."""
-        await _LOCK.arun(self._server, self._key, self._token, 0)
+        await _LOCK.arun(self._server, self._key, self.token, 0)
 
 
 @asynccontextmanager

@@ -1,0 +1,298 @@
+"""Callbacks: whoever handed a message over as to another system is told of its end as that system would.
+
+A job that wants one bears a `ref` that begins with the façade's name. One process at a time looks through the events
+for those and notes them as due; every process makes those that are due, each a few at a time to one host. A number is
+never noted: a callback is known by its ref and its event, which is read again when it is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from config.settings import Settings
+from sendmill.ledger.away import RedisAway
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.hooks import StoredWebhook
+from sendmill.ledger.lock import try_lock_renewed
+from sendmill.ledger.scripts import ledger_script
+from sendmill.messages import ReportEvent
+from web.context import Context
+from web.facades.told import Callback
+from web.webhooks.following import Follower
+from web.webhooks.posting import Outcome, Poster
+from web.webhooks.reading import EntryReader
+
+SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0)
+"""Waits between one try and the next; after the last try it is given up."""
+
+OF_A_HOST: Final = 8
+"""Callbacks to one host at the same time."""
+
+AT_ONCE: Final = 200
+"""Callbacks that one process makes at the same time."""
+
+GROUP: Final = "callbacks:"
+"""The consumer group; no webhook has such a name."""
+
+_PREFIXES: Final = ("twilio:", "kannel:")
+_RESTS_S: Final = 30.0
+"""A host that failed is asked for nothing else for so long, so that it keeps no place from others."""
+
+_RECORD_MS: Final = 60_000
+"""What a callback wants may be noted so long after its message ended: the job is stored first."""
+
+_LEASE_MS: Final = 60_000
+_LOCK_MS: Final = 4_000
+_LOOK_S: Final = 0.25
+_WAIT_S: Final = 0.5
+_AWAY_S: Final = 0.5
+_LATEST: Final = 1.2
+_GONE: Final = 410
+
+log = structlog.get_logger(__name__)
+_decoder: Final[msgspec.json.Decoder[Callback]] = msgspec.json.Decoder(Callback)
+
+
+# --- noted by a façade -------------------------------------------------------------------------------------------
+
+
+async def begin(context: Context) -> None:
+    """Have events looked through from now on: before a job is stored that wants a callback.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    await context.run(partial(_begin, context))
+
+
+def _begin(context: Context) -> None:
+    ledger = context.blocking._ledger  # noqa: SLF001 - a part of the client
+    with store_errors():
+        begun = ledger.server.exists(ledger.jobs.callbacks + ":at")
+    if not begun:
+        ends = context.blocking.webhooks.ends()
+        with store_errors():
+            for place, stored in ends.items():
+                ledger.server.hsetnx(ledger.jobs.callbacks + ":at", place, stored)
+
+
+async def keep(context: Context, ref: str, callback: Callback, *, kept_s: float) -> None:
+    """Note what a job's sender wants to be told.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+
+    def store() -> None:
+        ledger = context.blocking._ledger  # noqa: SLF001 - a part of the client
+        with store_errors():
+            ledger.server.set(ledger.jobs.callback(ref), msgspec.json.encode(callback), ex=int(kept_s))
+
+    await context.run(store)
+
+
+def kept_s(settings: Settings, waits_s: float) -> float:
+    """How long a job that waits so long at most may tell something."""
+    return waits_s + settings.report_horizon_h * 3600 + settings.retention_days * 86_400
+
+
+# --- looked for and made -----------------------------------------------------------------------------------------
+
+
+class Callbacks:
+    """Looks for callbacks and makes them.
+
+    Args:
+        ledger: with a server for coroutines.
+        poster: makes them.
+        allow_private: whether they may lead to a private network.
+        schedule_s: waits between tries.
+    """
+
+    def __init__(
+        self, ledger: Ledger, poster: Poster, *, allow_private: bool, schedule_s: tuple[float, ...] = SCHEDULE_S
+    ) -> None:
+        self._ledger = ledger
+        self._server = ledger.server
+        self._poster = poster
+        self._allow_private = allow_private
+        self._schedule_s = schedule_s
+        self._reader = EntryReader(ledger)
+        self._name = ledger.jobs.callbacks
+        self._stopping = asyncio.Event()
+        self._running: list[asyncio.Task[None]] = []
+        self._making: set[asyncio.Task[None]] = set()
+        self._of_host: Counter[str] = Counter()
+        self._rests_until: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin both. Redis may be away in between."""
+        self._running = [asyncio.create_task(self._again(step)) for step in (self._look, self._make)]
+
+    async def stop(self, longest_s: float) -> None:
+        """Begin nothing more, and wait for what is under way."""
+        self._stopping.set()
+        tasks = {*self._running, *self._making}
+        await asyncio.wait(tasks, timeout=longest_s)
+        for task in tasks:
+            task.cancel()
+
+    async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
+        away = False
+        while not self._stopping.is_set():
+            try:
+                await step()
+                away = False
+            except RedisError as error:
+                if not away:
+                    log.warning("callbacks wait for Redis", error=type(error).__name__)
+                away = True
+            await self._rest(_AWAY_S)
+
+    async def _rest(self, longest_s: float) -> None:
+        """Sleep until there is nothing more to be done, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), longest_s)
+
+    # --- looked for ----------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        if not await self._server.exists(self._name + ":at"):
+            return  # nobody has ever wanted one
+        async with try_lock_renewed(self._server, self._name + ":lock", _LOCK_MS) as held:
+            if held is None:
+                return
+            places = await self._server.hgetall(self._name + ":at")
+            known = {name.decode(): value.decode() for name, value in places.items()}
+            follower = Follower(self._ledger, GROUP, StoredWebhook("", 0, kinds=("report",)), known)
+            while not self._stopping.is_set() and await held.renew():
+                made = await follower.batch()
+                if made is None:
+                    await follower.wait(_WAIT_S)
+                    continue
+                batch, events = made
+                await self._note([event for event in events if isinstance(event, ReportEvent)], batch.places())
+                await follower.keep_group(batch.places())
+
+    async def _note(self, events: list[ReportEvent], places: dict[str, str]) -> None:
+        wanted = {f"{event.ref} {event.id}": 0 for event in events if (event.ref or "").startswith(_PREFIXES)}
+        async with self._server.pipeline(transaction=True) as pipe:
+            if wanted:
+                pipe.zadd(self._name + ":due", wanted, nx=True)
+            pipe.hset(self._name + ":at", mapping=places)
+            await pipe.execute()
+
+    # --- made ----------------------------------------------------------------------------------------------------
+
+    async def _make(self) -> None:
+        while not self._stopping.is_set():
+            free = AT_ONCE - len(self._making)
+            now_ms = _now_ms()
+            claim = ledger_script("claimdue")
+            due: list[bytes] = []
+            if free > 0:
+                due = await claim.arun(self._server, self._name + ":due", now_ms, now_ms + _LEASE_MS, free)
+            for member in due:
+                await self._begin(member.decode())
+            if not due:
+                await self._rest(_LOOK_S)
+
+    async def _begin(self, member: str) -> None:
+        ref, _, event_id = member.partition(" ")
+        raw = await self._server.get(self._ledger.jobs.callback(ref))
+        if raw is None:
+            if _now_ms() - _ended_ms(event_id) > _RECORD_MS:
+                await self._end(member)
+            else:
+                await self._put_off(member, 1.0)
+            return
+        callback = _decoder.decode(raw)
+        host = urlsplit(callback.url).netloc
+        rests_s = self._rests_until.get(host, 0.0) - time.monotonic()
+        if rests_s > 0:
+            await self._put_off(member, rests_s)
+        elif self._of_host[host] >= OF_A_HOST:
+            await self._put_off(member, 1.0)
+        else:
+            self._of_host[host] += 1
+            task = asyncio.create_task(self._made(member, event_id, callback, host))
+            self._making.add(task)
+            task.add_done_callback(partial(self._ended, host))
+
+    def _ended(self, host: str, task: asyncio.Task[None]) -> None:
+        self._making.discard(task)
+        self._of_host[host] -= 1
+        if not self._of_host[host]:
+            del self._of_host[host]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a callback broke: it is tried again", exc_info=error)
+
+    async def _made(self, member: str, event_id: str, callback: Callback, host: str) -> None:
+        event = await self._event(event_id)
+        request = None if event is None else callback.request(event)
+        if request is None:
+            await self._end(member)
+            return
+        outcome = await self._poster.request(
+            request.method, request.url, request.body, request.headers, allow_private=self._allow_private
+        )
+        if outcome.ok or outcome.status == _GONE:
+            await self._surviving(partial(self._end, member))
+        else:
+            self._rests_until[host] = time.monotonic() + min(_RESTS_S, self._schedule_s[0])
+            await self._surviving(partial(self._failed, member, outcome))
+
+    async def _event(self, event_id: str) -> ReportEvent | None:
+        account, entry_id, index = event_id.rsplit(":", 2)
+        entry = await self._reader.at(account, entry_id)
+        if entry is None:
+            return None
+        self._reader.forget()
+        events, _ = await self._reader.events(entry, int(index), int(index) + 1, 1)
+        return events[0] if events and isinstance(events[0], ReportEvent) else None
+
+    async def _failed(self, member: str, outcome: Outcome) -> None:
+        tries = int(await self._server.hincrby(self._name + ":tries", member, 1))
+        log.warning("a callback was not taken", what=outcome.what, tries=tries)
+        if tries > len(self._schedule_s):
+            await self._end(member)
+            return
+        await self._put_off(member, outcome.retry_after_s or self._schedule_s[tries - 1])
+
+    async def _put_off(self, member: str, wait_s: float) -> None:
+        wait_ms = 1000 * wait_s * random.uniform(1.0, _LATEST)  # noqa: S311 - no secret
+        await self._server.zadd(self._name + ":due", {member: _now_ms() + int(wait_ms)}, xx=True)
+
+    async def _end(self, member: str) -> None:
+        async with self._server.pipeline(transaction=True) as pipe:
+            pipe.zrem(self._name + ":due", member)
+            pipe.hdel(self._name + ":tries", member)
+            await pipe.execute()
+
+    async def _surviving(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Write what came of it, however long Redis is away."""
+        while True:
+            with contextlib.suppress(RedisAway):
+                await step()
+                return
+            await asyncio.sleep(_AWAY_S)
+
+
+def _ended_ms(event_id: str) -> int:
+    return int(event_id.rsplit(":", 2)[1].partition("-")[0])
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
