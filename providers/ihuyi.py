@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -32,7 +32,6 @@ from providers.base import (
     Balance,
     Call,
     Message,
-    Provider,
     Push,
     Received,
     Report,
@@ -41,12 +40,9 @@ from providers.base import (
     Service,
 )
 from providers.clock import parse_moment
-from providers.content import bracketed_text, refuse_empty, refuse_options, refuse_sender, refuse_unpaired_surrogates
 from providers.forms import FORM_HEADERS, encode_form, push_fields
-from providers.outcomes import CodeTable, judge, unreadable
-from providers.pushes import without_unreachable
-from providers.reading import Unreadable, fields_of
-from providers.secrets import secrets_of
+from providers.outcomes import CodeTable, unreadable
+from providers.single import SingleAddress
 from sendmill.errors import (
     BadCredentials,
     ContentRefused,
@@ -138,39 +134,15 @@ class IhuyiSettings(AccountSettings):
     method: Literal["post", "get"] = "post"
 
 
-class Ihuyi(Provider):
-    """One account at ihuyi's international service."""
+class Ihuyi(SingleAddress[IhuyiSettings]):
+    """One account at ihuyi's international service. The document prints no length of a text (code 4073 is one)."""
 
     name: ClassVar[str] = "ihuyi"
     settings_model: ClassVar[type[AccountSettings]] = IhuyiSettings
     features = frozenset({Feature.SMS, Feature.REPORTS_PUSHED, Feature.BALANCE})
-
-    def __init__(self, name: str, settings: AccountSettings) -> None:
-        super().__init__(name, settings)
-        assert isinstance(settings, IhuyiSettings)
-        self._settings = settings
-        self.reports = Feature.REPORTS_PUSHED in self.offers()
-
-    def offers(self) -> frozenset[Feature]:
-        """Everything, but nothing pushed without a push token."""
-        return without_unreachable(self.features, self._settings)
+    service = SUBMIT
 
     # --- before a message is taken -------------------------------------------------------------------------------
-
-    def services(self) -> Sequence[Service]:
-        """One endpoint, one number a call."""
-        return (SUBMIT,)
-
-    def service_for(self, message: Message, recipients: int) -> Service:
-        """One endpoint, one number a call."""
-        return SUBMIT
-
-    def check(self, message: Message) -> None:
-        """Refuse an empty text, a sender, and any parameter. The document prints no length (code 4073 is one)."""
-        refuse_empty(message)
-        refuse_sender(self.name, message)
-        refuse_options(self.name, message)
-        refuse_unpaired_surrogates(bracketed_text(message, self._settings))
 
     def check_number(self, number: str) -> None:
         """Refuse what has no country code that can be told from the rest: §2.3 wants a space between them."""
@@ -178,7 +150,7 @@ class Ihuyi(Provider):
 
     def segments(self, message: Message) -> Segments:
         """As the GSM standard counts, signature included: the document says nothing of it."""
-        return count_segments(bracketed_text(message, self._settings))
+        return count_segments(self.content(message))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -187,7 +159,7 @@ class Ihuyi(Provider):
         [number] = call.numbers
         country, national = _country_and_national(number)
         mobile = f"{country} {national}"
-        content = bracketed_text(call.message, self._settings)
+        content = self.content(call.message)
         time = _unix_s(call.made_at)
         return self._request(
             "Submit",
@@ -204,12 +176,12 @@ class Ihuyi(Provider):
     def submitted(self, call: Call, response: Response) -> Accepted:
         """Read SubmitResult: `code`, `msg`, `smsid`. A serial number beside a failure, or none beside a success,
         contradicts §2.3: then the outcome is unknown."""
-        fields = self._fields(response)
+        fields = self.read(response)
         code = fields.get("code", "")
         serial = _serial(fields)
         if code in _SUBMIT_TABLE and (code == DELIVERED_CODE) != (serial is not None):
             raise unreadable(self.name, "has a code and a serial number that contradict", http_status=response.status)
-        self._judge(code, _SUBMIT_TABLE, response)
+        self.judge(code, _SUBMIT_TABLE, response)
         return Accepted(vendor_message_id=serial, answer=code)
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -229,8 +201,8 @@ class Ihuyi(Provider):
 
     def balance(self, response: Response) -> Balance:
         """Read GetNumResult: `num` is how many messages are left (剩余条数); 0 is a balance."""
-        fields = self._fields(response)
-        self._judge(fields.get("code", ""), BALANCE_CODES, response)
+        fields = self.read(response)
+        self.judge(fields.get("code", ""), BALANCE_CODES, response)
         amount = fields.get("num", "")
         if not _AMOUNT.fullmatch(amount):
             raise unreadable(self.name, "says success without a number", http_status=response.status)
@@ -261,10 +233,6 @@ class Ihuyi(Provider):
         """§4.2: exactly `success`, or the receipt comes again, up to three times, each 60 s later than before."""
         return Ack(b"success")
 
-    def secrets(self) -> Sequence[str]:
-        """The key and the push tokens."""
-        return secrets_of(self._settings)
-
     # --- helpers -------------------------------------------------------------------------------------------------
 
     def _request(self, method: str, fields: list[tuple[str, str]]) -> Request:
@@ -280,16 +248,6 @@ class Ihuyi(Provider):
         if not self._settings.dynamic_password:
             return key
         return hashlib.md5("".join([self._settings.account, key, *signed]).encode(), usedforsecurity=False).hexdigest()
-
-    def _fields(self, response: Response) -> Mapping[str, str]:
-        try:
-            return fields_of(response.body)
-        except Unreadable as error:
-            why = str(error)
-        raise unreadable(self.name, why, http_status=response.status)
-
-    def _judge(self, code: str, table: CodeTable, response: Response) -> None:
-        judge(self.name, code, table, not_sent=self._settings.treat_as_not_sent, http_status=response.status)
 
 
 def _country_and_national(number: str) -> tuple[int, str]:

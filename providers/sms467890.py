@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
+import msgspec
 from pydantic import Field, SecretStr
 
 from config.settings import AccountSettings
@@ -34,7 +35,6 @@ from providers.base import (
     Balance,
     Call,
     Message,
-    Provider,
     Push,
     Received,
     Report,
@@ -44,19 +44,13 @@ from providers.base import (
 )
 from providers.clock import parse_moment
 from providers.content import (
-    bracketed_text,
-    refuse_empty,
-    refuse_options,
-    refuse_sender,
-    refuse_unpaired_surrogates,
     utf16_units,
 )
 from providers.forms import charset_of, fitting_charset, percent_decode
 from providers.mainland import check_mainland, state_of, to_e164, to_national
-from providers.outcomes import CodeTable, judge, unreadable
-from providers.pushes import without_unreachable
-from providers.reading import Unreadable, fields_of, text_of
-from providers.secrets import secrets_of
+from providers.outcomes import CodeTable, unreadable
+from providers.reading import text_of
+from providers.single import SingleAddress
 from sendmill.errors import (
     BadCredentials,
     ContentRefused,
@@ -126,45 +120,27 @@ class Sms467890Settings(AccountSettings):
     """A repeat within that time is not sent, or it is sent and its message has the code `repeat_at_vendor`."""
 
 
-class Sms467890(Provider):
+class Sms467890(SingleAddress[Sms467890Settings]):
     """One account at 467890.com: mainland China, up to 5,000 numbers a call, reports pushed, no replies."""
 
     name: ClassVar[str] = "sms467890"
     settings_model: ClassVar[type[AccountSettings]] = Sms467890Settings
     features = frozenset({Feature.SMS, Feature.REPORTS_PUSHED, Feature.BALANCE})
     counting = "characters"
+    service = SEND
 
-    def __init__(self, name: str, settings: AccountSettings) -> None:
+    def __init__(self, name: str, settings: Sms467890Settings) -> None:
         super().__init__(name, settings)
-        assert isinstance(settings, Sms467890Settings)
-        self._settings = settings
         self._base_url = settings.base_url.rstrip("/")
         self.repeat_window_s = settings.repeat_window_s
         self.repeats = settings.repeats
-        self.reports = Feature.REPORTS_PUSHED in self.offers()
-
-    def offers(self) -> frozenset[Feature]:
-        """Everything, but nothing pushed without a push token."""
-        return without_unreachable(self.features, self._settings)
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
-    def services(self) -> Sequence[Service]:
-        """One endpoint takes everything."""
-        return (SEND,)
-
-    def service_for(self, message: Message, recipients: int) -> Service:
-        """One endpoint takes everything."""
-        return SEND
-
     def check(self, message: Message) -> None:
-        """Refuse an empty text, one over 268 characters with its signature, a sender, and any parameter."""
-        refuse_empty(message)
-        refuse_sender(self.name, message)
-        refuse_options(self.name, message)
-        content = bracketed_text(message, self._settings)
-        refuse_unpaired_surrogates(content)
-        units = utf16_units(content)
+        """Refuse a text over 268 characters with its signature, and what every vendor refuses."""
+        super().check(message)
+        units = utf16_units(self.content(message))
         if units > MAX_CONTENT_UNITS:
             raise TextTooLong(f"{units} characters with the signature: sms467890 takes {MAX_CONTENT_UNITS}")
 
@@ -175,7 +151,7 @@ class Sms467890(Provider):
     def segments(self, message: Message) -> Segments:
         """Parts of 70 and 67 characters, signature included, whatever the script: the page counts every character as
         one, and its 268 are four parts of 67 (inferred; it prints no parts)."""
-        return count_characters(bracketed_text(message, self._settings))
+        return count_characters(self.content(message))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -185,14 +161,13 @@ class Sms467890(Provider):
             "send",
             {
                 "mobile": ",".join(map(to_national, call.numbers)),
-                "content": bracketed_text(call.message, self._settings),
+                "content": self.content(call.message),
             },
         )
 
     def submitted(self, call: Call, response: Response) -> Accepted:
         """Read `{status, respCode, respMsg, msgid}`. One `msgid` names the whole call."""
-        fields = self._fields(response)
-        self._judge(fields, SEND_CODES, response)
+        fields = self._answer(response, SEND_CODES)
         message_id = fields.get("msgid", "")
         if not message_id:
             raise unreadable(self.name, "says success without a msgid", http_status=response.status)
@@ -206,8 +181,7 @@ class Sms467890(Provider):
 
     def balance(self, response: Response) -> Balance:
         """`respMsg` is the number. Its unit is not said: messages, as mainland vendors sell them (inferred)."""
-        fields = self._fields(response)
-        self._judge(fields, BALANCE_CODES, response)
+        fields = self._answer(response, BALANCE_CODES)
         amount = fields.get("respMsg", "")
         if not _AMOUNT.fullmatch(amount):
             raise unreadable(self.name, "says success without a balance", http_status=response.status)
@@ -234,10 +208,6 @@ class Sms467890(Provider):
         """HTTP 200; the body is a setting, because the page names none."""
         return Ack(self._settings.ack.encode())
 
-    def secrets(self) -> Sequence[str]:
-        """The password and the push tokens."""
-        return secrets_of(self._settings)
-
     # --- helpers -------------------------------------------------------------------------------------------------
 
     def _post(self, endpoint: str, fields: dict[str, str]) -> Request:
@@ -245,21 +215,20 @@ class Sms467890(Provider):
         body = json.dumps(credentials | fields, ensure_ascii=False, separators=(",", ":")).encode()
         return Request("POST", f"{self._base_url}/{endpoint}", _HEADERS, body)
 
-    def _fields(self, response: Response) -> dict[str, str]:
+    def read(self, response: Response) -> Mapping[str, str]:
+        """The fields of an answer, which is JSON."""
         body = _STRAY_QUOTE.sub(rb"\1\2", response.body)
-        why = "is not JSON"
-        try:
-            if text_of(body).startswith("{"):
-                return dict(fields_of(body))
-        except Unreadable as error:
-            why = str(error)
-        raise unreadable(self.name, why, http_status=response.status)
+        if not text_of(body).startswith("{"):
+            raise unreadable(self.name, "is not JSON", http_status=response.status)
+        return super().read(msgspec.structs.replace(response, body=body))
 
-    def _judge(self, fields: dict[str, str], table: CodeTable, response: Response) -> None:
+    def _answer(self, response: Response, table: CodeTable) -> Mapping[str, str]:
+        fields = self.read(response)
         status, code = fields.get("status", ""), fields.get("respCode", "")
         if status not in {"success", "error"} or (status == "success") != (code == "0"):
             raise unreadable(self.name, "has a status and a respCode that contradict", http_status=response.status)
-        judge(self.name, code, table, not_sent=self._settings.treat_as_not_sent, http_status=response.status)
+        self.judge(code, table, response)
+        return fields
 
 
 def _report(text: str) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 
 from providers.base import (
@@ -13,7 +12,6 @@ from providers.base import (
     Call,
     Message,
     Proof,
-    Provider,
     Push,
     Received,
     Request,
@@ -22,18 +20,14 @@ from providers.base import (
 )
 from providers.clock import format_to_come
 from providers.content import (
-    refuse_empty,
-    refuse_options,
-    refuse_sender,
     refuse_unpaired_surrogates,
     utf16_units,
 )
 from providers.forms import FORM_HEADERS, encode_form
 from providers.mainland import check_mainland, to_national
-from providers.outcomes import judge, unreadable
-from providers.pushes import without_unreachable
-from providers.secrets import secrets_of
+from providers.outcomes import unreadable
 from providers.signatures import bare, bracketed, parted
+from providers.single import SingleAddress
 from providers.xioo import receive
 from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
 from providers.xioo.settings import XiooSettings
@@ -48,7 +42,7 @@ _EXTNO = re.compile(r"[0-9]{1,20}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
 
-class Xioo(Provider):
+class Xioo(SingleAddress[XiooSettings]):
     """One account at xioo: plain text to mainland China, reports and replies pushed. It publishes no limit in time."""
 
     name = "xioo"
@@ -61,37 +55,20 @@ class Xioo(Provider):
 
     def __init__(self, name: str, settings: XiooSettings) -> None:
         super().__init__(name, settings)
-        self._settings = settings
-        self._service = Service("send", settings.max_numbers_per_call)
-        self.reports = Feature.REPORTS_PUSHED in self.offers()
-
-    def offers(self) -> frozenset[Feature]:
-        """Everything, but nothing pushed without a push token."""
-        return without_unreachable(self.features, self._settings)
+        self.service = Service("send", settings.max_numbers_per_call)
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
-    def services(self) -> Sequence[Service]:
-        """The one address."""
-        return [self._service]
-
-    def service_for(self, message: Message, recipients: int) -> Service:
-        """That same one."""
-        del message, recipients
-        return self._service
-
     def check(self, message: Message) -> None:
         """Refuse a content of more than 500 characters, an extno that is not digits, and what xioo cannot do."""
-        refuse_empty(message)
-        refuse_sender(self.name, message)
-        refuse_options(self.name, message, self.options)
+        super().check(message)
         extno = message.options.get("extno")
         if extno is not None and not _EXTNO.fullmatch(str(extno)):
             raise InvalidOption("extno is digits alone, at most 20")
-        content = self._content(message)
+        content = self.content(message)
         if not content.strip():
             raise EmptyText("the text is nothing but a signature")
-        refuse_unpaired_surrogates(content + self._sign(message))
+        refuse_unpaired_surrogates(self._sign(message))
         if (length := utf16_units(content)) > MAX_CONTENT_CHARS:
             raise TextTooLong(f"{length} characters; xioo takes {MAX_CONTENT_CHARS}")
 
@@ -103,7 +80,7 @@ class Xioo(Provider):
         """Parts of 70 and 67 characters, signature included, whatever the script (inferred: §1.6 counts alike)."""
         sign = self._sign(message)
         signature = "" if self._settings.sign_in_content or not sign else f"【{sign}】"
-        return count_characters(signature + self._content(message))
+        return count_characters(signature + self.content(message))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -111,7 +88,7 @@ class Xioo(Provider):
         """The form of §1.6. `sign` is mandatory there, and goes empty where the vendor has bound one to the account."""
         stime = format_to_come(call.message.send_at, call.made_at)
         pairs = [
-            ("content", self._content(call.message)),
+            ("content", self.content(call.message)),
             ("mobile", ",".join(map(to_national, call.numbers))),
             *([("stime", stime)] if stime else []),
             ("sign", self._sign(call.message)),
@@ -131,7 +108,7 @@ class Xioo(Provider):
         del call
         code, rest = self._split(response)
         table = NO_BALANCE if code == "2" and "余额" in rest else SUBMIT_CODES
-        judge(self.name, code, table, not_sent=self._settings.treat_as_not_sent, http_status=response.status)
+        self.judge(code, table, response)
         success = read_success(rest)
         if success is None:
             raise unreadable(self.name, "has code 0 and not the documented fields", http_status=response.status)
@@ -152,7 +129,7 @@ class Xioo(Provider):
     def balance(self, response: Response) -> Balance:
         """`0,<number>` (§2.3 names the fields, clients of the platform their order). Its unit is not said."""
         code, amount = self._split(response)
-        judge(self.name, code, BALANCE_CODES, http_status=response.status)
+        self.judge(code, BALANCE_CODES, response)
         if not _AMOUNT.fullmatch(amount):
             raise unreadable(self.name, "has code 0 and no number", http_status=response.status)
         return Balance(amount, "credit")
@@ -186,12 +163,6 @@ class Xioo(Provider):
         del push
         return Ack(self._settings.ack.encode())
 
-    # --- secrets -------------------------------------------------------------------------------------------------
-
-    def secrets(self) -> Sequence[str]:
-        """The interface password, AccessSecret, push_pwd and the push tokens."""
-        return secrets_of(self._settings)
-
     # --- helpers -------------------------------------------------------------------------------------------------
 
     def _sign(self, message: Message) -> str:
@@ -204,7 +175,8 @@ class Xioo(Provider):
         own = self._settings.sign if self._settings.sign is not None else self._settings.signature
         return bare((own if message.signature is None else message.signature) or "")
 
-    def _content(self, message: Message) -> str:
+    def content(self, message: Message) -> str:
+        """The text as it goes to the vendor: with its signature where `sign_in_content` says so."""
         name, rest = parted(message.text) if message.signature is None else ("", message.text)
         if not self._settings.sign_in_content:
             return rest  # the vendor places `sign` itself: what the text brings would stand there twice
