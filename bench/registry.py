@@ -8,6 +8,7 @@ from bench.section import Section
 from bench.sections import (
     batch,
     hostile,
+    http,
     lanes,
     ledger,
     limit,
@@ -39,4 +40,5 @@ SECTIONS: Final[tuple[Section, ...]] = (
     replicas.SECTION,
     reports.SECTION,
     hostile.SECTION,
+    http.SECTION,
 )

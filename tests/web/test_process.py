@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import redis
 
 from sendmill.client import Client
-from simulator.system import System
+from simulator.system import ROOT, System
 from tests.support.api import EVERY_SCOPE, NDJSON, NUMBER
 
 COUNTS = {"worker_send": 0, "worker_work": 1, "beat": 0, "push": 0, "web": 1}
@@ -216,3 +217,28 @@ async def test_a_thousand_hostile_requests_store_nothing_and_tell_the_log_nothin
         assert secret not in said
     async with session.get(f"{system.web_url}/v1/key") as answer:
         assert 200 == answer.status
+
+
+async def test_a_taken_address_is_one_line(system: System) -> None:
+    """Exit 1, and where it could not listen."""
+    port = system.web_url.rpartition(":")[2]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "workers.web"),
+        cwd=ROOT,
+        env={**system.environment(), "PORT": port},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    (line,) = [each for each in said.decode().splitlines() if each.startswith("sendmill: ")]
+    assert (1, True) == (process.returncode, line.startswith(f"sendmill: cannot listen on 127.0.0.1 port {port}: "))
+
+
+async def test_a_body_is_asked_for_when_its_key_is_good(system: System, token: str) -> None:
+    """`Expect: 100-continue`: nobody sends millions of rows to hear that his key is wrong."""
+    port = int(system.web_url.rpartition(":")[2])
+    for key, first in ((token, b"HTTP/1.1 100 Continue\r\n"), ("smk_nobody", b"HTTP/1.1 401 Unauthorized\r\n")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {NDJSON}\r\n"
+        writer.write(f"{head}Content-Length: 500\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert first == await reader.readline()
+        writer.close()

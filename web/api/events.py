@@ -16,7 +16,7 @@ from web.api.problems import Problem
 from web.api.routes import NO_STORE, Call, Route
 
 EVENT_STREAM: Final = "text/event-stream"
-MOST_WAITING: Final = 64
+MOST_WAITING: Final = 32
 """Consumers that may wait at once in a process, each in a thread; more hear 503."""
 
 _KEEP_ALIVE_S: Final = 10.0
