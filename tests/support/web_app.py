@@ -9,15 +9,14 @@ from contextlib import asynccontextmanager
 from aiohttp.web import TCPSite
 
 from config.settings import Settings, Web
-from web.listening import LimitedRunner
-from web.server import make_app
+from web.server import make_app, make_runner
 
 
 @asynccontextmanager
 async def web_app(redis_url: str, namespace: str, **options: bool) -> AsyncIterator[str]:
     """Its address; `options` are those of `[web]`."""
     settings = Settings(redis_url=redis_url, namespace=namespace, web=Web.model_validate(options))
-    runner = LimitedRunner(make_app(settings), logging.getLogger("tests.web"))
+    runner = make_runner(make_app(settings), logging.getLogger("tests.web"))
     await runner.setup()
     try:
         await TCPSite(runner, "127.0.0.1", 0).start()
