@@ -162,9 +162,9 @@ def test_the_wheel_holds_every_file_of_sendmill(wheel: zipfile.ZipFile) -> None:
 HTTP_CLIENTS = ("aiohttp.ClientSession", "urllib.request", "import http.client", "import requests", "httpx")
 
 
-def test_nothing_that_runs_in_production_speaks_http_but_through_two_doors() -> None:
-    """`exchange` for messages, `ask` for questions. Neither follows a redirect, so that no vendor's answer leads us to
-    an address that nobody configured.
+def test_nothing_that_runs_in_production_speaks_http_but_through_three_doors() -> None:
+    """`exchange` for messages, `ask` for questions, `Poster` for webhooks and callbacks. None follows a redirect, so
+    that no answer leads us to an address that nobody configured.
 
     `sendmill doctor` runs where no worker does, and asks the site's own push process whether it is ready. It follows
     none either.
@@ -175,8 +175,9 @@ def test_nothing_that_runs_in_production_speaks_http_but_through_two_doors() -> 
         for path in (ROOT / package).rglob("*.py")
         if any(client in _code(path) for client in HTTP_CLIENTS)
     }
-    assert found == {"sendmill/doctor/system.py", "providers/asking.py"}
-    assert 1 == _code(ROOT / "providers" / "asking.py").count("allow_redirects=False")
+    assert found == {"sendmill/doctor/system.py", "providers/asking.py", "web/webhooks/posting.py"}
+    for asks in ("providers/asking.py", "web/webhooks/posting.py"):
+        assert 1 == _code(ROOT / asks).count("allow_redirects=False")
     assert "build_opener(_NoRedirect)" in _code(ROOT / "sendmill" / "doctor" / "system.py")
 
 
@@ -201,7 +202,7 @@ def _includes(text: str) -> list[str]:
 
 
 TAKES_IN_WHAT_IS_NEW = {"commit", "put"}
-READS_ALONE = {"counts", "rights", "scan", "slicelist"}
+READS_ALONE = {"counts", "follow", "rights", "scan", "slicelist"}
 
 
 def test_every_script_goes_on_on_a_full_server_but_those_that_take_in_what_is_new() -> None:

@@ -25,29 +25,9 @@ COMMANDS: Final = frozenset(
         *("DECRBY", "MEMORY|USAGE", "MGET", "MULTI", "PERSIST", "PEXPIRE", "EXPIRE", "PING", "PTTL", "PUBLISH"),
         *("PSUBSCRIBE", "RPUSH", "SADD", "SCAN", "SCARD", "SCRIPT|LOAD", "SET", "SETRANGE", "SISMEMBER", "SMEMBERS"),
         *("SREM", "TIME", "TTL", "UNLINK", "WAIT", "WATCH", "UNWATCH", "XACK", "XADD", "XAUTOCLAIM", "XDEL"),
-        *(
-            "XGROUP|CREATE",
-            "XINFO|GROUPS",
-            "XINFO|STREAM",
-            "XLEN",
-            "XRANGE",
-            "XREADGROUP",
-            "XREVRANGE",
-            "XTRIM",
-            "ZADD",
-            "ZCARD",
-        ),
-        *(
-            "ZCOUNT",
-            "ZINCRBY",
-            "ZRANGE",
-            "ZRANGEBYSCORE",
-            "ZRANK",
-            "ZREM",
-            "ZREMRANGEBYSCORE",
-            "ZREVRANGEBYSCORE",
-            "ZSCORE",
-        ),
+        *("XGROUP|CREATE", "XGROUP|DESTROY", "XGROUP|SETID", "XINFO|GROUPS", "XINFO|STREAM", "XLEN", "XRANGE", "XREAD"),
+        *("XREADGROUP", "XREVRANGE", "XTRIM", "ZADD", "ZCARD", "ZCOUNT", "ZINCRBY", "ZRANGE", "ZRANGEBYSCORE", "ZRANK"),
+        *("ZREM", "ZREMRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCORE"),
     }
 )
 """What sendmill, Celery and redbeat ask for, those of the scripts included."""

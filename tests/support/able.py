@@ -12,7 +12,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from providers.base import Message, Request, Response, Upload
-from providers.sms467890 import Sms467890
+from providers.sms467890 import Sms467890, Sms467890Settings
 from sendmill.errors import BadCredentials, RequestRefused, SenderNotAllowed
 from sendmill.features import Feature
 from sendmill.messages import Kind
@@ -70,6 +70,7 @@ class Able(Sms467890):
 def able(runtime: Runtime, account: str, url: str) -> Iterator[None]:
     """Let one of a process's accounts be at such a vendor. Publish the runtime afterwards."""
     known = runtime.accounts[account]
+    assert isinstance(known.settings, Sms467890Settings)
     provider = Able(account, known.settings)
     provider.url = url
     accounts = dict(runtime.accounts)

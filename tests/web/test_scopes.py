@@ -29,9 +29,19 @@ BODIES: Mapping[str, Any] = {
     "segments": {"text": "Hello"},
     "create_key": {"name": "made", "scopes": ["read"]},
     "rotate_key": {},
+    "add_webhook": {"name": "made", "url": "https://crm.example.com/events"},
+    "rotate_webhook": {},
+    "replay_webhook": {"since": "2026-01-01T00:00:00Z"},
 }
 QUERIES: Mapping[str, str] = {"events": "?group=g", "follow_events": "?group=white%20space"}
-ADDRESSES = {"{job}": "none", "{message}": "none-1", "{account}": "none", "{limit}": "calls_per_s", "{key}": "none"}
+ADDRESSES = {
+    "{job}": "none",
+    "{message}": "none-1",
+    "{account}": "none",
+    "{limit}": "calls_per_s",
+    "{key}": "none",
+    "{webhook}": "none",
+}
 SENDS = frozenset({Scope.SEND_OTP, Scope.SEND_NORMAL, Scope.SEND_BULK})
 
 

@@ -18,6 +18,7 @@ from sendmill.ledger.keys import AccountKeys
 from tests.support.driving import Driven, driven, numbers
 from tests.support.hook_receiver import HookReceiver, hook_receiver, status
 from tests.support.web_app import web_app
+from web.facades import callbacks
 from web.facades.sids import message_of, sid_of
 
 SID = "AC" + "0" * 32
@@ -89,8 +90,16 @@ async def test_a_message_is_sent_seen_and_reported(mill: Driven, receiver: HookR
     assert "delivered" == seen.status
 
 
-async def test_a_callback_that_is_not_taken_is_made_again(mill: Driven, receiver: HookReceiver, address: str) -> None:
+async def test_a_callback_that_is_not_taken_is_made_again(
+    redis_url: str, namespace: str, mill: Driven, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another one meanwhile, to another host, is not held up; what it tells is the same."""
+    monkeypatch.setattr(callbacks, "SCHEDULE_S", (0.05,))
+    async with web_app(redis_url, namespace, private_callbacks=True) as address:
+        await _fails_once(mill, receiver, address)
+
+
+async def _fails_once(mill: Driven, receiver: HookReceiver, address: str) -> None:
     token = token_of(mill)
     client = sdk(address, token)
     receiver.then("/down", status(500))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from sendmill import Sms
+from sendmill import Client, Sms
+from sendmill.cli import cli
 from sendmill.ledger.connection import Ledger, aconnect
 from sendmill.ledger.keys import REFUSED, JobKeys
 from sendmill.webhooks import WEBHOOK_DISABLED
@@ -323,6 +327,52 @@ async def test_what_was_trimmed_is_told_as_a_gap(mill: Driven, receiver: HookRec
     new = await delivered(mill, 1)
     await receiver.until(lambda: len(receiver.events("/crm")) == 6, "what is new")
     assert new == messages(receiver.told[-1].events)
+
+
+async def test_the_command_line_does_all_of_it(
+    mill: Driven, receiver: HookReceiver, web: Web, redis_url: str, namespace: str
+) -> None:
+    """Added, listed, tested, told again, rotated, stopped, removed; the secret is shown once and never again."""
+
+    async def shell(*arguments: str) -> Result:
+        # Each command closes its client.
+        made = partial(Client, redis_url, namespace=namespace)
+        return await asyncio.to_thread(CliRunner().invoke, cli, ["webhooks", *arguments], obj=made)
+
+    url = f"{receiver.url}/crm?token=hush"
+    refused = await shell("add", "crm", url)
+    assert (2, True) == (refused.exit_code, "allow private addresses" in refused.output)
+    added = await shell("add", "crm", url, "--allow-private", "--kind", "report", "--state", "delivered")
+    secret = added.stdout.strip()
+    assert (0, True) == (added.exit_code, secret.startswith("whsec_"))
+    assert 2 == (await shell("add", "crm", url, "--allow-private")).exit_code
+    web.start()
+    tested = await shell("test", "crm")
+    assert (0, "crm took it: HTTP 200") == (tested.exit_code, tested.output.partition(" after")[0])
+    assert "test" == verified(secret, receiver.told[0])["type"]
+    await delivered(mill, 3)
+    await receiver.until(lambda: len(receiver.told) == 2, "the events")
+    assert 0 == (await shell("replay", "crm", "--since", "1h")).exit_code
+    await receiver.until(lambda: len(receiver.told) == 3, "the events again")
+    receiver.then("/crm", status(500))
+    failed = await shell("test", "crm")
+    assert (1, True) == (failed.exit_code, "crm did not take it: HTTP 500" in failed.output)
+    rotated = (await shell("rotate", "crm")).stdout.strip()
+    listed = await shell("list", "--json")
+    tables = [await shell(*words) for words in (("list",), ("deliveries", "crm"), ("deliveries", "crm", "--json"))]
+    shown = "".join(each.output for each in (listed, *tables))
+    assert ("crm", ["report"], ["delivered"]) == tuple(
+        json.loads(listed.stdout)[k] for k in ("name", "kinds", "states")
+    )
+    assert not any(each in shown for each in (secret, rotated, secret[6:], rotated[6:]))
+    assert "hush" not in tables[0].output
+    assert 4 == len(tables[2].stdout.splitlines())
+    assert 0 == (await shell("disable", "crm")).exit_code
+    assert "by a person" in (await shell("list")).output
+    assert 0 == (await shell("enable", "crm")).exit_code
+    assert 0 == (await shell("remove", "crm")).exit_code
+    assert "there is no webhook" in (await shell("list")).output
+    assert 2 == (await shell("remove", "crm")).exit_code
 
 
 async def test_a_removed_webhook_leaves_nothing(mill: Driven, receiver: HookReceiver, web: Web) -> None:

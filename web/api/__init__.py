@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from web.api import accounts, events, jobs, keys, messages, page, people
+from web.api import accounts, events, jobs, keys, messages, page, people, webhooks
 from web.api.access import RING, KeyRing
 from web.api.bodies import JSON
 from web.api.openapi import document
@@ -24,6 +24,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *people.ROUTES,
     *events.ROUTES,
     *keys.ROUTES,
+    *webhooks.ROUTES,
 )
 """Everything that `/v1` does."""
 

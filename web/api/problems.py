@@ -37,6 +37,7 @@ MEANINGS: Final[Mapping[str, tuple[int, str]]] = {
     "not_found": (404, "There is no such address."),
     "no_such_job": (404, "No such job or message is kept."),
     "no_such_key": (404, "No such key is kept."),
+    "no_such_webhook": (404, "There is no such webhook."),
     "no_such_account": (404, "No worker has published such an account."),
     "method_not_allowed": (405, "The address has other methods: see Allow."),
     "timeout": (408, "The body did not come in time."),

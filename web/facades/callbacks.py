@@ -118,17 +118,14 @@ class Callbacks:
         ledger: with a server for coroutines.
         poster: makes them.
         allow_private: whether they may lead to a private network.
-        schedule_s: waits between tries.
     """
 
-    def __init__(
-        self, ledger: Ledger, poster: Poster, *, allow_private: bool, schedule_s: tuple[float, ...] = SCHEDULE_S
-    ) -> None:
+    def __init__(self, ledger: Ledger, poster: Poster, *, allow_private: bool) -> None:
         self._ledger = ledger
         self._server = ledger.server
         self._poster = poster
         self._allow_private = allow_private
-        self._schedule_s = schedule_s
+        self._schedule_s = SCHEDULE_S
         self._reader = EntryReader(ledger)
         self._name = ledger.jobs.callbacks
         self._stopping = asyncio.Event()
