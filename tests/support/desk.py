@@ -9,6 +9,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from sendmill.cli import cli
+from sendmill.eta import Eta
 from sendmill.messages import AccountInfo, Balance
 from sendmill.testing import FakeClient
 
@@ -38,6 +39,7 @@ class Desk(FakeClient):
                 rate_allowed=5,
                 rate_limit="recipients_per_h",
                 rate_window_s=3600,
+                eta={"otp": Eta(2.0, NOW), "bulk": Eta(24_000.0, None, held="paused", too_late=True)},
             ),
             AccountInfo("cn", "smsadmin", "suspended", state_reason="NoBalance", last_error="2 余额不足"),
         ]
@@ -46,15 +48,15 @@ class Desk(FakeClient):
         """What is left."""
         return Balance(account, "1000", "messages", NOW)
 
-    def pause(self, account: str) -> None:
+    def pause(self, account: str, *, reason: str = "") -> None:
         """Noted."""
         self.said.append(("pause", account))
 
-    def resume(self, account: str) -> None:
+    def resume(self, account: str, *, reason: str = "") -> None:
         """Noted."""
         self.said.append(("resume", account))
 
-    def limit(self, account: str, name: str, value: int) -> None:
+    def limit(self, account: str, name: str, value: int, *, reason: str = "") -> None:
         """Noted."""
         self.said.append(("limit", account, name, value))
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
