@@ -25,7 +25,7 @@ from prometheus_client.utils import floatToGoString
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT
-from sendmill.ledger.living import Living, read_living
+from sendmill.ledger.processes import ProcessInfo, read_processes
 from sendmill.ledger.sweeping import read_sweeps
 from sendmill.messages import AccountInfo
 from sendmill.standing import read_accounts
@@ -68,7 +68,7 @@ class LedgerCollector(Collector):
     # --- processes -------------------------------------------------------------------------------------------------
 
     def _processes(self) -> Iterator[Metric]:
-        now_ms, living = read_living(self._ledger)
+        now_ms, living = read_processes(self._ledger)
         with store_errors():
             ticked = self._ledger.server.get(self._ledger.jobs.ticked)
         by_kind = [((kind,), sum(each.kind == kind for each in living.values())) for kind in _KINDS]
@@ -171,7 +171,7 @@ def rendered(ledger: Ledger) -> str:
     return generate_latest(registry_of(ledger)).decode()
 
 
-def _leads(living: Mapping[str, Living]) -> bool:
+def _leads(living: Mapping[str, ProcessInfo]) -> bool:
     return any(each.leads for each in living.values())
 
 

@@ -54,7 +54,7 @@ _BYTES = {
     State.UNKNOWN: b"k",
 }
 MOVED = b"m"
-"""Stands in a slice for a row that was moved to a slice of another account: `sendmill.ledger.moves` finds it there."""
+"""Stands in a slice for a row that was moved to a slice of another account: see `sendmill.ledger.moved_rows`."""
 
 BY_BYTE = {byte[0]: state for state, byte in _BYTES.items()} | {MOVED[0]: State.QUEUED}
 """State by the value of its byte. A row that was moved is queued until its new slice is there."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.living import Living, read_living
+from sendmill.ledger.processes import ProcessInfo, read_processes
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
     """`processes` by name. `tick_age_s` is None before the first tick, `memory_most_bytes` where Redis has no limit."""
 
-    processes: Mapping[str, Living]
+    processes: Mapping[str, ProcessInfo]
     tick_age_s: float | None
     memory_bytes: int
     memory_most_bytes: int | None
@@ -49,7 +49,7 @@ def read_vitals(ledger: Ledger) -> Vitals:
     Raises:
         StoreError: Redis is away.
     """
-    now_ms, processes = read_living(ledger)
+    now_ms, processes = read_processes(ledger)
     with store_errors():
         pipe = ledger.server.pipeline(transaction=False)
         pipe.get(ledger.jobs.ticked)

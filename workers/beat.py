@@ -23,7 +23,7 @@ from redis.lock import Lock
 from config.celery import REDBEAT
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.living import said_now
+from sendmill.ledger.processes import process_info
 from sendmill.ledger.redis_client import RedisClient
 from sendmill.redis_url import RedisUrl
 from tasks.process.connection import process_name
@@ -121,7 +121,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ships no typ
         now = time.monotonic()
         if now >= self._say_alive_at:
             client = get_redis(self.app)
-            said = said_now("beat", time.time(), client.time(), leads=self.lock is not None)
+            said = process_info("beat", time.time(), client.time(), leads=self.lock is not None)
             client.hset(self._jobs.living, self._name, said)
             self._say_alive_at = now + SAY_ALIVE_S
 

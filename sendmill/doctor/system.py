@@ -21,7 +21,7 @@ from sendmill.errors import ProviderError, StoreError
 from sendmill.handover.asking import ask_balance
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.living import Living, read_living
+from sendmill.ledger.processes import ProcessInfo, read_processes
 from sendmill.ledger.published import published_accounts, removed_accounts
 from sendmill.ledger.sweeping import read_sweeps
 from sendmill.standing import NOT_CONFIGURED
@@ -46,7 +46,7 @@ def examine(ledger: Ledger, timeout_s: float) -> Iterator[Finding]:
         StoreError: Redis went away in the middle.
     """
     yield from examine_server(ledger)
-    now_ms, living = read_living(ledger)
+    now_ms, living = read_processes(ledger)
     yield from _workers(living)
     yield from _beat(ledger, living, now_ms)
     yield from _clocks(now_ms, living)
@@ -68,7 +68,7 @@ def examine(ledger: Ledger, timeout_s: float) -> Iterator[Finding]:
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
-def _workers(living: Mapping[str, Living]) -> Iterator[Finding]:
+def _workers(living: Mapping[str, ProcessInfo]) -> Iterator[Finding]:
     missing: dict[str, list[str]] = defaultdict(list)
     for queue, kind in _WORKERS.items():
         many = sum(queue in each.queues for each in living.values())
@@ -80,7 +80,7 @@ def _workers(living: Mapping[str, Living]) -> Iterator[Finding]:
         yield problem(f"queue {' and '.join(queues)}", "no process takes from it", f"start {kind}")
 
 
-def _beat(ledger: Ledger, living: Mapping[str, Living], now_ms: int) -> Iterator[Finding]:
+def _beat(ledger: Ledger, living: Mapping[str, ProcessInfo], now_ms: int) -> Iterator[Finding]:
     beats = [each for each in living.values() if each.kind == "beat"]
     leads = sum(each.leads for each in beats)
     if not beats:
@@ -105,7 +105,7 @@ def _tick(ledger: Ledger, now_ms: int) -> Finding:
     return ok("tick", f"last done {max(0, now_ms - int(ticked)) / 1000:.1f} s ago")
 
 
-def _clocks(now_ms: int, living: Mapping[str, Living]) -> Iterator[Finding]:
+def _clocks(now_ms: int, living: Mapping[str, ProcessInfo]) -> Iterator[Finding]:
     ahead_ms = {"this machine": int(time.time() * 1000) - now_ms}
     for each in living.values():
         ahead_ms[each.host] = max(ahead_ms.get(each.host, 0), each.ahead_ms, key=abs)
@@ -120,7 +120,7 @@ def _clocks(now_ms: int, living: Mapping[str, Living]) -> Iterator[Finding]:
         yield ok("clock", f"{len(ahead_ms)} within {CLOCKS_DIFFER_MS / 1000:g} s of Redis")
 
 
-def _push(accounts: Mapping[str, Mapping[str, Any]], living: Mapping[str, Living]) -> Iterator[Finding]:
+def _push(accounts: Mapping[str, Mapping[str, Any]], living: Mapping[str, ProcessInfo]) -> Iterator[Finding]:
     receiving = [name for name, told in accounts.items() if told.get("pushes")]
     if not receiving:
         yield note("push", "no account has a push_token: nothing is pushed to us")
@@ -193,7 +193,7 @@ def _account(ledger: Ledger, name: str, told: Mapping[str, Any]) -> Iterator[Fin
 
 
 def _credentials(
-    ledger: Ledger, accounts: Mapping[str, Mapping[str, Any]], living: Mapping[str, Living], timeout_s: float
+    ledger: Ledger, accounts: Mapping[str, Mapping[str, Any]], living: Mapping[str, ProcessInfo], timeout_s: float
 ) -> Iterator[Finding]:
     """Ask for every balance at once: who gets an answer has the right credentials."""
     answered = any(PLAN_QUEUE in each.queues for each in living.values()) and any(

@@ -13,7 +13,7 @@ from sendmill.ledger.calls import Attempt, PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import AccountKeys
-from sendmill.ledger.moves import Place, trail
+from sendmill.ledger.moved_rows import Place, trail
 from sendmill.ledger.reading import SliceEntry, read_job
 from sendmill.ledger.rows import decode_detail, read_row, unplanned_rows
 from sendmill.ledger.slices import Slice, decode

@@ -22,9 +22,9 @@ from sendmill.ledger.bynumber import Wanted, slices_with
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import Chunk, chunks_left, decode_chunk, decode_meta, encode_meta
 from sendmill.ledger.keys import REFUSED, AccountKeys
-from sendmill.ledger.living import read_living
-from sendmill.ledger.moves import is_under_way
+from sendmill.ledger.moved_rows import is_under_way
 from sendmill.ledger.optouts import Digester, decode_stored
+from sendmill.ledger.processes import read_processes
 from sendmill.ledger.published import published_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import HEADER_BYTES, decode, encode_body, without
@@ -210,7 +210,7 @@ class _Forgetting:
 
     def _tell_processes(self) -> list[str]:
         """Have every process forget what it has in memory and on its disk; those that did not answer in time."""
-        _, living = read_living(self._ledger)
+        _, living = read_processes(self._ledger)
         silent = {name for name, each in living.items() if each.kind != "beat"}
         if not silent:
             return []
@@ -228,7 +228,7 @@ class _Forgetting:
                     silent.discard(name)
                     self._counts = self._counts.plus(raw=files)
                 else:
-                    silent &= read_living(self._ledger)[1].keys()
+                    silent &= read_processes(self._ledger)[1].keys()
             server.hdel(jobs.forgets, request)
         return [f"process {name}" for name in sorted(silent)]
 
@@ -236,7 +236,7 @@ class _Forgetting:
 
     def _raw_waits(self, accounts: Collection[str]) -> list[str]:
         """Accounts whose inbox still has something of them, while there is somebody who folds it."""
-        if not any("reports" in each.queues for each in read_living(self._ledger)[1].values()):
+        if not any("reports" in each.queues for each in read_processes(self._ledger)[1].values()):
             return []
         return [
             account for account in accounts if any(True for _ in self._entries(self._ledger.account(account).inbox))

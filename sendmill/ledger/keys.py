@@ -33,7 +33,7 @@ routes              string  JSON of the routes, as workers publish them
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 pressure            string  whether the server had room for new jobs, for half a second: see `ledger/lua/pressure.lua`
 processes           zset    sending process → ms of its last heartbeat
-living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.living`
+living              hash    process → JSON of what it says of itself every second: see `sendmill.ledger.processes`
 ticked              string  ms of the clock's last tick
 check_numbers       string  what a number has to be where a job does not say it: assigned or possible
 replicas            string  how many replicas have to confirm a job before `send` returns, where workers ask for any

@@ -13,7 +13,7 @@ from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.moves import links
+from sendmill.ledger.moved_rows import links
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
 from sendmill.moment import moment

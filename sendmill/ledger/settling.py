@@ -10,7 +10,7 @@ from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.finding import find_row
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.moves import Place, trail
+from sendmill.ledger.moved_rows import Place, trail
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job
 from sendmill.ledger.scripts import ledger_script

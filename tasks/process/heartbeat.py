@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.living import KEPT_MS, Living, said_now
+from sendmill.ledger.processes import KEPT_MS, ProcessInfo, process_info
 from sendmill.ledger.scripts import REPLICAS_MS
 from sendmill.ledger.traces import Traces
 from tasks.process.connection import redis_now_ms
@@ -66,7 +66,7 @@ class Heartbeat:
             redis.RedisError: Redis is away.
         """
         asked_at = time.time()
-        said = said_now(self._kind, asked_at, await self._server.time(), queues=self._queues)
+        said = process_info(self._kind, asked_at, await self._server.time(), queues=self._queues)
         async with self._server.pipeline(transaction=False) as pipe:
             pipe.hset(self._jobs.living, self._process, said)
             pipe.hgetall(self._jobs.forgets)
@@ -94,7 +94,7 @@ class Heartbeat:
 async def drop_silent_processes(server: Any, jobs: JobKeys, now_ms: int) -> None:
     """Remove processes from the list that have been silent for an hour."""
     said = await server.hgetall(jobs.living)
-    gone = [name for name, raw in said.items() if msgspec.json.decode(raw, type=Living).at_ms < now_ms - KEPT_MS]
+    gone = [name for name, raw in said.items() if msgspec.json.decode(raw, type=ProcessInfo).at_ms < now_ms - KEPT_MS]
     if gone:
         await server.hdel(jobs.living, *gone)
 

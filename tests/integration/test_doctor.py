@@ -20,7 +20,7 @@ from sendmill.doctor import Finding, examine_configuration
 from sendmill.doctor.findings import Level
 from sendmill.errors import NoBalance, StoreError
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.living import said_now
+from sendmill.ledger.processes import process_info
 from simulator import toml
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey
@@ -56,7 +56,7 @@ class Clinic:
 
     async def say(self, name: str, kind: str, *, ahead_s: float = 0.0, **more: Any) -> None:
         """A process says that it lives, whose clock may be wrong."""
-        said = json.loads(said_now(kind, time.time(), await self.server.time(), **more))
+        said = json.loads(process_info(kind, time.time(), await self.server.time(), **more))
         said["ahead_ms"] += int(1000 * ahead_s)
         await self.server.hset(self.jobs.living, name, json.dumps(said))
 

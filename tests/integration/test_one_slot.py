@@ -15,7 +15,7 @@ import redis
 from config.settings import Route
 from sendmill import AsyncClient, ReportEvent, Sms, TemplateSms
 from sendmill.errors import NoBalance
-from sendmill.ledger.moves import is_moved
+from sendmill.ledger.moved_rows import is_moved
 from sendmill.metrics import rendered
 from sendmill.states import State
 from simulator.client import Simulator

@@ -11,7 +11,7 @@ from typing import Any
 from config.settings import Settings
 from sendmill.client import Client
 from sendmill.ledger.jobs import own_slices
-from sendmill.ledger.moves import is_moved
+from sendmill.ledger.moved_rows import is_moved
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import Content
 from sendmill.states import State

@@ -21,7 +21,7 @@ KEPT_MS = 3_600_000
 """One that was silent for this long is taken off the list."""
 
 
-class Living(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a process says of itself at `at_ms` of Redis' clock.
 
     `queues` are those that a worker takes from. `leads` says of a beat whether it holds the lock.
@@ -36,10 +36,10 @@ class Living(msgspec.Struct, frozen=True, omit_defaults=True):
     leads: bool = False
 
 
-_DECODER = msgspec.json.Decoder(Living)
+_DECODER = msgspec.json.Decoder(ProcessInfo)
 
 
-def said_now(
+def process_info(
     kind: str, asked_at: float, redis_time: tuple[int, int], *, queues: tuple[str, ...] = (), leads: bool = False
 ) -> bytes:
     """What a process says of itself, to be stored.
@@ -53,10 +53,10 @@ def said_now(
     """
     now_ms = int(redis_time[0]) * 1000 + int(redis_time[1]) // 1000
     ahead_ms = int((asked_at + time.time()) * 500) - now_ms  # of the middle between question and answer
-    return msgspec.json.encode(Living(kind, socket.gethostname(), now_ms, ahead_ms, FORMAT, queues, leads))
+    return msgspec.json.encode(ProcessInfo(kind, socket.gethostname(), now_ms, ahead_ms, FORMAT, queues, leads))
 
 
-def read_living(ledger: Ledger) -> tuple[int, dict[str, Living]]:
+def read_processes(ledger: Ledger) -> tuple[int, dict[str, ProcessInfo]]:
     """Redis' clock in ms, and the processes that spoke lately, by name.
 
     Raises:
