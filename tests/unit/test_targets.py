@@ -83,7 +83,15 @@ def test_a_private_address_is_taken_where_it_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "whsec_", "whsec_c2hvcnQ=", "whsec_no base64", "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=", "whsec_" + "A" * 90]
+    "secret",
+    [
+        "",
+        "whsec_",
+        "whsec_c2hvcnQ=",
+        "whsec_no base64",
+        "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
+        "whsec_" + "A" * 90,
+    ],
 )
 def test_what_is_no_secret(secret: str) -> None:
     """24 to 64 bytes, as Standard Webhooks has it; it is not repeated."""

@@ -390,6 +390,11 @@ async def test_the_command_line_does_all_of_it(
     assert 0 == (await shell("remove", "crm")).exit_code
     assert "there is no webhook" in (await shell("list")).output
     assert 2 == (await shell("remove", "crm")).exit_code
+    done = [(entry.action, entry.target, entry.failed) for entry in reversed(mill.client.audit())]
+    steps = ("add", "replay", "rotate", "disable", "enable", "remove")
+    assert [(f"{step}_webhook", "crm", "") for step in steps] == list(dict.fromkeys(e for e in done if not e[2]))
+    assert [("add_webhook", "crm", "InvalidOption")] == [each for each in done if each[2]]
+    assert not any(each in str(mill.client.audit()) for each in (secret, rotated, "hush"))
 
 
 async def test_a_removed_webhook_leaves_nothing(mill: Driven, receiver: HookReceiver, web: Web) -> None:
