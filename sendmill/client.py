@@ -404,7 +404,7 @@ class Client:
     @property
     def webhooks(self) -> Webhooks:
         """Addresses that are told of events by POST: add, list, test, replay, remove them."""
-        return Webhooks(self._ledger)
+        return Webhooks(self._ledger, self._actor)
 
     def replies(self, since: datetime | None = None) -> Iterator[ReplyEvent]:
         """Replies that are kept, oldest first, those received since a time (aware) where one is given.

@@ -8,13 +8,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import redis
 
+from sendmill.actor import Actor
+from sendmill.audit import recorded
 from sendmill.errors import InvalidOption, StoreError
 from sendmill.events import KINDS
 from sendmill.ledger.connection import Ledger, store_errors
@@ -92,10 +96,12 @@ class Webhooks:
 
     Args:
         ledger: where they are kept.
+        actor: who changes them, for the audit.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, actor: Actor) -> None:
         self._ledger = ledger
+        self._actor = actor
 
     # --- set up --------------------------------------------------------------------------------------------------
 
@@ -123,7 +129,8 @@ class Webhooks:
         """
         secret = new_secret()
         made = made_webhook(url, kinds=kinds, states=states, allow_private=allow_private)
-        self.set_up(name, msgspec.structs.replace(made, secrets=(HookSecret(secret),)))
+        with self._recorded("add_webhook", name, after=urlsplit(url).hostname or ""):
+            self.set_up(name, msgspec.structs.replace(made, secrets=(HookSecret(secret),)))
         return secret
 
     def set_up(self, name: str, made: StoredWebhook) -> None:
@@ -173,7 +180,7 @@ class Webhooks:
         """
         self.stored(name)
         server, key = self._ledger.server, self._ledger.jobs.webhook(name)
-        with store_errors():
+        with self._recorded("remove_webhook", name), store_errors():
             # The lock goes too: whoever tells it now may begin nothing more.
             server.delete(key + ":lock", key, key + ":told")
             for account in self._accounts():
@@ -198,7 +205,8 @@ class Webhooks:
             left = [each for each in old if each.until_ms > now_ms]
             return msgspec.structs.replace(known, secrets=(HookSecret(secret), *left[: _MOST_SECRETS - 1]))
 
-        self.change(name, rotated)
+        with self._recorded("rotate_webhook", name):
+            self.change(name, rotated)
         return secret
 
     def enable(self, name: str) -> None:
@@ -208,7 +216,8 @@ class Webhooks:
             InvalidOption: there is no such webhook.
             StoreError: Redis is away.
         """
-        self.change(name, lambda known: msgspec.structs.replace(known, disabled="", disabled_ms=0))
+        with self._recorded("enable_webhook", name):
+            self.change(name, lambda known: msgspec.structs.replace(known, disabled="", disabled_ms=0))
         with store_errors():
             self._ledger.server.hdel(self._ledger.jobs.webhook(name), "next_ms", "failing_ms", "tries")
         if not any(each.disabled for each in self.all()):
@@ -224,7 +233,8 @@ class Webhooks:
             StoreError: Redis is away.
         """
         by_a_person = {"disabled": "by a person", "disabled_ms": _now_ms()}
-        self.change(name, lambda known: msgspec.structs.replace(known, **by_a_person))
+        with self._recorded("disable_webhook", name):
+            self.change(name, lambda known: msgspec.structs.replace(known, **by_a_person))
 
     def replay(self, name: str, since: datetime) -> None:
         """Tell a webhook again what it was told of since a time (aware), before it is told of anything new.
@@ -238,7 +248,7 @@ class Webhooks:
         if since.utcoffset() is None:
             raise InvalidOption("since has no time zone: give one, for example tzinfo=UTC")
         self.stored(name)
-        with store_errors():
+        with self._recorded("replay_webhook", name, after=f"since {since.isoformat()}"), store_errors():
             since_ms = max(1, int(since.timestamp() * 1000))
             self._ledger.server.hset(self._ledger.jobs.webhook(name), "wants_replay", since_ms)
 
@@ -337,6 +347,9 @@ class Webhooks:
         return places
 
     # --- helpers -------------------------------------------------------------------------------------------------
+
+    def _recorded(self, action: str, name: str, **told: str) -> AbstractContextManager[None]:
+        return recorded(self._ledger, self._actor, action, name[:64], **told)
 
     def _swap(self, name: str, known: StoredWebhook | None, new: StoredWebhook) -> bool:
         before = b"" if known is None else msgspec.json.encode(known)

@@ -17,6 +17,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from sendmill.broker import PLAN_QUEUE, REPORTS_QUEUE, SEND_QUEUE
 from sendmill.doctor.findings import Finding, note, ok, problem
 from sendmill.doctor.server import examine_server
+from sendmill.doctor.webhooks import examine_webhooks
 from sendmill.errors import ProviderError, StoreError
 from sendmill.handover.asking import ask_balance
 from sendmill.ledger.connection import Ledger, store_errors
@@ -61,6 +62,7 @@ def examine(ledger: Ledger, timeout_s: float) -> Iterator[Finding]:
         else:
             yield from _account(ledger, name, told)
     yield from _credentials(ledger, accounts, living, timeout_s)
+    yield from examine_webhooks(ledger, (each.kind for each in living.values()))
     yield from _sweeps(ledger, now_ms)
     yield from _alerts(ledger, (*accounts, REFUSED))
 

@@ -106,6 +106,22 @@ async def test_a_system_that_runs_is_ok(clinic: Clinic) -> None:
 # --- faults ------------------------------------------------------------------------------------------------------
 
 
+async def test_webhooks_that_are_not_told_are_a_line_each(clinic: Clinic) -> None:
+    """No process `web`, a receiver that takes nothing, one that was disabled; without webhooks there is no line."""
+    webhooks = clinic.one.client.webhooks
+    for name in ("fine", "failing", "stopped"):
+        webhooks.add(name, "https://crm.example.com/events")
+    webhooks.disable("stopped")
+    await clinic.server.hset(clinic.jobs.webhook("failing"), "failing_ms", int(1000 * time.time()))
+    assert ["webhooks", "webhook failing", "webhook stopped"] == await clinic.problems()
+    await clinic.say("web-1", "web")
+    findings = {each.check: each for each in await clinic.findings() if each.check.startswith("webhook")}
+    assert {"webhook fine", "webhook failing", "webhook stopped"} == set(findings)
+    assert Level.OK == findings["webhook fine"].level
+    assert "by a person" in findings["webhook stopped"].said
+    assert "sendmill webhooks enable stopped" == findings["webhook stopped"].do
+
+
 @pytest.mark.parametrize("gone", ["send-1", "work-1", "push-1", "beat-1"])
 async def test_a_kind_of_process_that_is_missing_is_one_line(clinic: Clinic, gone: str) -> None:
     """It names what to start."""

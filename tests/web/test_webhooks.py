@@ -244,6 +244,23 @@ async def test_private_addresses_are_refused_where_the_socket_is_made(
     assert [] == receiver.told
 
 
+async def test_no_spelling_of_a_private_address_gets_a_connection(receiver: HookReceiver) -> None:
+    """As a number, as an old short form, inside IPv6, by a name: what counts is where the socket would lead."""
+    port = receiver.url.rpartition(":")[2]
+    poster = Poster(timeout_s=5.0)
+    hosts = ("127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0")  # noqa: S104
+    try:
+        for host in hosts:
+            url = f"http://{host}:{port}/"
+            outcome = await poster.post(url, b"{}", {}, allow_private=False)
+            assert not outcome.ok
+            assert outcome.error in {"private_address", "wrong_address"}, host
+        assert [] == receiver.told
+        assert (await poster.post(f"http://127.0.0.1:{port}/", b"{}", {}, allow_private=True)).ok
+    finally:
+        await poster.close()
+
+
 # --- asked for by a person ------------------------------------------------------------------------------------------
 
 
@@ -374,6 +391,11 @@ async def test_the_command_line_does_all_of_it(
     assert 0 == (await shell("remove", "crm")).exit_code
     assert "there is no webhook" in (await shell("list")).output
     assert 2 == (await shell("remove", "crm")).exit_code
+    done = [(entry.action, entry.target, entry.failed) for entry in reversed(mill.client.audit())]
+    steps = ("add", "replay", "rotate", "disable", "enable", "remove")
+    assert [(f"{step}_webhook", "crm", "") for step in steps] == list(dict.fromkeys(e for e in done if not e[2]))
+    assert [("add_webhook", "crm", "InvalidOption")] == [each for each in done if each[2]]
+    assert not any(each in str(mill.client.audit()) for each in (secret, rotated, "hush"))
 
 
 async def test_a_removed_webhook_leaves_nothing(mill: Driven, receiver: HookReceiver, web: Web) -> None:

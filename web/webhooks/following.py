@@ -101,17 +101,17 @@ class Follower:
         await self._look()
         parts: list[Part] = []
         events: list[AnyEvent] = []
-        lost = [each.lost for each in self._accounts.values() if each.lost is not None]
-        made_ms = time.time_ns() // 1_000_000
-        if self._reader.wants("alert"):
-            events += (_gap(each, made_ms) for each in lost)
         for account in list(self._accounts.values()):
-            while account.waiting and len(events) < MOST_EVENTS and len(parts) < _PARTS_AT_ONCE:
+            while len(events) < MOST_EVENTS and len(parts) < _PARTS_AT_ONCE and await self._has_more(account):
                 part, told = await self._part(account, MOST_EVENTS - len(events))
                 parts.append(part)
                 events += told
+        lost = [each.lost for each in self._accounts.values() if each.lost is not None]
         if not parts and not lost:
             return None
+        made_ms = time.time_ns() // 1_000_000
+        if self._reader.wants("alert"):
+            events[:0] = [_gap(each, made_ms) for each in lost]
         # The account that came first comes last the next time.
         for name in list(self._accounts)[:1]:
             self._accounts[name] = self._accounts.pop(name)
@@ -177,12 +177,14 @@ class Follower:
             for name in sorted({*names, REFUSED} - self._accounts.keys()):
                 self._accounts[name] = self._begin(name)
             self._accounts_at = now
-        busy = any(each.waiting for each in self._accounts.values())
+        busy = any(each.waiting or each.more for each in self._accounts.values())
         if busy and self._replay is None:
             await self._see_others()
-        for each in self._accounts.values():
-            if each.more and not each.waiting:
-                await self._read(each)
+
+    async def _has_more(self, account: _Account) -> bool:
+        if account.more and not account.waiting:
+            await self._read(account)
+        return bool(account.waiting)
 
     def _begin(self, name: str) -> _Account:
         place = self._known.get(name, Place())
