@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -132,7 +133,15 @@ def _response(route: Route, found: Given) -> web.StreamResponse:
     return web.Response(status=route.status, body=_encode(found), headers=_JSON_HEADERS)
 
 
+@cache
+def _unasked(wanted: type[msgspec.Struct]) -> msgspec.Struct:
+    """What a query is of which nothing was said. Raises Problem where something has to be."""
+    return convert_query({}, wanted)
+
+
 def _query(request: web.Request, wanted: type[msgspec.Struct] | None) -> Any:
+    if wanted is not None and not request.query_string:
+        return _unasked(wanted)
     if wanted is None:
         if request.query_string:
             raise Problem("invalid_request", "this address takes no query")
