@@ -54,7 +54,7 @@ def read_stuck(ledger: Ledger) -> list[Stuck]:
             pipe.zcard(keys.wait)
             pipe.zrange(keys.wait, 0, 0, withscores=True)
             pipe.xlen(keys.inbox)
-            pipe.zcard(keys.early)
+            pipe.zcard(keys.unmatched)
             pipe.xlen(keys.bad)
         due, first_due, *answers = pipe.execute()
     found = [Stuck("unplanned", due, since=_at(first_due[0][1]))] if due else []

@@ -30,6 +30,7 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import ReportEvent
 from web.context import Context
 from web.facades.told import Callback
+from web.webhooks.bell import Bell
 from web.webhooks.following import Follower
 from web.webhooks.posting import Outcome, Poster
 from web.webhooks.reading import EntryReader
@@ -168,12 +169,15 @@ class Callbacks:
     async def _look(self) -> None:
         if not await self._server.exists(self._name + ":at"):
             return  # nobody has ever wanted one
-        async with try_lock_renewed(self._server, self._name + ":lock", _LOCK_MS) as held:
+        async with (
+            try_lock_renewed(self._server, self._name + ":lock", _LOCK_MS) as held,
+            Bell(self._ledger) as bell,
+        ):
             if held is None:
                 return
             places = await self._server.hgetall(self._name + ":at")
             known = {name.decode(): value.decode() for name, value in places.items()}
-            follower = Follower(self._ledger, GROUP, StoredWebhook("", 0, kinds=("report",)), known)
+            follower = Follower(self._ledger, bell, GROUP, StoredWebhook("", 0, kinds=("report",)), known)
             while not self._stopping.is_set() and await held.renew():
                 made = await follower.batch()
                 if made is None:

@@ -32,6 +32,7 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AlertEvent, AnyEvent
 from sendmill.moment import moment
 from sendmill.signing import new_id
+from web.webhooks.bell import Bell
 from web.webhooks.reading import EntryReader
 
 MOST_EVENTS: Final = 500
@@ -63,21 +64,24 @@ class Follower:
 
     Args:
         ledger: with a server for coroutines.
+        bell: rings for accounts that have something new.
         group: the consumer group that is kept at the places.
         wanted: kinds and states that its receiver is told of.
         places: fields of the webhook's hash.
         replay: where what was told is told again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - all of it is needed
         self,
         ledger: Ledger,
+        bell: Bell,
         group: str,
         wanted: StoredWebhook,
         places: Mapping[str, str],
         replay: Replay | None = None,
     ) -> None:
         self._ledger = ledger
+        self._bell = bell
         self._group = group
         self._reader = EntryReader(ledger, wanted.kinds, wanted.states)
         self._replay = replay
@@ -145,17 +149,10 @@ class Follower:
         Raises:
             redis.RedisError: Redis is away.
         """
-        streams = {
-            self._ledger.account(each.name).events: each.place.entry_id
-            for each in self._accounts.values()
-            if not each.waiting
-        }
-        if not streams or any(each.more for each in self._accounts.values()):
+        if any(each.more for each in self._accounts.values()):
             return
-        ready = await self._ledger.server.xread(streams, count=1, block=max(1, int(longest_s * 1000)))
-        new = {stream.decode() for stream, _ in ready}
-        for each in self._accounts.values():
-            each.more = each.more or self._ledger.account(each.name).events in new
+        for name in await self._bell.wait(self._accounts, longest_s):
+            self._accounts[name].more = True
 
     async def keep_group(self, places: Mapping[str, str]) -> None:
         """Set the consumer group to the places: that is how others see how far behind it is."""
@@ -195,13 +192,8 @@ class Follower:
 
     async def _see_others(self) -> None:
         """Whether accounts that had nothing have something now, while others have much."""
-        quiet = [each for each in self._accounts.values() if not each.waiting and not each.more]
-        if not quiet:
-            return
-        streams = {self._ledger.account(each.name).events: each.place.entry_id for each in quiet}
-        ready = {stream.decode() for stream, _ in await self._ledger.server.xread(streams, count=1)}
-        for each in quiet:
-            each.more = self._ledger.account(each.name).events in ready
+        for name in await self._bell.wait(self._accounts, 0.0):
+            self._accounts[name].more = True
 
     async def _read(self, account: _Account) -> None:
         keys = self._ledger.account(account.name)

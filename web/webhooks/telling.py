@@ -44,6 +44,7 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AnyEvent
 from sendmill.signing import signed_headers
 from sendmill.webhooks import WEBHOOK_DISABLED
+from web.webhooks.bell import Bell
 from web.webhooks.following import Follower
 from web.webhooks.posting import Outcome, Poster
 
@@ -113,6 +114,7 @@ class Telling:
         self._batch: Batch | None = None
         self._events: list[AnyEvent] | None = None
         """Those of the batch. None while it waits for its next try, when a person may be forgotten."""
+        self._bell = Bell(ledger)
         self._follower: Follower | None = None
         self._replay: Replay | None = None
 
@@ -126,7 +128,10 @@ class Telling:
                     return
                 if webhook_decoder.decode(raw).by_file and not self._secrets:
                     return  # it stands in the configuration file of another process
-                async with try_lock_renewed(self._server, self._key + ":lock", LOCK_MS) as held:
+                async with (
+                    try_lock_renewed(self._server, self._key + ":lock", LOCK_MS) as held,
+                    Bell(self._ledger) as self._bell,
+                ):
                     away = False
                     if held is not None:
                         await self._tell(held)
@@ -292,7 +297,7 @@ class Telling:
         places = {
             name.decode(): value.decode() for name, value in state.items() if name.decode().startswith((AT, AGAIN))
         }
-        self._follower = Follower(self._ledger, group_of(self._name), webhook, places, self._replay)
+        self._follower = Follower(self._ledger, self._bell, group_of(self._name), webhook, places, self._replay)
 
     async def _look(self) -> None:
         """Once a second: whether the webhook is still there and as it was, and what somebody wants of it."""
