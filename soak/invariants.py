@@ -1,4 +1,4 @@
-"""The ten promises, for each the line of code that keeps it, and the test that fails without that line.
+"""Promises, for each the line of code that keeps it, and the test that fails without that line.
 
 A mutation takes the line out, or turns it round, in a copy of the tree: `soak.mutations` then demands that the test
 fails.
@@ -21,6 +21,7 @@ PROMISES: Final[Mapping[int, str]] = {
     8: "nothing secret or personal in logs, errors or keys",
     9: "otp goes first",
     10: "memory is flat in the length of a job",
+    13: "a webhook's receiver is told everything, in order, what it hears twice under the same id; nobody else is",
 }
 
 
@@ -191,5 +192,37 @@ MUTATIONS: Final[Sequence[Mutation]] = (
         "[each for each, _ in zip(content.to, range(50_000))]\n",
         "recipients are streamed",
         "tests/unit/test_prepare.py::test_rows_are_streamed",
+    ),
+    Mutation(
+        13,
+        "web/webhooks/telling.py",
+        '        self._batch = batch_decoder.decode(state[b"batch"]) if b"batch" in state else None\n',
+        "        self._batch = None\n",
+        "who takes over tells what was under way under its id",
+        "tests/web/test_webhook_kills.py::test_whoever_is_killed_in_the_middle_loses_nothing",
+    ),
+    Mutation(
+        13,
+        "web/webhooks/telling.py",
+        "            except RedisAway:\n                await asyncio.sleep(_AWAY_S)\n",
+        "            except RedisAway:\n                raise\n",
+        "an answer that was read is written however long Redis is away",
+        "tests/web/test_webhook_kills.py::test_who_said_200_is_not_told_again_though_redis_was_away",
+    ),
+    Mutation(
+        13,
+        "web/webhooks/posting.py",
+        "    if not is_public(place[0]):\n",
+        "    if False:\n",
+        "no socket leads into a private network",
+        "tests/web/test_webhooks.py::test_no_spelling_of_a_private_address_gets_a_connection",
+    ),
+    Mutation(
+        13,
+        "web/webhooks/posting.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "no redirect is followed",
+        "tests/web/test_webhooks.py::test_what_was_not_taken_is_told_again_under_the_same_id",
     ),
 )

@@ -22,7 +22,9 @@ from soak.report import write_section
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "guarantees.md"
 
-_COPIED: Final = ("sendmill", "config", "providers", "tasks", "workers", "simulator", "bench", "soak", "tests", "docs")
+_COPIED: Final = (
+    *("sendmill", "config", "providers", "tasks", "web", "workers", "simulator", "bench", "soak", "tests", "docs"),
+)
 _FILES: Final = ("pyproject.toml", "Procfile", "docker-compose.yml", "Dockerfile", "README.md", "CHANGELOG.md")
 _TEST_S: Final = 60.0
 """A test that hangs without its line has failed; with all around it, it may take twice that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -143,6 +144,23 @@ async def test_what_cannot_be_sent_is_refused_in_kannels_words(
     """Nothing is stored."""
     assert expected == await asked(address, query.format(login=login(token)))
     assert [] == list(mill.client.jobs())
+
+
+async def test_a_body_without_an_end_is_not_read_to_it(mill: Driven, address: str, token: str) -> None:
+    """Whether its length is said or not."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"a" * 65_536
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body in (b"text=" + b"a" * 100_000, endless()):
+        async with aiohttp.ClientSession() as session:
+            with contextlib.suppress(aiohttp.ClientError):  # it may be closed while we still write
+                async with session.post(f"{address}/cgi-bin/sendsms", data=body, headers=form) as answer:
+                    assert (400, True) == (answer.status, (await answer.text()).endswith("rejected"))
+    assert [] == list(mill.client.jobs())
+    assert ACCEPTED == await asked(address, f"{login(token)}&to=85291000000&text=Hi")
 
 
 async def test_no_number_no_text_and_no_key_is_logged(

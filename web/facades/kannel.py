@@ -16,9 +16,10 @@ from aiohttp import web
 
 from sendmill.errors import InvalidMessage, SendmillError, StoreError
 from sendmill.targets import checked_url
+from web.api.bodies import media_type, read_bytes
 from web.api.problems import Problem
 from web.context import CONTEXT
-from web.facades.sending import forbidden, key_of, send, sender_of, tell
+from web.facades.sending import FORM, LONGEST_FORM_BYTES, forbidden, key_of, send, sender_of, tell
 from web.facades.told import KannelCallback
 
 PATH: Final = "/cgi-bin/sendsms"
@@ -29,7 +30,6 @@ _EMPTY: Final = "Empty receiver number not allowed, rejected"
 _LATER: Final = "Temporal failure, try again later."
 _NO_ROUTE: Final = "Not routable. Do not try again."
 
-_LONGEST_FORM_BYTES: Final = 64_000
 _MOST_RECIPIENTS: Final = 1000
 _UCS2: Final = "2"
 _CODINGS: Final = frozenset({"", "0", _UCS2})
@@ -63,7 +63,7 @@ async def sendsms(request: web.Request) -> web.Response:
     except _Refused as refused:
         status, text = refused.status, refused.text
     except Problem as problem:
-        status, text = (403, _DENIED) if forbidden(problem) else (503, _LATER)
+        status, text = _of_problem(problem)
     except StoreError:
         status, text = 503, _LATER
     except SendmillError as error:
@@ -110,14 +110,18 @@ async def _sent(request: web.Request) -> str:
 async def _fields(request: web.Request) -> Mapping[str, bytes]:
     """Query and form as they came: which encoding the text has stands among them. The first of a name counts."""
     raw = request.rel_url.raw_query_string
-    if request.content_type == "application/x-www-form-urlencoded" and request.can_read_body:
-        if (request.content_length or 0) > _LONGEST_FORM_BYTES:
-            raise _Refused(400, "Body too large, rejected")
-        raw += "&" + (await request.read()).decode(_BYTES)
+    if media_type(request) == FORM and request.can_read_body:
+        raw += "&" + (await read_bytes(request, LONGEST_FORM_BYTES)).decode(_BYTES)
     fields: dict[str, bytes] = {}
     for name, value in parse_qsl(raw, keep_blank_values=True, encoding=_BYTES):
         fields.setdefault(name, value.encode(_BYTES, "replace"))
     return fields
+
+
+def _of_problem(problem: Problem) -> tuple[int, str]:
+    if forbidden(problem):
+        return 403, _DENIED
+    return (400, f"{problem.detail}, rejected") if problem.retry == "never" else (503, _LATER)
 
 
 def _text(fields: Mapping[str, bytes], *names: str) -> str:

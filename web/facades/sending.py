@@ -22,6 +22,9 @@ from web.context import CONTEXT, Context
 from web.facades import callbacks
 from web.facades.told import Callback
 
+FORM: Final = "application/x-www-form-urlencoded"
+LONGEST_FORM_BYTES: Final = 64_000
+
 _LANES: Final = ((Lane.NORMAL, Scope.SEND_NORMAL), (Lane.OTP, Scope.SEND_OTP), (Lane.BULK, Scope.SEND_BULK))
 _REF_CHARS: Final = 24
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -22,9 +23,10 @@ from sendmill.numbers import mask, possible
 from sendmill.states import State
 from sendmill.targets import checked_url
 from web.api.access import check_scope
+from web.api.bodies import media_type, read_bytes
 from web.api.problems import Problem
 from web.context import CONTEXT
-from web.facades.sending import forbidden, key_of, send, sender_of, tell
+from web.facades.sending import FORM, LONGEST_FORM_BYTES, forbidden, key_of, send, sender_of, tell
 from web.facades.sids import message_of, sid_of
 from web.facades.told import API_VERSION, TWILIO_STATUS, TwilioCallback, twilio_code
 
@@ -32,7 +34,6 @@ PATH: Final = f"/{API_VERSION}/Accounts/{{sid}}/Messages.json"
 ONE_PATH: Final = f"/{API_VERSION}/Accounts/{{sid}}/Messages/{{message}}.json"
 
 _REFUSED: Final = ("MediaUrl", "ContentSid", "ContentVariables", "MaxPrice", "MessagingServiceSid")
-_LONGEST_FORM_BYTES: Final = 64_000
 _LONGEST_FIELD_CHARS: Final = 4096
 _UNAUTHORIZED: Final = 401
 _MORE: Final = "https://www.twilio.com/docs/errors/"
@@ -169,14 +170,14 @@ async def _key(request: web.Request) -> tuple[ApiKey, str]:
 
 
 async def _form(request: web.Request) -> Mapping[str, str]:
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise _Error(400, 20001, "send a form: application/x-www-form-urlencoded")
-    if (request.content_length or 0) > _LONGEST_FORM_BYTES:
-        raise _Error(413, 20001, "the form is too large")
-    form = await request.post()
-    return {
-        name: value for name, value in form.items() if isinstance(value, str) and len(value) <= _LONGEST_FIELD_CHARS
-    }
+    if media_type(request) != FORM:
+        raise _Error(400, 20001, f"send a form: {FORM}")
+    raw = await read_bytes(request, LONGEST_FORM_BYTES)
+    try:
+        form = dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeError:
+        raise _Error(400, 20001, "the form is not in UTF-8") from None
+    return {name: value for name, value in form.items() if len(value) <= _LONGEST_FIELD_CHARS}
 
 
 def _options(form: Mapping[str, str]) -> dict[str, Any]:
