@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Awaitable
-from typing import Final, TypeVar
+from functools import partial
+from pathlib import Path
+from typing import IO, Final, TypeVar
 
 import msgspec
 
 from sendmill.apikeys import Scope
 from sendmill.errors import UnknownAccount
+from sendmill.media import KINDS
 from sendmill.messages import AccountInfo
 from web.api import shapes
+from web.api.bodies import read_bytes
 from web.api.problems import Problem, no_such_account
 from web.api.routes import Call, Route
 
 _Result = TypeVar("_Result")
 
+_MOST_FILE_BYTES: Final = max(each.max_bytes for each in KINDS)
+_FILES: Final = tuple(each.content_type for each in KINDS)
 _FIELDS: Final = shapes.Account.__struct_fields__
 
 
@@ -78,10 +85,22 @@ async def balance(call: Call) -> msgspec.Struct:
 
 
 async def uploaded(call: Call) -> msgspec.Struct:
-    """Have the vendor fetch a file."""
-    wanted: shapes.UploadRequest = call.body
-    name = await _of_account(call.context.client.upload(_named(call), wanted.url, kind=wanted.kind))
+    """Have the vendor fetch a file: from an address, or the body itself, which it fetches from the push server."""
+    account, upload = _named(call), call.context.client.upload
+    if call.body is not None:
+        wanted: shapes.UploadRequest = call.body
+        name = await _of_account(upload(account, wanted.url, kind=wanted.kind))
+    else:
+        body = await read_bytes(call.request, _MOST_FILE_BYTES)
+        with tempfile.NamedTemporaryFile(prefix="upload-") as file:
+            await call.context.run(partial(_write, file, body))
+            name = await _of_account(upload(account, Path(file.name)))
     return shapes.Uploaded(name=str(name), kept_until=shapes.maybe_time(name.kept_until))
+
+
+def _write(file: IO[bytes], body: bytes) -> None:
+    file.write(body)
+    file.flush()
 
 
 async def alerts(call: Call) -> msgspec.Struct:
@@ -168,10 +187,11 @@ ROUTES: Final = (
         method="POST",
         path="/v1/accounts/{account}/uploads",
         name="upload",
-        summary="Have the vendor keep a picture or a recording, which it fetches from an address.",
+        summary="Have the vendor keep a picture or a recording: the body itself, or what it fetches from an address.",
         handle=uploaded,
         scope=Scope.SEND_NORMAL,
         body=shapes.UploadRequest,
+        takes=_FILES,
         answer=shapes.Uploaded,
         parts=_ACCOUNT,
     ),

@@ -141,6 +141,9 @@ def _body(route: Route) -> dict[str, Any]:
     if route.body is not None:
         content[JSON] = {"schema": {"$ref": _REF.format(name=route.body.__name__)}}
     for media_type in route.takes:
+        if media_type not in _BODIES:  # a file, as it is
+            content[media_type] = {}
+            continue
         schema = {"type": "string", "description": _BODIES[media_type]}
         content[media_type] = {"schema": schema, "example": _EXAMPLES[media_type]}
     return content
