@@ -17,6 +17,7 @@ from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, Sendmil
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.lock import Lock, try_lock
+from sendmill.tracing import fold_span
 from tasks.process import alerts
 from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account
@@ -93,7 +94,8 @@ class Folder:
             entries = await self._inbox.read()
             if not entries:
                 break
-            await self._fold_or_quarantine(entries)
+            with fold_span(self._account.name, len(entries)):
+                await self._fold_or_quarantine(entries)
             if not await lock.renew():
                 return
         await self._unmatched.retry(time.time_ns() // 1_000_000)

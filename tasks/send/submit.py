@@ -36,6 +36,7 @@ from sendmill.errors import (
 )
 from sendmill.ledger.refs import ref_of
 from sendmill.states import State
+from sendmill.tracing import call_span, end_call, is_on
 from tasks.account.vendor_errors import alert_or_suspend
 from tasks.process.account import GRACE_S, Account
 from tasks.process.calls import CallOutcome
@@ -123,6 +124,25 @@ async def _in_time(
 
 
 async def _once(state: SendState, session: Session, call: ReadyCall, *, last: bool) -> ProviderError | None:
+    if not is_on():
+        return await _made(state, session, call, last=last)
+    attributes: dict[str, str | int] = {
+        "messaging.batch.message_count": call.recipients,
+        "sendmill.account": state.account.name,
+        "sendmill.lane": call.lane,
+        "sendmill.service": call.service.name,
+    }
+    span = call_span(state.account.provider.name, (lease.body.trace for lease, _, _ in call.runs), attributes)
+    ended = "broken"
+    try:
+        error = await _made(state, session, call, last=last)
+        ended = "accepted" if error is None else type(error).__name__
+    finally:
+        end_call(span, ended)
+    return error
+
+
+async def _made(state: SendState, session: Session, call: ReadyCall, *, last: bool) -> ProviderError | None:
     account, typed, request = state.account, call.typed, call.request
     assert typed is not None, "a call is built before it is granted"
     assert request is not None, "a call is built before it is granted"

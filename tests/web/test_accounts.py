@@ -13,9 +13,10 @@ from providers.base import Push
 from sendmill.messages import Sms
 from simulator.client import Simulator
 from simulator.vendor_accounts import five_accounts
-from tasks import alerts, reports
-from tasks.inbox import Inbox, entry_of_push
-from tasks.requests import answer_requests
+from tasks.ask.requests import answer_requests
+from tasks.process import alerts
+from tasks.report import fold as reports
+from tasks.report.inbox import Inbox, entry_of_push
 from tests.support.api import Api, Said, serving
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.receiving import listening
