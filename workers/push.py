@@ -10,14 +10,11 @@ import contextlib
 import logging
 import os
 import re
-import signal
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
 import structlog
-import uvloop
 from aiohttp import web
 from redis.exceptions import RedisError
 
@@ -30,7 +27,7 @@ from tasks.report.spool import forget_spooled
 from web.listening import BACKLOG, IDLE_S, LINGER_S, STOP_S, LimitedServer, kind_alone, port_in
 from workers.alive import AliveFile
 from workers.receiver import Receiver
-from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
+from workers.start import exit_with, listen_or_exit, settings_or_exit
 
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - vendors reach it from outside
 DEFAULT_PORT: Final = 8080
@@ -148,14 +145,6 @@ def listening_address(environ: Mapping[str, str]) -> tuple[str, int]:
     return environ.get("SENDMILL_PUSH_HOST") or DEFAULT_HOST, port_in(environ, DEFAULT_PORT)
 
 
-async def _main(settings: Settings, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(settings, host, port, stop)
-
-
 def main() -> None:
     """Run until SIGTERM. Exit 2 and one line where the configuration or the ledger is wrong, 1 for a taken address."""
     settings = settings_or_exit()
@@ -163,13 +152,7 @@ def main() -> None:
         host, port = listening_address(os.environ)
     except ConfigError as error:
         exit_with(error)
-    write_or_exit(settings)
-    log_or_exit(settings)
-    try:
-        uvloop.run(_main(settings, host, port))
-    except OSError as error:
-        sys.stderr.write(f"sendmill: cannot listen on {host} port {port}: {error.strerror}\n")
-        raise SystemExit(1) from None
+    listen_or_exit(settings, serve, host, port)
 
 
 if __name__ == "__main__":

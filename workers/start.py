@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 import redis
+import uvloop
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -69,6 +72,28 @@ def _look_or_exit(settings: Settings, look: Callable[[Any, JobKeys], None]) -> N
             exit_with(error)
         except redis.RedisError:
             return
+
+
+Serve = Callable[[Settings, str, int, asyncio.Event], Coroutine[Any, Any, None]]
+"""Serves on a host and a port until the event is set."""
+
+
+def listen_or_exit(settings: Settings, serve: Serve, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; an address that cannot be listened on is one line, and the process ends with 1."""
+    write_or_exit(settings)
+    log_or_exit(settings)
+    try:
+        uvloop.run(_until_told(settings, serve, host, port))
+    except OSError as error:
+        sys.stderr.write(f"sendmill: cannot listen on {host} port {port}: {error.strerror}\n")
+        raise SystemExit(1) from None
+
+
+async def _until_told(settings: Settings, serve: Serve, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, host, port, stop)
 
 
 def exit_with(error: SendmillError) -> NoReturn:

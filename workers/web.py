@@ -10,14 +10,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final
 
 import structlog
-import uvloop
 from aiohttp.web import TCPSite
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -30,7 +27,7 @@ from tasks.process.heartbeat import Heartbeat
 from web.listening import BACKLOG, port_in
 from web.server import make_app, make_runner
 from workers.alive import AliveFile
-from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exit
+from workers.start import exit_with, listen_or_exit, settings_or_exit
 
 DEFAULT_PORT: Final = 8090
 
@@ -117,14 +114,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _main(settings: Settings, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(settings, host, port, stop)
-
-
 def main() -> None:
     """Run until SIGTERM. Exit 2 and one line where the configuration or the ledger is wrong, 1 for a taken address."""
     try:
@@ -132,13 +121,7 @@ def main() -> None:
         host, port = listening_address(settings, os.environ)
     except ConfigError as error:
         exit_with(error)
-    write_or_exit(settings)
-    log_or_exit(settings)
-    try:
-        uvloop.run(_main(settings, host, port))
-    except OSError as error:
-        sys.stderr.write(f"sendmill: cannot listen on {host} port {port}: {error.strerror}\n")
-        raise SystemExit(1) from None
+    listen_or_exit(settings, serve, host, port)
 
 
 if __name__ == "__main__":
