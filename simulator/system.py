@@ -126,8 +126,8 @@ class System:
             accounts: makes the configuration's `[accounts.…]` from the simulator's address. Those at AccessYou get its
                 mail server too, where they name none.
             routes: the configuration's `[[routes]]`.
-            counts: how many processes of a Procfile line to start; one of each that is not named, but no `web`: what
-                is sent and told needs none.
+            counts: how many processes of a Procfile line to start; one of each that is not named, but `web`, which
+                nothing that sends needs, only where none is named at all.
             site: other settings of the configuration file, such as `{"report_horizon_h": 1}`.
             simulator_config: the simulator's own configuration: `simulator`, `fates`, `faults`.
             simulator_accounts: the simulator's settings of accounts, by our name: `{"hk": {"reply_share": 0.1}}`.
@@ -194,7 +194,7 @@ class System:
         if unknown:
             raise SystemFailed(f"the Procfile has no {', '.join(sorted(unknown))}: it has {', '.join(kinds)}")
         for kind in kinds:
-            self.start_more(kind, counts.get(kind, 0 if kind == "web" else 1))
+            self.start_more(kind, counts.get(kind, 0 if kind == "web" and counts else 1))
 
     def _stop_processes(self, timeout_s: float) -> None:
         self._children.end(self._children.running(), timeout_s=timeout_s)
