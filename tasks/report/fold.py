@@ -112,7 +112,7 @@ class Folder:
                     await self._fold_or_quarantine([entry])
                 return
             log.exception("an entry of the inbox cannot be folded", account=self._account.name, kind=entries[0].kind)
-            await self._put_aside(entries[0], type(error).__name__)
+            await self._quarantine(entries[0], type(error).__name__)
             await self._inbox.drop(entries)
 
     async def _fold(self, entries: Sequence[Entry]) -> None:
@@ -127,12 +127,12 @@ class Folder:
                 await self._alert(alerts.REPORTS_FAILING, f"{type(error).__name__}: {error}")
                 continue
             except (OutcomeUnknown, PushRefused, SendmillError) as error:
-                await self._put_aside(entry, str(error))
+                await self._quarantine(entry, str(error))
                 continue
             except Exception as error:
                 # A provider promises to raise nothing else. Where it breaks the promise, nothing is lost for it.
                 log.exception("a vendor's bytes broke its parser", account=self._account.name, kind=entry.kind)
-                await self._put_aside(entry, type(error).__name__)
+                await self._quarantine(entry, type(error).__name__)
                 continue
             answered = answered or entry.kind.startswith(POLL_PREFIX)
             reports += [
@@ -164,7 +164,7 @@ class Folder:
             shown = Redactor().text(", ".join(words))[:_LONGEST_WORD_CHARS]
             await self._alert(alerts.UNMAPPED_STATE, f"reports with a state that is in no table: {shown}")
 
-    async def _put_aside(self, entry: Entry, why: str) -> None:
+    async def _quarantine(self, entry: Entry, why: str) -> None:
         await self._inbox.quarantine(entry, why)
         await self._alert(alerts.UNREADABLE_REPORT, f"{entry.kind} of {entry.size_bytes} bytes: {why}")
 

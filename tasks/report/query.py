@@ -154,7 +154,7 @@ class _Asker:
             if response is None:
                 await self._halt(error)
             else:
-                await self._put_aside(vendor_message_id, response, error)
+                await self._quarantine(vendor_message_id, response, error)
             return None
         except (ProviderError, InvalidMessage) as error:
             await self._halt(error)
@@ -173,7 +173,7 @@ class _Asker:
             await alerts.open_alert(self._server, self._keys, alerts.REPORTS_FAILING, detail)
         await self._server.set(self._keys.polled("query"), 1, px=int(wait_s * 1000))
 
-    async def _put_aside(self, vendor_message_id: str, response: Response, error: OutcomeUnknown) -> None:
+    async def _quarantine(self, vendor_message_id: str, response: Response, error: OutcomeUnknown) -> None:
         entry = Entry(f"query:{vendor_message_id}", _now_ms(), headers={}, body=response.body)
         await Inbox(self._server, self._keys).quarantine(entry, str(error))
         await alerts.open_alert(self._server, self._keys, alerts.UNREADABLE_REPORT, f"an answer to a query: {error}")
