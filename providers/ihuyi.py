@@ -31,7 +31,6 @@ from providers.base import (
     Ack,
     Balance,
     Call,
-    Message,
     Push,
     Received,
     Report,
@@ -40,9 +39,11 @@ from providers.base import (
     Service,
 )
 from providers.clock import parse_moment
-from providers.forms import FORM_HEADERS, encode_form, push_fields
-from providers.outcomes import CodeTable, unreadable
+from providers.forms import encode_form, push_fields
+from providers.numbers import E164
+from providers.outcomes import CodeTable
 from providers.single import SingleAddress
+from providers.writing import form_post
 from sendmill.errors import (
     BadCredentials,
     ContentRefused,
@@ -57,7 +58,6 @@ from sendmill.errors import (
 )
 from sendmill.features import Feature
 from sendmill.numbers.blocks import split_known
-from sendmill.segments import Segments, count_segments
 from sendmill.states import State
 
 SUBMIT_CODES: CodeTable = {
@@ -114,7 +114,6 @@ SUBMIT = Service("submit", max_numbers=1)
 """§2.3: only one number can be submitted."""
 
 _SUBMIT_TABLE: CodeTable = {**SUBMIT_CODES, **NEWER_CODES}
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _PUSHED_CODE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 _AMOUNT = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _DETAIL_CHARS = 200
@@ -142,15 +141,12 @@ class Ihuyi(SingleAddress[IhuyiSettings]):
     features = frozenset({Feature.SMS, Feature.REPORTS_PUSHED, Feature.BALANCE})
     service = SUBMIT
 
-    # --- before a message is taken -------------------------------------------------------------------------------
+    counting = "gsm"
+    """The document says nothing of it: as the GSM standard counts."""
 
     def check_number(self, number: str) -> None:
         """Refuse what has no country code that can be told from the rest: §2.3 wants a space between them."""
         _country_and_national(number)
-
-    def segments(self, message: Message) -> Segments:
-        """As the GSM standard counts, signature included: the document says nothing of it."""
-        return count_segments(self.content(message))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -180,7 +176,7 @@ class Ihuyi(SingleAddress[IhuyiSettings]):
         code = fields.get("code", "")
         serial = _serial(fields)
         if code in _SUBMIT_TABLE and (code == DELIVERED_CODE) != (serial is not None):
-            raise unreadable(self.name, "has a code and a serial number that contradict", http_status=response.status)
+            raise self.unreadable("has a code and a serial number that contradict", response)
         self.judge(code, _SUBMIT_TABLE, response)
         return Accepted(vendor_message_id=serial, answer=code)
 
@@ -205,7 +201,7 @@ class Ihuyi(SingleAddress[IhuyiSettings]):
         self.judge(fields.get("code", ""), BALANCE_CODES, response)
         amount = fields.get("num", "")
         if not _AMOUNT.fullmatch(amount):
-            raise unreadable(self.name, "says success without a number", http_status=response.status)
+            raise self.unreadable("says success without a number", response)
         return Balance(amount, "messages")
 
     # --- being told ----------------------------------------------------------------------------------------------
@@ -236,11 +232,10 @@ class Ihuyi(SingleAddress[IhuyiSettings]):
     # --- helpers -------------------------------------------------------------------------------------------------
 
     def _request(self, method: str, fields: list[tuple[str, str]]) -> Request:
-        form = encode_form(fields)
         address = f"{self._settings.base_url}?method={method}"
         if self._settings.method == "get":
-            return Request("GET", f"{address}&{form}")
-        return Request("POST", address, FORM_HEADERS, form.encode("ascii"))
+            return Request("GET", f"{address}&{encode_form(fields)}")
+        return form_post(address, fields)
 
     def _password(self, *signed: str) -> str:
         """§5: the key itself, or the MD5 of account, key and what the call carries, joined without separators."""
@@ -254,7 +249,7 @@ def _country_and_national(number: str) -> tuple[int, str]:
     """The two parts of an E.164 number; a leading zero that belongs to the number (Italy) stays."""
     if (known := split_known(number)) is not None:
         return known  # most numbers: to parse one costs as much as its HTTP exchange
-    if _E164.fullmatch(number):
+    if E164.fullmatch(number):
         try:
             parsed = phonenumbers.parse(number)
         except phonenumbers.NumberParseException:

@@ -18,7 +18,6 @@ guess (FACTS section 5):
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -34,7 +33,6 @@ from providers.base import (
     Ack,
     Balance,
     Call,
-    Message,
     Push,
     Received,
     Report,
@@ -43,14 +41,12 @@ from providers.base import (
     Service,
 )
 from providers.clock import parse_moment
-from providers.content import (
-    utf16_units,
-)
 from providers.forms import charset_of, fitting_charset, percent_decode
 from providers.mainland import check_mainland, state_of, to_e164, to_national
-from providers.outcomes import CodeTable, unreadable
+from providers.outcomes import CodeTable
 from providers.reading import text_of
 from providers.single import SingleAddress
+from providers.writing import json_post
 from sendmill.errors import (
     BadCredentials,
     ContentRefused,
@@ -59,10 +55,8 @@ from sendmill.errors import (
     OutcomeUnknown,
     PushRefused,
     RecipientRefused,
-    TextTooLong,
 )
 from sendmill.features import Feature
-from sendmill.segments import Segments, count_characters
 from sendmill.states import State
 
 SEND_CODES: CodeTable = {
@@ -90,7 +84,7 @@ STATES = {
 MAX_NUMBERS = 5000
 """Page, "send", Mobile."""
 
-MAX_CONTENT_UNITS = 268
+MAX_CONTENT_CHARS = 268
 """Page, "send", Content: 268 characters, which are four parts of 67 16-bit words. So an emoji is counted as two: the
 stricter reading, because the vendor's own way to count is not said."""
 
@@ -102,8 +96,6 @@ _AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,6})?", re.ASCII)
 
 # The page's own example of success, which is no JSON: {"status":"success",…, "msgid":"msgid""}
 _STRAY_QUOTE = re.compile(rb'("msgid"\s*:\s*"[^"\\]*")"(\s*\}\s*)$')
-
-_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class Sms467890Settings(AccountSettings):
@@ -126,8 +118,12 @@ class Sms467890(SingleAddress[Sms467890Settings]):
     name: ClassVar[str] = "sms467890"
     settings_model: ClassVar[type[AccountSettings]] = Sms467890Settings
     features = frozenset({Feature.SMS, Feature.REPORTS_PUSHED, Feature.BALANCE})
-    counting = "characters"
     service = SEND
+    max_content_chars = MAX_CONTENT_CHARS
+
+    counting = "characters"
+    """Parts of 70 and 67 characters, signature included, whatever the script: the page counts every character as one,
+    and its 268 are four parts of 67 (inferred; it prints no parts)."""
 
     def __init__(self, name: str, settings: Sms467890Settings) -> None:
         super().__init__(name, settings)
@@ -137,21 +133,9 @@ class Sms467890(SingleAddress[Sms467890Settings]):
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
-    def check(self, message: Message) -> None:
-        """Refuse a text over 268 characters with its signature, and what every vendor refuses."""
-        super().check(message)
-        units = utf16_units(self.content(message))
-        if units > MAX_CONTENT_UNITS:
-            raise TextTooLong(f"{units} characters with the signature: sms467890 takes {MAX_CONTENT_UNITS}")
-
     def check_number(self, number: str) -> None:
         """Mainland China alone."""
         check_mainland(number)
-
-    def segments(self, message: Message) -> Segments:
-        """Parts of 70 and 67 characters, signature included, whatever the script: the page counts every character as
-        one, and its 268 are four parts of 67 (inferred; it prints no parts)."""
-        return count_characters(self.content(message))
 
     # --- submitting ----------------------------------------------------------------------------------------------
 
@@ -170,7 +154,7 @@ class Sms467890(SingleAddress[Sms467890Settings]):
         fields = self._answer(response, SEND_CODES)
         message_id = fields.get("msgid", "")
         if not message_id:
-            raise unreadable(self.name, "says success without a msgid", http_status=response.status)
+            raise self.unreadable("says success without a msgid", response)
         return Accepted(vendor_message_id=message_id, answer="respCode 0")
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -184,7 +168,7 @@ class Sms467890(SingleAddress[Sms467890Settings]):
         fields = self._answer(response, BALANCE_CODES)
         amount = fields.get("respMsg", "")
         if not _AMOUNT.fullmatch(amount):
-            raise unreadable(self.name, "says success without a balance", http_status=response.status)
+            raise self.unreadable("says success without a balance", response)
         return Balance(amount, "messages")
 
     # --- being told ----------------------------------------------------------------------------------------------
@@ -212,21 +196,20 @@ class Sms467890(SingleAddress[Sms467890Settings]):
 
     def _post(self, endpoint: str, fields: dict[str, str]) -> Request:
         credentials = {"uid": self._settings.uid, "pwd": self._settings.pwd.get_secret_value()}
-        body = json.dumps(credentials | fields, ensure_ascii=False, separators=(",", ":")).encode()
-        return Request("POST", f"{self._base_url}/{endpoint}", _HEADERS, body)
+        return json_post(f"{self._base_url}/{endpoint}", credentials | fields)
 
     def read(self, response: Response) -> Mapping[str, str]:
         """The fields of an answer, which is JSON."""
         body = _STRAY_QUOTE.sub(rb"\1\2", response.body)
         if not text_of(body).startswith("{"):
-            raise unreadable(self.name, "is not JSON", http_status=response.status)
+            raise self.unreadable("is not JSON", response)
         return super().read(msgspec.structs.replace(response, body=body))
 
     def _answer(self, response: Response, table: CodeTable) -> Mapping[str, str]:
         fields = self.read(response)
         status, code = fields.get("status", ""), fields.get("respCode", "")
         if status not in {"success", "error"} or (status == "success") != (code == "0"):
-            raise unreadable(self.name, "has a status and a respCode that contradict", http_status=response.status)
+            raise self.unreadable("has a status and a respCode that contradict", response)
         self.judge(code, table, response)
         return fields
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
@@ -37,15 +36,15 @@ from providers.base import (
     Upload,
 )
 from providers.content import refuse_options
+from providers.numbers import check_e164
 from providers.outcomes import judge, unreadable
 from providers.reading import Unreadable
 from providers.secrets import secrets_of
-from sendmill.errors import ContentRefused, InvalidNumber, InvalidOption
+from sendmill.errors import ContentRefused, InvalidOption
 from sendmill.features import Feature
 from sendmill.messages import Kind
 from sendmill.segments import Segments
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _Read = TypeVar("_Read")
 
 _FEATURE_OF: dict[Kind, Feature] = {
@@ -155,8 +154,7 @@ class AccessYou(Provider):
 
     def check_number(self, number: str) -> None:
         """Refuse what is not E.164: country code, no trunk zero (p.26)."""
-        if not _E164.fullmatch(number):
-            raise InvalidNumber("accessyou takes E.164 numbers: + and country code, 7 to 15 digits")
+        check_e164("accessyou", number)
 
     def segments(self, message: Message) -> Segments:
         """AccessYou's own count."""

@@ -15,7 +15,6 @@ from providers.base import (
     Call,
     Message,
     Poll,
-    Provider,
     Push,
     Received,
     Request,
@@ -23,13 +22,11 @@ from providers.base import (
     Service,
 )
 from providers.clock import format_to_come
-from providers.content import refuse_empty, refuse_options, refuse_sender, utf16_units
-from providers.forms import FORM_HEADERS, encode_form, encode_text, percent_encode
+from providers.content import utf16_units
+from providers.forms import encode_form, encode_text, percent_encode
 from providers.mainland import check_mainland, to_national
-from providers.outcomes import judge, unreadable
-from providers.pushes import without_unreachable
-from providers.secrets import secrets_of
 from providers.signatures import is_signed
+from providers.single import SingleAddress
 from providers.smsadmin import receive, words
 from providers.smsadmin.answers import body_of, coded_of, over_limit, refuse, text_of
 from providers.smsadmin.codes import (
@@ -43,6 +40,7 @@ from providers.smsadmin.codes import (
 from providers.smsadmin.personal import Layout, layout_of
 from providers.smsadmin.settings import SmsadminSettings
 from providers.smsadmin.signing import Signing
+from providers.writing import form_post
 from sendmill.errors import (
     ConfigError,
     InvalidOption,
@@ -51,7 +49,6 @@ from sendmill.errors import (
     TextTooLong,
 )
 from sendmill.features import Feature
-from sendmill.segments import Segments, count_characters
 from sendmill.states import State
 
 CHARSET = "gbk"
@@ -73,7 +70,7 @@ _PATH_ENDS = {"plain": "", "md5": "_md5", "urlencode": "_urldecode"}
 _BALANCE = re.compile(r"剩余资费\s*[=＝:：]\s*(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)(?![0-9.])")
 
 
-class Smsadmin(Provider):
+class Smsadmin(SingleAddress[SmsadminSettings]):
     """One account at smsadmin.cn: texts to mainland China, reports and replies polled and pushed.
 
     It publishes no limit of calls in time, and gives a call no id of its own: our reference travels as linkid and comes
@@ -82,6 +79,8 @@ class Smsadmin(Provider):
 
     name = "smsadmin"
     counting = "characters"
+    """Parts of 70 and 67 characters, signature included, whatever the script (§2)."""
+
     settings_model = SmsadminSettings
     features = frozenset(
         {
@@ -99,17 +98,14 @@ class Smsadmin(Provider):
 
     def __init__(self, name: str, settings: SmsadminSettings) -> None:
         super().__init__(name, settings)
-        self._settings = settings
         self._pwd = settings.pwd.get_secret_value()
         self._hashed_pwd = hashlib.md5(self._pwd.encode(CHARSET, "replace"), usedforsecurity=False).hexdigest()
         self._base_url = settings.base_url.rstrip("/")
         numbers = NUMBERS_PER_POST if settings.method == "post" else NUMBERS_PER_GET
-        self._service = Service(settings.method, numbers)
-        self._personalised = settings.personalised and settings.method == "post"
+        self.service = Service(settings.method, numbers)
         self._signing = Signing(settings.signature, settings.signature_placement == "prefix")
         self._carrier_codes = State.UNDELIVERED if settings.carrier_codes == "undelivered" else None
         self.polls = [Poll(poll, POLL_INTERVAL_S) for poll in settings.polls]
-        self.reports = Feature.REPORTS_POLLED in self.offers() or Feature.REPORTS_PUSHED in self.offers()
         for field, value in (("uid", settings.uid), ("pwd", self._pwd)):
             if not _fits(value):
                 raise ConfigError(f"accounts.{name}.{field} has a character outside GBK, which smsadmin cannot be told")
@@ -121,18 +117,17 @@ class Smsadmin(Provider):
             missing.add(Feature.REPORTS_POLLED)
         if not {"reve", "reve_urlencode"} & set(self._settings.polls):
             missing.add(Feature.REPLIES_POLLED)
-        return without_unreachable(self.features - missing, self._settings)
+        return super().offers() - missing
+
+    @property
+    def _personalised(self) -> bool:
+        return self._settings.personalised and self._settings.method == "post"
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
     def services(self) -> Sequence[Service]:
         """The address that `method` and `style` choose, and the one for rows of a template."""
-        return [self._service, PERSONALISED] if self._personalised else [self._service]
-
-    def service_for(self, message: Message, recipients: int) -> Service:
-        """The first of them: it takes a single number as well as a thousand."""
-        del message, recipients
-        return self._service
+        return [self.service, PERSONALISED] if self._personalised else [self.service]
 
     def personal_service(self, message: Message) -> Service | None:
         """§4, for a template that cannot be misread there."""
@@ -144,13 +139,15 @@ class Smsadmin(Provider):
         layout = self._layout(message)
         return layout is not None and layout.fits(values, message.signature, self._signing) and all(map(_fits, values))
 
+    def content(self, message: Message) -> str:
+        """The text with 【…】 where `signature_placement` says."""
+        return self._signing.signed(message.text, message.signature)
+
     def check(self, message: Message) -> None:
         """Refuse what smsadmin would refuse: no signature, a character outside GBK, too long; and what it cannot do."""
-        refuse_empty(message)
-        refuse_sender(self.name, message)
-        refuse_options(self.name, message)
+        self.refuse_unsupported(message)
         encode_text(message.text, CHARSET)
-        signed = self._signed(message)
+        signed = self.content(message)
         if not is_signed(signed):
             raise InvalidOption("smsadmin takes no text without a signature: set signature, such as 【Acme】")
         if not _fits(signed):
@@ -164,10 +161,6 @@ class Smsadmin(Provider):
         """Mainland China alone."""
         check_mainland(number)
 
-    def segments(self, message: Message) -> Segments:
-        """Parts of 70 and 67 characters, signature included, whatever the script (§2)."""
-        return count_characters(self._signed(message))
-
     # --- submitting ----------------------------------------------------------------------------------------------
 
     def submit_request(self, call: Call) -> Request:
@@ -176,8 +169,8 @@ class Smsadmin(Provider):
             return self._personal_request(call)
         style, method = self._settings.style, self._settings.method
         escaped_uid = style == "urlencode" and method == "post"
-        text = self._signed(call.message)
-        form = self._form(
+        text = self.content(call.message)
+        pairs = self._pairs(
             call,
             [
                 ("uid", self._escaped(self._settings.uid) if escaped_uid else self._settings.uid),
@@ -188,14 +181,14 @@ class Smsadmin(Provider):
         )
         url = f"{self._base_url}/{method}_send{_PATH_ENDS[style]}/"
         if method == "get":
-            return Request("GET", f"{url}?{form}")
-        return Request("POST", url, FORM_HEADERS, form.encode("ascii"))
+            return Request("GET", f"{url}?{encode_form(pairs, CHARSET)}")
+        return form_post(url, pairs, CHARSET)
 
     def _personal_request(self, call: Call) -> Request:
         layout = self._layout(call.message)
         if layout is None:
             raise self._cannot(Feature.PERSONALISED)
-        form = self._form(
+        pairs = self._pairs(
             call,
             [
                 ("uid", self._settings.uid),
@@ -204,24 +197,23 @@ class Smsadmin(Provider):
                 ("params", self._escaped(layout.params(call.numbers, call.values))),
             ],
         )
-        return Request("POST", f"{self._base_url}/post_send_ddt/", FORM_HEADERS, form.encode("ascii"))
+        return form_post(f"{self._base_url}/post_send_ddt/", pairs, CHARSET)
 
     def submitted(self, call: Call, response: Response) -> Accepted:
         """`0` and words of success, or an error by code. Of values that the vendor drops it says nothing (§4)."""
         codes = PERSONALISED_CODES if call.values else SUBMIT_CODES
-        status = response.status
         coded = coded_of(response)
         if coded.code == "0" and not coded.says_success:
-            raise unreadable(self.name, "has code 0 and no words of success", http_status=status)
+            raise self.unreadable("has code 0 and no words of success", response)
         if coded.limit is not None:
-            raise over_limit(coded, status)
-        judge(self.name, coded.code, codes, not_sent=self._settings.treat_as_not_sent, http_status=status)
+            raise over_limit(coded, response.status)
+        self.judge(coded.code, codes, response)
         return Accepted(answer="0 发送成功!")
 
     # --- asking --------------------------------------------------------------------------------------------------
 
     def balance_request(self, made_at: datetime) -> Request:
-        """§5; the urlencode style has an address of its own. The password is plain at both."""
+        """§5; the urlencode style has an address of its self._settings. The password is plain at both."""
         del made_at
         if self._settings.style == "urlencode":
             return self._query("user_info_urldecode", self._escaped(self._settings.uid))
@@ -296,12 +288,9 @@ class Smsadmin(Provider):
 
     def secrets(self) -> Sequence[str]:
         """The settings' own, the password's hash (which logs in too), and the password as it stands in an address."""
-        return [*secrets_of(self._settings), self._hashed_pwd, percent_encode(self._pwd, CHARSET)]
+        return [*super().secrets(), self._hashed_pwd, percent_encode(self._pwd, CHARSET)]
 
     # --- helpers -------------------------------------------------------------------------------------------------
-
-    def _signed(self, message: Message) -> str:
-        return self._signing.signed(message.text, message.signature)
 
     def _layout(self, message: Message) -> Layout | None:
         """What §4's address is given for a template; None where its rows go filled."""
@@ -314,10 +303,10 @@ class Smsadmin(Provider):
         return layout
 
     @staticmethod
-    def _form(call: Call, pairs: list[tuple[str, str]]) -> str:
-        """What every submit has, behind what is the address's own."""
+    def _pairs(call: Call, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What every submit has, behind what is the address's self._settings."""
         dtime = format_to_come(call.message.send_at, call.made_at)
-        return encode_form([*pairs, ("dtime", dtime), ("linkid", call.reference)], CHARSET)
+        return [*pairs, ("dtime", dtime), ("linkid", call.reference)]
 
     def _escaped(self, value: str) -> str:
         return percent_encode(value, CHARSET) if self._settings.urlencode_twice else value

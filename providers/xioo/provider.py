@@ -19,15 +19,12 @@ from providers.base import (
     Service,
 )
 from providers.clock import format_to_come
-from providers.content import (
-    refuse_unpaired_surrogates,
-    utf16_units,
-)
-from providers.forms import FORM_HEADERS, encode_form
+from providers.content import refuse_unpaired_surrogates, utf16_units
 from providers.mainland import check_mainland, to_national
-from providers.outcomes import unreadable
+from providers.outcomes import judge
 from providers.signatures import bare, bracketed, parted
 from providers.single import SingleAddress
+from providers.writing import form_post
 from providers.xioo import receive
 from providers.xioo.codes import BALANCE_CODES, NO_BALANCE, SUBMIT_CODES, read_success, split_code
 from providers.xioo.settings import XiooSettings
@@ -59,16 +56,24 @@ class Xioo(SingleAddress[XiooSettings]):
 
     # --- before a message is taken -------------------------------------------------------------------------------
 
+    def content(self, message: Message) -> str:
+        """The text, with its signature only where `sign_in_content` says so."""
+        name, rest = parted(message.text) if message.signature is None else ("", message.text)
+        if not self._settings.sign_in_content:
+            return rest  # the vendor places `sign` itself: what the text brings would stand there twice
+        signature = "" if name else bracketed(self._sign(message))
+        return message.text if message.text.startswith(signature) else signature + message.text
+
     def check(self, message: Message) -> None:
         """Refuse a content of more than 500 characters, an extno that is not digits, and what xioo cannot do."""
-        super().check(message)
+        self.refuse_unsupported(message)
         extno = message.options.get("extno")
         if extno is not None and not _EXTNO.fullmatch(str(extno)):
             raise InvalidOption("extno is digits alone, at most 20")
         content = self.content(message)
         if not content.strip():
             raise EmptyText("the text is nothing but a signature")
-        refuse_unpaired_surrogates(self._sign(message))
+        refuse_unpaired_surrogates(content + self._sign(message))
         if (length := utf16_units(content)) > MAX_CONTENT_CHARS:
             raise TextTooLong(f"{length} characters; xioo takes {MAX_CONTENT_CHARS}")
 
@@ -111,7 +116,7 @@ class Xioo(SingleAddress[XiooSettings]):
         self.judge(code, table, response)
         success = read_success(rest)
         if success is None:
-            raise unreadable(self.name, "has code 0 and not the documented fields", http_status=response.status)
+            raise self.unreadable("has code 0 and not the documented fields", response)
         counts = f"invalid {success.invalid}, accepted {success.accepted}, blacklisted {success.blacklisted}"
         if success.accepted == 0:
             raise RecipientRefused(
@@ -129,9 +134,10 @@ class Xioo(SingleAddress[XiooSettings]):
     def balance(self, response: Response) -> Balance:
         """`0,<number>` (§2.3 names the fields, clients of the platform their order). Its unit is not said."""
         code, amount = self._split(response)
-        self.judge(code, BALANCE_CODES, response)
+        # `treat_as_not_sent` is about submits: a balance sends nothing.
+        judge(self.name, code, BALANCE_CODES, http_status=response.status)
         if not _AMOUNT.fullmatch(amount):
-            raise unreadable(self.name, "has code 0 and no number", http_status=response.status)
+            raise self.unreadable("has code 0 and no number", response)
         return Balance(amount, "credit")
 
     # --- being told ----------------------------------------------------------------------------------------------
@@ -175,23 +181,14 @@ class Xioo(SingleAddress[XiooSettings]):
         own = self._settings.sign if self._settings.sign is not None else self._settings.signature
         return bare((own if message.signature is None else message.signature) or "")
 
-    def content(self, message: Message) -> str:
-        """The text as it goes to the vendor: with its signature where `sign_in_content` says so."""
-        name, rest = parted(message.text) if message.signature is None else ("", message.text)
-        if not self._settings.sign_in_content:
-            return rest  # the vendor places `sign` itself: what the text brings would stand there twice
-        signature = "" if name else bracketed(self._sign(message))
-        return message.text if message.text.startswith(signature) else signature + message.text
-
     def _post(self, pairs: list[tuple[str, str]]) -> Request:
         credentials = [("name", self._settings.name), ("pwd", self._settings.pwd.get_secret_value())]
-        form = encode_form([*credentials, *pairs], receive.CHARSET)
-        return Request("POST", self._settings.url, FORM_HEADERS, form.encode("ascii"))
+        return form_post(self._settings.url, [*credentials, *pairs], receive.CHARSET)
 
     def _split(self, response: Response) -> tuple[str, str]:
         split = split_code(_text(response.body))
         if split is None:
-            raise unreadable(self.name, "has no code", http_status=response.status)
+            raise self.unreadable("has no code", response)
         return split
 
 

@@ -322,6 +322,11 @@ class TestXioo(ProviderContract):
         with pytest.raises(OutcomeUnknown):
             self.provider().balance(answer(text.encode()))
 
+    def test_what_counts_as_not_sent_says_nothing_of_a_balance(self) -> None:
+        """`treat_as_not_sent` is about submits alone."""
+        with pytest.raises(OutcomeUnknown):
+            self.provider(treat_as_not_sent=["-1"]).balance(answer("-1,系统异常".encode()))
+
 
 def _sent(request: Request) -> dict[str, str]:
     """The form as a server reads it."""
