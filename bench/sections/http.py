@@ -225,7 +225,8 @@ def ratios(found: Raw) -> list[str]:
     """Beside a server that does nothing."""
     own = median(found["singles"]["sendmill"]["per_s"])
     rows = [
-        (f"`web` / {name} that does nothing", f"{own / median(found['singles'][name]['per_s']):.2f}") for name in _NOTHING
+        (f"`web` / {name} that does nothing", f"{own / median(found['singles'][name]['per_s']):.2f}")
+        for name in _NOTHING
     ]
     return table(("single jobs over HTTP into one process", "ratio"), rows)
 

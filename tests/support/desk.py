@@ -50,14 +50,17 @@ class Desk(FakeClient):
 
     def pause(self, account: str, *, reason: str = "") -> None:
         """Noted."""
+        del reason
         self.said.append(("pause", account))
 
     def resume(self, account: str, *, reason: str = "") -> None:
         """Noted."""
+        del reason
         self.said.append(("resume", account))
 
     def limit(self, account: str, name: str, value: int, *, reason: str = "") -> None:
         """Noted."""
+        del reason
         self.said.append(("limit", account, name, value))
 
 

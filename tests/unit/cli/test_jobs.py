@@ -27,8 +27,6 @@ def test_status_counts_states(desk: Desk) -> None:
             "segments": 2,
             "cost": {},
             "done": False,
-            "eta": {"job_id": job.id, "waiting": 0, "too_late": False}
-            | dict.fromkeys(("at", "seconds", "account", "binds", "held")),
         }
     ] == objects(run(desk, "status", job.id, "--json"))
     shown = run(desk, "status", job.id).stdout
