@@ -70,6 +70,7 @@ from sendmill.states import State
 if TYPE_CHECKING:
     from sendmill.async_client import AsyncClient
     from sendmill.client import Client
+    from sendmill.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "AccountInfo",
@@ -130,9 +131,16 @@ __all__ = [
     "VendorTemplateSms",
     "Verdict",
     "Voice",
+    "Webhook",
+    "WebhookDelivery",
 ]
 
-_LAZY = {"Client": "sendmill.client", "AsyncClient": "sendmill.async_client"}
+_LAZY = {
+    "Client": "sendmill.client",
+    "AsyncClient": "sendmill.async_client",
+    "Webhook": "sendmill.webhooks",
+    "WebhookDelivery": "sendmill.webhooks",
+}
 """redis-py takes longer to import than all the rest: an application that only builds messages need not wait for it."""
 
 
