@@ -43,6 +43,8 @@ GAP: Final = "gap"
 _ENTRIES_AT_ONCE: Final = 100
 _PARTS_AT_ONCE: Final = 1000
 _ACCOUNTS_EVERY_S: Final = 2.0
+_UNASKED_EVERY_S: Final = 5.0
+"""Every account is looked at so often, though its bell did not ring."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ class Follower:
         }
         self._accounts: dict[str, _Account] = {}
         self._accounts_at = float("-inf")
+        self._unasked_at = float("-inf")
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -174,6 +177,10 @@ class Follower:
             for name in sorted({*names, REFUSED} - self._accounts.keys()):
                 self._accounts[name] = self._begin(name)
             self._accounts_at = now
+        if self._replay is None and now - self._unasked_at >= _UNASKED_EVERY_S:
+            self._unasked_at = now
+            for each in self._accounts.values():
+                each.more = True
         busy = any(each.waiting or each.more for each in self._accounts.values())
         if busy and self._replay is None:
             await self._see_others()
