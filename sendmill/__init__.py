@@ -70,7 +70,7 @@ from sendmill.states import State
 if TYPE_CHECKING:
     from sendmill.async_client import AsyncClient
     from sendmill.client import Client
-    from sendmill.webhooks import Webhook, WebhookDelivery
+    from sendmill.webhook_info import Webhook, WebhookDelivery
 
 __all__ = [
     "AccountInfo",
@@ -138,8 +138,8 @@ __all__ = [
 _LAZY = {
     "Client": "sendmill.client",
     "AsyncClient": "sendmill.async_client",
-    "Webhook": "sendmill.webhooks",
-    "WebhookDelivery": "sendmill.webhooks",
+    "Webhook": "sendmill.webhook_info",
+    "WebhookDelivery": "sendmill.webhook_info",
 }
 """redis-py takes longer to import than all the rest: an application that only builds messages need not wait for it."""
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
 
-from sendmill.webhooks import OLD_SECRET_S, Webhook, WebhookDelivery, Webhooks
+from sendmill.webhook_info import Webhook, WebhookDelivery
+from sendmill.webhooks import OLD_SECRET_S, Webhooks
 
 _Result = TypeVar("_Result")
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +25,6 @@ from sendmill.ledger.hooks import (
     AT,
     HookSecret,
     Place,
-    StoredDelivery,
     StoredWebhook,
     delivery_decoder,
     group_of,
@@ -34,10 +32,10 @@ from sendmill.ledger.hooks import (
 )
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import ledger_script
-from sendmill.moment import moment
 from sendmill.signing import new_id, new_secret
 from sendmill.states import FINAL
 from sendmill.targets import checked_url
+from sendmill.webhook_info import Webhook, WebhookDelivery, delivery_info, webhook_info
 
 OLD_SECRET_S = 86_400.0
 """A secret that was replaced is signed with for so long besides the new one."""
@@ -49,46 +47,6 @@ _MOST_SECRETS = 5
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _LOOK_S = 0.2
 _TEST_KEPT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """An address that is told of events. `kinds` and `states` (of reports) are those that it wants; none are all.
-
-    `disabled` says why it is told nothing, None while it is. While its receiver takes nothing, `failing_since` says
-    since when, `tries` how often that was tried, and `next_try_at` when it is tried again.
-    """
-
-    name: str
-    url: str = field(repr=False)
-    kinds: tuple[str, ...]
-    states: tuple[str, ...]
-    allow_private: bool
-    by_file: bool
-    created_at: datetime
-    disabled: str | None = None
-    told_at: datetime | None = None
-    failing_since: datetime | None = None
-    tries: int = 0
-    next_try_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookDelivery:
-    """One POST. `id` is the header `webhook-id`, the same each time that it was tried; `what` is `events` or `test`.
-
-    `status` is None where no answer came; `error` then says why in a word.
-    """
-
-    id: str
-    at: datetime
-    what: str
-    events: int
-    attempt: int
-    ok: bool
-    status: int | None
-    error: str | None
-    took_ms: int
 
 
 class Webhooks:
@@ -299,7 +257,7 @@ class Webhooks:
                 pipe.hmget(self._ledger.jobs.webhook(name), "told_ms", "failing_ms", "tries", "next_ms")
             states = pipe.execute()
         return [
-            _webhook(name, webhook_decoder.decode(raws[name.encode()]), state)
+            webhook_info(name, webhook_decoder.decode(raws[name.encode()]), state)
             for name, state in zip(names, states, strict=True)
         ]
 
@@ -313,7 +271,7 @@ class Webhooks:
         self.stored(name)
         with store_errors():
             raws = self._ledger.server.lrange(self._ledger.jobs.webhook(name) + ":told", 0, max(1, most) - 1)
-        return [_delivery(delivery_decoder.decode(raw)) for raw in raws]
+        return [delivery_info(delivery_decoder.decode(raw)) for raw in raws]
 
     def stored(self, name: str) -> StoredWebhook:
         """What a webhook was set up with.
@@ -385,38 +343,6 @@ def _some_of(what: str, given: Collection[str] | None, known: Collection[str]) -
         if each not in known:
             raise InvalidOption(f"there is no {what} {each[:40]!r} to be told of: there are {', '.join(sorted(known))}")
     return chosen
-
-
-def _webhook(name: str, known: StoredWebhook, state: Sequence[bytes | None]) -> Webhook:
-    told_ms, failing_ms, tries, next_ms = (int(raw or 0) for raw in state)
-    return Webhook(
-        name=name,
-        url=known.url,
-        kinds=known.kinds,
-        states=known.states,
-        allow_private=known.allow_private,
-        by_file=known.by_file,
-        created_at=moment(known.created_ms),
-        disabled=known.disabled or None,
-        told_at=moment(told_ms) if told_ms else None,
-        failing_since=moment(failing_ms) if failing_ms else None,
-        tries=tries,
-        next_try_at=moment(next_ms) if next_ms else None,
-    )
-
-
-def _delivery(stored: StoredDelivery) -> WebhookDelivery:
-    return WebhookDelivery(
-        id=stored.id,
-        at=moment(stored.at_ms),
-        what=stored.what,
-        events=stored.events,
-        attempt=stored.attempt,
-        ok=stored.ok,
-        status=stored.status or None,
-        error=stored.error or None,
-        took_ms=stored.took_ms,
-    )
 
 
 def _now_ms() -> int:

@@ -8,7 +8,8 @@ from typing import Final
 from sendmill.actor import Actor
 from sendmill.doctor.findings import Finding, ok, problem
 from sendmill.ledger.connection import Ledger
-from sendmill.webhooks import Webhook, Webhooks
+from sendmill.webhook_info import Webhook
+from sendmill.webhooks import Webhooks
 
 _KIND: Final = "web"
 

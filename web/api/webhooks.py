@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from sendmill.apikeys import Scope
-from sendmill.webhooks import Webhook, WebhookDelivery
+from sendmill.webhook_info import Webhook, WebhookDelivery
 from web.api import shapes
 from web.api.problems import Problem
 from web.api.routes import Call, Route
