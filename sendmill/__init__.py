@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sendmill.actor import Actor, AuditEntry
-from sendmill.apikeys import KeyInfo, NewKey, Scope
 from sendmill.errors import (
     ConfigError,
     EmptyText,
@@ -32,7 +31,6 @@ from sendmill.errors import (
     UnknownAccount,
     UnsupportedFeature,
 )
-from sendmill.eta import Eta
 from sendmill.messages import (
     AccountInfo,
     AlertEvent,
@@ -41,6 +39,7 @@ from sendmill.messages import (
     Balance,
     CancelResult,
     Estimate,
+    Eta,
     Event,
     EventBatch,
     Forgotten,
@@ -68,6 +67,7 @@ from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 
 if TYPE_CHECKING:
+    from sendmill.apikeys import KeyInfo, NewKey, Scope
     from sendmill.async_client import AsyncClient
     from sendmill.client import Client
     from sendmill.webhook_info import Webhook, WebhookDelivery
@@ -138,6 +138,9 @@ __all__ = [
 _LAZY = {
     "Client": "sendmill.client",
     "AsyncClient": "sendmill.async_client",
+    "KeyInfo": "sendmill.apikeys",
+    "NewKey": "sendmill.apikeys",
+    "Scope": "sendmill.apikeys",
     "Webhook": "sendmill.webhook_info",
     "WebhookDelivery": "sendmill.webhook_info",
 }

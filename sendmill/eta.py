@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 
+from sendmill.messages import Eta
 from sendmill.options import Lane
 from sendmill.quiet import Hours, quiet_from, quiet_until
 
@@ -74,22 +75,6 @@ class Pace:
     opens_in_s: float = 0.0
     quiet: Mapping[str, Hours] = field(default_factory=dict)
     expires: Mapping[str, datetime] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Eta:
-    """When the last of some messages will have been handed to the vendor.
-
-    `at` is None where that cannot be said: where the account is `held`, `seconds` count from when it is resumed; where
-    they are None too, nothing is known yet. `binds` names the limit that decides. `too_late`: by then the last in line
-    will have expired.
-    """
-
-    seconds: float | None
-    at: datetime | None
-    binds: str | None = None
-    held: str | None = None
-    too_late: bool = False
 
 
 def lane_etas(pace: Pace) -> dict[str, Eta]:

@@ -13,7 +13,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from sendmill.eta import Eta
 from sendmill.states import State
 
 # --- handed over -------------------------------------------------------------------------------------------------
@@ -283,6 +282,22 @@ class Sweep:
     account: str | None
     found: int
     last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Eta:
+    """When the last of some messages will have been handed to the vendor.
+
+    `at` is None where that cannot be said: where the account is `held`, `seconds` count from when it is resumed; where
+    they are None too, nothing is known yet. `binds` names the limit that decides. `too_late`: by then the last in line
+    will have expired.
+    """
+
+    seconds: float | None
+    at: datetime | None
+    binds: str | None = None
+    held: str | None = None
+    too_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

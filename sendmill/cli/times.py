@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sendmill.cli.output import local_time
 from sendmill.errors import InvalidOption
-from sendmill.eta import Eta
-from sendmill.messages import JobEta
+from sendmill.messages import Eta, JobEta
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 _SPAN = re.compile(r"(\d{1,6})([smhd])")

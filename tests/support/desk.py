@@ -9,8 +9,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from sendmill.cli import cli
-from sendmill.eta import Eta
-from sendmill.messages import AccountInfo, Balance
+from sendmill.messages import AccountInfo, Balance, Eta
 from sendmill.testing import FakeClient
 
 GOOD = "+85298882844"

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from sendmill.charts import History, delivered_share
 from sendmill.errors import UnknownAccount
-from sendmill.eta import Eta
 from sendmill.ledger.minutes import Counts
-from sendmill.messages import AccountInfo, AlertInfo
+from sendmill.messages import AccountInfo, AlertInfo, Eta
 from sendmill.options import Lane
 from sendmill.standing import LIMIT_NAMES, LimitUse, Standing, read_standings
 from sendmill.states import BY_BYTE
