@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from simulator.system import Installation, System
 from simulator.vendor_accounts import five_accounts
@@ -29,7 +30,7 @@ from tests.support.installing import (
 )
 
 IMPORTS = ROOT / "tests" / "support" / "imports.py"
-IN_THE_IMAGE = ("sendmill", "config", "providers", "tasks", "workers")
+IN_THE_IMAGE = ("sendmill", "config", "providers", "tasks", "web", "workers")
 URL = "redis://127.0.0.1:6379/0"
 """As the README has it: the one thing that the tests change in its code."""
 
@@ -205,8 +206,8 @@ def test_everything_that_the_image_imports_is_there(image: Environment) -> None:
     """Lazy imports and what third parties load by name too; and no line of the lock is there for nothing."""
     found = _imported(image, *IN_THE_IMAGE)
     assert ONLY_IN_TESTS == set(found["missing"])
-    locked = {re.match(r"[\w.-]+", line)[0].lower() for line in pins("requirements.lock")}  # type: ignore[index]
-    used = {name.lower().replace("_", "-") for name in found["used"]}
+    locked = {canonicalize_name(re.match(r"[\w.-]+", line)[0]) for line in pins("requirements.lock")}  # type: ignore[index]
+    used = {canonicalize_name(name) for name in found["used"]}
     assert set(NOT_IMPORTED) == locked - used
 
 
