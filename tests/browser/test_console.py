@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from sendmill import Sms
+from sendmill import Actor, Sms
 from simulator.demo.report import write_report
 from tests.browser.conftest import HOSTILE, Running, opened
 from web.console.words import LANGUAGES
@@ -209,8 +209,8 @@ def test_the_demo_leaves_a_page_that_needs_nothing_else(browser: Browser, runnin
 
 def test_the_first_page_has_its_picture(browser: Browser, running: Running, tmp_path: Path) -> None:
     """The README shows docs/console.png: SENDMILL_PICTURES=1 makes it anew, from what is here."""
-    seen = opened(browser, locale="en", viewport={"width": 1440, "height": 560})
-    running.client.pause("xi", reason="their maintenance until 15:00, ticket 4711")
+    seen = opened(browser, locale="en", viewport={"width": 1440, "height": 600})
+    running.client.acting(Actor("chan", "console")).pause("xi", reason="their maintenance until 15:00, ticket 4711")
     seen.page.goto(running.url + "/")
     expect(seen.page.locator("tbody tr")).to_have_count(5)
     picture = PICTURE if os.environ.get("SENDMILL_PICTURES") else tmp_path / PICTURE.name
