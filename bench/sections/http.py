@@ -223,11 +223,9 @@ def aims(found: Raw) -> list[Aim]:
 
 def ratios(found: Raw) -> list[str]:
     """Beside a server that does nothing."""
-    own = median(found["singles"]["sendmill"]["per_s"])
-    return [
-        f"- single jobs over HTTP, `web` / {name} that does nothing: {own / other:.2f}"
-        for name, other in ((name, median(found["singles"][name]["per_s"])) for name in _NOTHING)
-    ]
+    per_s = {name: median(runs["per_s"]) for name, runs in found["singles"].items()}
+    rows = [(f"`web` / {name} that does nothing", f"{per_s['sendmill'] / per_s[name]:.2f}") for name in _NOTHING]
+    return table(("single jobs over HTTP into one process", "ratio"), rows)
 
 
 SECTION = Section("http", measure, chapter, alone=True, aims=aims, ratios=ratios)
