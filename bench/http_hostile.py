@@ -113,6 +113,8 @@ async def _drip(target: Target) -> None:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", target.port)
             for place in range(len(raw) - 1):
+                if writer.transport.is_closing():
+                    break
                 writer.write(raw[place : place + 1])
                 await asyncio.sleep(_DRIP_S)
             writer.close()
