@@ -14,6 +14,7 @@ import redis
 
 from config.settings import Settings
 from tests.support.api import NDJSON, NUMBER, Api, until
+from tests.support.logs import logs_of
 from web.api import streams
 
 if sys.version_info >= (3, 14):
@@ -234,3 +235,18 @@ async def test_a_list_of_opt_outs_is_streamed(api: Api) -> None:
     assert (10, True) == (len(page.body["optouts"]), page.body["more"])
     assert {"changed": False} == (await api.post("/v1/optouts", {"number": NUMBER})).body
     assert {"changed": True} == (await api.post("/v1/optouts/remove", {"number": NUMBER})).body
+
+
+async def test_who_leaves_in_the_middle_of_an_answer_is_no_fault(api: Api, settings: Settings) -> None:
+    """A long list that nobody reads on is ended, and the log has nothing to say of it."""
+    job = (await send(api, streamed(HEAD, rows(60_000)))).body["id"]
+    with logs_of(settings) as logs:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        head = f"GET /v1/jobs/{job}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+        writer.write(f"{head}Accept: {NDJSON}\r\n\r\n".encode())
+        assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+        writer.transport.abort()
+        whole = await api.get(f"/v1/jobs/{job}/messages", headers={"Accept": NDJSON})
+        assert 60_000 == whole.raw.count(b"\n")
+    assert "Traceback" not in logs.getvalue()
+    assert "broke" not in logs.getvalue()

@@ -114,6 +114,8 @@ def served(route: Route, context: Context, ring: KeyRing) -> Callable[[web.Reque
             return problem.response()
         except SendmillError as error:
             return problem_of(error).response()
+        except ConnectionError:
+            return web.Response()  # who asked has left: nobody reads it
         except Exception:
             log.exception("a request broke its handler", route=route.name)
             return Problem("internal", "a fault of ours: it is in the log", retry="same_key").response()
