@@ -40,6 +40,7 @@ from sendmill.messages import (
     EventBatch,
     Forgotten,
     Job,
+    JobEta,
     JobPage,
     JobStatus,
     JobSummary,
@@ -57,7 +58,7 @@ from sendmill.messages import (
     Verdict,
     Voice,
 )
-from sendmill.options import SendOptions
+from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 from sendmill.tariff import Tariff
@@ -142,6 +143,14 @@ class AsyncClient:
     async def status(self, job_id: str) -> JobStatus:
         """How many rows of a job are in which state: `Client.status`."""
         return await self._run(partial(self._client.status, job_id))
+
+    async def eta(self, job_id: str) -> JobEta:
+        """When the last message of a job will have been handed over: `Client.eta`."""
+        return await self._run(partial(self._client.eta, job_id))
+
+    async def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
+        """The same for rows that are not sent yet: `Client.eta_of`."""
+        return await self._run(partial(self._client.eta_of, rows, lane, expires_in=expires_in))
 
     def messages(self, job_id: str, state: State | str | None = None) -> AsyncIterator[MessageInfo]:
         """A job's messages in row order: `Client.messages`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sendmill.admin import read_accounts, set_active, set_limit
+from sendmill.admin import set_active, set_limit
 from sendmill.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.doctor import Finding, examine, examine_configuration
@@ -16,6 +16,7 @@ from sendmill.environment import environment
 from sendmill.errors import InvalidOption, UploadCut
 from sendmill.estimating import estimate
 from sendmill.events import EventReader, acknowledge_batch
+from sendmill.job_eta import read_job_eta, unsent_eta
 from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.apikeys import OLD_KEPT_H, add_key, admit, list_keys, note_used, read_keys, revoke_key, rotate_key
 from sendmill.ledger.bynumber import find_messages
@@ -41,6 +42,7 @@ from sendmill.messages import (
     EventBatch,
     Forgotten,
     Job,
+    JobEta,
     JobPage,
     JobStatus,
     JobSummary,
@@ -53,10 +55,11 @@ from sendmill.messages import (
     Unconfirmed,
     Verdict,
 )
-from sendmill.options import SendOptions
+from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.publisher import Publisher
 from sendmill.sending import Sending
+from sendmill.standing import read_accounts
 from sendmill.states import State
 from sendmill.tariff import Tariff
 
@@ -155,6 +158,28 @@ class Client:
             StoreError: Redis is away.
         """
         return read_status(self._ledger, job_id)
+
+    def eta(self, job_id: str) -> JobEta:
+        """When the last message of a job will have been handed to a vendor: see `sendmill.eta`.
+
+        Raises:
+            NoSuchJob: no such job is kept.
+            StoreError: Redis is away.
+        """
+        return read_job_eta(self._ledger, job_id)
+
+    def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
+        """The same for rows that are not sent yet, behind all that waits in the lane now.
+
+        Args:
+            rows: how many each account would take.
+            lane: their lane.
+            expires_in: seconds after which they are too old to be sent.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        return unsent_eta(self._ledger, rows, Lane(lane), expires_in)
 
     def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
         """A job's messages in row order, those of one state where one is given; memory is that of 20,000 rows.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 
 from sendmill.contents import features_of, text_of
@@ -48,6 +48,7 @@ def estimate(content: Content, options: SendOptions, tariff: Tariff, keep_refuse
         cost=dict(bill.cost),
         unpriced=bill.unpriced,
         beyond=list(bill.beyond),
+        by_account=dict(bill.by_account),
     )
 
 
@@ -59,6 +60,7 @@ class _Bill:
         self.cost: dict[str, Decimal] = defaultdict(Decimal)
         self.unpriced = 0
         self.beyond: dict[str, None] = {}
+        self.by_account: Counter[str] = Counter()
         self._options = options
         self._tariff = tariff
         self._needs = features_of(content, options)
@@ -72,6 +74,8 @@ class _Bill:
         """Count a row. Raises UnknownAccount where no route takes it."""
         number = unpack(row.number)
         account = self._tariff.account_for(number, self._needs, self._options)
+        if account is not None:
+            self.by_account[account] += 1
         segments = self._segments(account, row)
         self.segments += segments
         price = self._tariff.price(account, number)

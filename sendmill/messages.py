@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from sendmill.eta import Eta
 from sendmill.states import State
 
 # --- handed over -------------------------------------------------------------------------------------------------
@@ -141,6 +142,25 @@ class JobStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class JobEta:
+    """When the last message of a job will have been handed over: `waiting` are those that were not.
+
+    `at` is None where that cannot be said: all are gone, nothing is known yet, the job has its own time still to come,
+    or the account that takes longest (`account`) is `held` until it is resumed: then `seconds` count from that.
+    `binds` names the limit that decides. `too_late`: some will have expired by then.
+    """
+
+    job_id: str
+    waiting: int
+    at: datetime | None = None
+    seconds: float | None = None
+    account: str | None = None
+    binds: str | None = None
+    held: str | None = None
+    too_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JobSummary:
     """One line of the list of jobs."""
 
@@ -185,7 +205,7 @@ class MessagePage(NamedTuple):
 class Estimate:
     """What a job would come to: nothing was sent. `cost` is by currency; `unpriced` rows have no known price.
 
-    `beyond` are the characters that make texts longer than they look.
+    `beyond` are the characters that make texts longer than they look, `by_account` how many rows each would take.
     """
 
     total: int
@@ -195,6 +215,7 @@ class Estimate:
     cost: Mapping[str, Decimal]
     unpriced: int
     beyond: Sequence[str] = field(default=(), repr=False)
+    by_account: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +293,9 @@ class AccountInfo:
     `rate_limit` is that limit's name, such as `recipients_per_h`, and `rate_window_s` the seconds that it counts over:
     `rate_used` is the average of the last so many. `events_kept` are the entries of its event stream, `events_trimmed`
     those that were cut off at its end since the stream began, whether somebody had read them or not. `push_warning`
-    says why somebody else than the vendor might push to it; None where nobody could.
+    says why somebody else than the vendor might push to it; None where nobody could. `eta` says, for each lane in which
+    something waits, when the last of it will have gone; `oldest_at` since when the first in line waits.
+    `unconfirmed_calls` are those whose answer was never read.
     """
 
     name: str
@@ -290,6 +313,10 @@ class AccountInfo:
     events_kept: int = 0
     events_trimmed: int = 0
     push_warning: str | None = None
+    eta: Mapping[str, Eta] = field(default_factory=dict)
+    oldest_at: Mapping[str, datetime] = field(default_factory=dict)
+    unconfirmed_calls: int = 0
+    last_error_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

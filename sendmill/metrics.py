@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from itertools import accumulate
@@ -21,13 +22,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from sendmill.admin import read_accounts
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT
 from sendmill.ledger.living import Living, read_living
 from sendmill.ledger.sweeping import read_sweeps
 from sendmill.messages import AccountInfo
+from sendmill.standing import read_accounts
 from sendmill.states import State
 
 _Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)
@@ -98,10 +99,11 @@ class LedgerCollector(Collector):
         )
         yield _gauge(
             "backlog_messages",
-            "messages that wait, of the first 10,000 slices of each kind",
+            "messages that wait",
             ["account", "lane"],
             [((info.name, lane), rows) for info in infos for lane, rows in info.backlog.items()],
         )
+        yield from _lines(infos)
         yield from _limits(infos)
         yield _gauge("calls_in_flight", "calls that are open", ["account"], [((i.name,), i.in_flight) for i in infos])
         taken = [((name,), int(has.get("recipients", 0))) for name, has in state.items()]
@@ -211,6 +213,19 @@ def _counters(by_account: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
         so_far = list(zip(bounds, accumulate(counts), strict=True))
         durations.add_metric(service, so_far, took_ms.get(service, 0) / 1000)
     yield durations
+
+
+def _lines(infos: Sequence[AccountInfo]) -> Iterator[Metric]:
+    """Since when what waits does so, and until when."""
+    lanes = ["account", "lane"]
+    now = datetime.now(UTC)
+    oldest = [((i.name, lane), max(0.0, (now - at).total_seconds())) for i in infos for lane, at in i.oldest_at.items()]
+    yield _gauge("backlog_oldest_seconds", "since the first in line was stored", lanes, oldest)
+    etas = [((info.name, lane), eta) for info in infos for lane, eta in info.eta.items() if eta.at is not None]
+    drains = [(of, eta.seconds or 0.0) for of, eta in etas]
+    yield _gauge("backlog_drain_seconds", "until the last in line has gone; absent while nobody knows", lanes, drains)
+    late = [(of, int(eta.too_late)) for of, eta in etas]
+    yield _gauge("backlog_expires", "1 where the last in line will have expired before its turn", lanes, late)
 
 
 def _limits(infos: Sequence[AccountInfo]) -> Iterator[Metric]:

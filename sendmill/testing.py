@@ -38,6 +38,7 @@ from sendmill.messages import (
     Estimate,
     Forgotten,
     Job,
+    JobEta,
     JobStatus,
     JobSummary,
     MessageInfo,
@@ -48,7 +49,7 @@ from sendmill.messages import (
     TemplateSms,
 )
 from sendmill.numbers import normalise, possible, unpack
-from sendmill.options import DEFAULT_ROUTE, ReportEvents, SendOptions
+from sendmill.options import DEFAULT_ROUTE, Lane, ReportEvents, SendOptions
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
 from sendmill.states import FINAL, LATE_TRUTH, State
@@ -159,6 +160,15 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
     def estimate(self, content: Content, *, keep_refused: int | None = None, **options: Any) -> Estimate:
         """What a job would come to, as far as `accounts` says. Raises what `Client.estimate` raises."""
         return estimate(content, SendOptions.validated(now=self._now(), **options), self.tariff(), keep_refused)
+
+    def eta(self, job_id: str) -> JobEta:
+        """All but scheduled messages are gone at once. Raises NoSuchJob."""
+        return JobEta(job_id, self.status(job_id).states.get(State.SCHEDULED, 0))
+
+    def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
+        """Nothing is known of the accounts."""
+        del lane, expires_in
+        return JobEta("", sum(rows.values()))
 
     def messages(self, job_id: str, state: State | str | None = None) -> Iterator[MessageInfo]:
         """The job's messages in row order. Raises NoSuchJob."""

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from providers.connections import Session
 from providers.http import ConnectionClosed, NotInTime
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, TooManyRecipients
+from sendmill.quiet import wall_clock
 from tasks import gate, submit
 from tasks.account import Account
 from tasks.admission import Admission
@@ -26,7 +27,6 @@ from tasks.line import Line
 from tasks.opened import OpenCalls
 from tasks.outbox import Grant
 from tasks.pack import ReadyCall
-from tasks.quiet import wall_clock
 from tasks.stock import LANES, LOOK_AGAIN_S, Stock
 from tasks.suspend import all_well
 from tasks.throttle import TELL_WITHIN_S

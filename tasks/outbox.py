@@ -60,6 +60,7 @@ _ARRIVE = Script(_LUA / "arrive.lua")
 _LEAVE = Script(_LUA / "leave.lua")
 _REFS = Script(_LUA / "refs.lua")
 _ATTEMPTS = Script(_LUA / "attempts.lua")
+_RECOUNT = Script(_LUA / "recount.lua")
 _DROP_CALLS = Script(_LUA / "dropcalls.lua")
 
 
@@ -410,6 +411,10 @@ class Outbox:
         """Say what this process's configuration allows, None where it ends: the strictest of all processes holds."""
         packed = msgspec.msgpack.encode(most)
         return int(await _AGREE.arun(self.server, self.keys.state, self._process, packed, forget_ms))
+
+    async def recount(self) -> None:
+        """Count what waits, where that was never done: a version that did not count it may have been here."""
+        await _RECOUNT.arun(self.server, self.keys.state)
 
     async def anything_waits(self) -> bool:
         """Whether a slice could be claimed now."""

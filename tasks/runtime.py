@@ -153,6 +153,7 @@ class Runtime:
             tag = await server.hget(keys.state, "tag")
             await resolve_alert(server, keys, NEWER_FORMAT)
             outbox = Outbox(server, keys, process, replicas=settings.replicas)
+            await outbox.recount()
             accounts[name] = Account(
                 name=name,
                 provider=provider,
@@ -258,4 +259,5 @@ def _published(account: Account) -> dict[str, Any]:
         "signature": settings.signature,
         "prices": {prefix: str(price) for prefix, price in settings.price_per_segment.items()},
         "currency": settings.currency,
+        "quiet": settings.quiet_hours and settings.quiet_hours.model_dump(mode="json"),
     }

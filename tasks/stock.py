@@ -17,12 +17,12 @@ from itertools import chain
 import structlog
 from redis.exceptions import RedisError
 
+from sendmill.quiet import quiet_until
 from sendmill.states import State
 from tasks.account import Account
 from tasks.line import Line
 from tasks.outbox import EXPIRED_BY_US, EXPIRED_DETAIL, LEASE_MS
 from tasks.pack import Lease, Packer, ReadyCall, Row
-from tasks.quiet import quiet_until
 from tasks.throttle import largest_call, most_held
 
 LANES = ("otp", "normal", "bulk")

@@ -31,6 +31,8 @@ SYSTEM: Sequence[Panel] = (
         [("sendmill_limit_used / sendmill_limit_allowed", "{{account}} {{limit}}")],
         12,
     ),
+    ("Until all is sent", "s", [("sendmill_backlog_drain_seconds", "{{account}} {{lane}}")], 12),
+    ("Oldest waiting", "s", [("sendmill_backlog_oldest_seconds", "{{account}} {{lane}}")], 12),
     ("Unconfirmed calls", "short", [("sendmill_unconfirmed_calls", "{{account}}")], 8),
     ("Reports not folded", "short", [("sendmill_inbox_entries", "{{account}}")], 8),
     ("Events not read", "short", [("sendmill_events_lag_entries", "{{group}} at {{account}}")], 8),

@@ -9,6 +9,7 @@ import click
 
 from sendmill.cli.connection import connected
 from sendmill.cli.output import fields_of, json_option, print_json, print_table, safe
+from sendmill.cli.times import told_span
 from sendmill.errors import InvalidOption, SendmillError
 from sendmill.messages import AccountInfo, Balance
 from sendmill.options import Lane
@@ -31,7 +32,7 @@ def accounts(context: click.Context, *, as_json: bool) -> None:
         return
     backlogs = [f"{lane.upper()}#" for lane in Lane]
     print_table(
-        ["ACCOUNT", "PROVIDER", "STATE", *backlogs, "IN FLIGHT#", "RATE", "BALANCE", "LAST ERROR"],
+        ["ACCOUNT", "PROVIDER", "STATE", *backlogs, "IN FLIGHT#", "RATE", "ALL SENT", "BALANCE", "LAST ERROR"],
         (
             [
                 account.name,
@@ -40,6 +41,7 @@ def accounts(context: click.Context, *, as_json: bool) -> None:
                 *(account.backlog.get(lane.value, 0) for lane in Lane),
                 account.in_flight,
                 _rate(account),
+                _all_sent(account),
                 account.balance,
                 account.last_error,
             ]
@@ -57,6 +59,15 @@ def _rate(account: AccountInfo) -> str:
     allowed = round(account.rate_allowed * account.rate_window_s)
     unit, _, window = account.rate_limit.partition("_per_")
     return f"{used:,} of {allowed:,} {unit}/{window}"
+
+
+def _all_sent(account: AccountInfo) -> str | None:
+    """How long each lane's last one still waits."""
+    told = []
+    for lane, eta in account.eta.items():
+        span = "?" if eta.seconds is None else told_span(eta.seconds)
+        told.append(f"{lane} {span}{' after resume' if eta.held else ''}{' (too late)' if eta.too_late else ''}")
+    return ", ".join(told) or None
 
 
 class Standing:

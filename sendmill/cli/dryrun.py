@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from sendmill.cli.connection import connected
 from sendmill.cli.outcome import Outcome
 from sendmill.errors import ConfigError, StoreError
 from sendmill.estimating import estimate
-from sendmill.messages import Content
+from sendmill.messages import Content, JobEta
 from sendmill.options import SendOptions
 from sendmill.tariff import Tariff
 
@@ -24,6 +26,15 @@ def published_tariff(context: click.Context, *, told: bool) -> Tariff:
     if told and not tariff.known:
         click.echo(f"sendmill: counted as the GSM standard does, without cost: {why}", err=True)
     return tariff
+
+
+def reckoned(context: click.Context, outcome: Outcome, options: SendOptions) -> JobEta | None:
+    """When the last of a job that was only read would go; None where nobody can say, or where it has its own time."""
+    if options.at is not None or not outcome.by_account:
+        return None
+    with suppress(ConfigError, StoreError):
+        return connected(context).eta_of(outcome.by_account, options.lane, expires_in=options.expires_in_s)
+    return None
 
 
 def read_and_count(content: Content, options: SendOptions, tariff: Tariff) -> Outcome:
@@ -42,4 +53,5 @@ def read_and_count(content: Content, options: SendOptions, tariff: Tariff) -> Ou
         cost=found.cost,
         unpriced=found.unpriced,
         beyond=found.beyond,
+        by_account=found.by_account,
     )

@@ -26,9 +26,9 @@ from sendmill.cli.output import (
     reveal_option,
     safe,
 )
-from sendmill.cli.times import parse_since
+from sendmill.cli.times import parse_since, told_eta
 from sendmill.errors import StoreError
-from sendmill.messages import JobStatus, MessageInfo
+from sendmill.messages import JobEta, JobStatus, MessageInfo
 from sendmill.states import State
 
 if TYPE_CHECKING:
@@ -83,15 +83,15 @@ def status(
         wanted = None if state is None else State(state)
         print_messages(client.messages(job, state=wanted), as_json=as_json, reveal=reveal)
     elif not watch:
-        print_status(client.status(job), as_json=as_json)
+        print_status(now := client.status(job), as_json=as_json, eta=None if now.done else client.eta(job))
 
 
-def print_status(job: JobStatus, *, as_json: bool) -> None:
-    """The counts of a job."""
+def print_status(job: JobStatus, *, as_json: bool, eta: JobEta | None = None) -> None:
+    """The counts of a job, and until when the last of it will have gone."""
     if as_json:
-        print_json(status_fields(job))
+        print_json(status_fields(job) | ({"eta": fields_of(eta)} if eta is not None else {}))
     else:
-        console().print(_status_table(job))
+        console().print(_status_table(job, eta))
 
 
 def status_fields(job: JobStatus) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def status_fields(job: JobStatus) -> dict[str, Any]:
     }
 
 
-def _status_table(job: JobStatus) -> Table:
+def _status_table(job: JobStatus, eta: JobEta | None = None) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -119,6 +119,8 @@ def _status_table(job: JobStatus) -> Table:
     if job.cost:
         table.add_row("cost", cell(costs(job.cost)))
     table.add_row("done", cell(job.done))
+    if eta is not None and eta.waiting:
+        table.add_row("all sent", cell(told_eta(eta)))
     return table
 
 
@@ -128,7 +130,7 @@ def _watch(client: Client, job: str, *, as_json: bool) -> None:
     if screen.is_terminal and not as_json:
         with Live(console=screen, auto_refresh=False) as live:
             for now in followed(client, job):
-                live.update(_status_table(now), refresh=True)
+                live.update(_status_table(now, None if now.done else client.eta(job)), refresh=True)
         return
     for now in followed(client, job):
         print_status(now, as_json=as_json)

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from sendmill.cli.output import costs, money, named_characters, print_json
+from sendmill.cli.output import costs, fields_of, money, named_characters, print_json
 from sendmill.cli.refused import see, tell_refused
-from sendmill.messages import Refusal
+from sendmill.cli.times import told_eta
+from sendmill.messages import JobEta, Refusal
 from sendmill.states import State
 
 
@@ -21,7 +22,7 @@ class Outcome:
     """A job that was handed over, or (`job` is None) one that was only read.
 
     `segments` and what follows are there where it was only read: `cost` by currency, `unpriced` the rows whose account
-    names no price.
+    names no price, `by_account` how many each would take.
     """
 
     job: str | None
@@ -31,8 +32,11 @@ class Outcome:
     segments: int = 0
     cost: Mapping[str, Decimal] = field(default_factory=dict)
     unpriced: int = 0
+    by_account: Mapping[str, int] = field(default_factory=dict)
     beyond: Sequence[str] = ()
     """Characters that made texts longer than they look."""
+    eta: JobEta | None = None
+    """When the last would go, where it is known who would take them."""
 
     def fields(self) -> dict[str, Any]:
         """The JSON object."""
@@ -45,7 +49,8 @@ class Outcome:
         if self.job is not None:
             return told
         cost = {currency: money(amount) for currency, amount in self.cost.items()}
-        return {**told, "segments": self.segments, "cost": cost, "unpriced": self.unpriced}
+        told |= {"segments": self.segments, "cost": cost, "unpriced": self.unpriced}
+        return told if self.eta is None else {**told, "eta": fields_of(self.eta)}
 
     def tell(self, *, as_json: bool, reveal: bool) -> None:
         """Say it, refused rows on stderr."""
@@ -54,6 +59,8 @@ class Outcome:
             print_json(self.fields())
         elif self.job is None:
             click.echo(f"nothing was sent: {self.total:,} rows, {self.accepted:,} would go, {self._came_to()}")
+            if self.eta is not None and self.eta.account is not None:
+                click.echo(f"the last would go: {told_eta(self.eta)}")
             if self.beyond:
                 click.echo(f"billed in 16-bit units because of {named_characters(self.beyond)}")
         else:

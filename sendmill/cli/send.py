@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from sendmill import csvfile
 from sendmill.cli.accounts import Standing
 from sendmill.cli.connection import connected
-from sendmill.cli.dryrun import published_tariff, read_and_count
+from sendmill.cli.dryrun import published_tariff, read_and_count, reckoned
 from sendmill.cli.jobs import followed, status_fields
 from sendmill.cli.outcome import Outcome
 from sendmill.cli.output import console, json_option, print_json, reveal_option, safe
@@ -119,6 +119,8 @@ def send(
     checked = SendOptions.validated(**options)
     if strict or dry_run:
         outcome = read_and_count(source.content(), checked, published_tariff(context, told=dry_run))
+        if dry_run:
+            outcome.eta = reckoned(context, outcome, checked)
         if dry_run or outcome.refused:
             outcome.tell(as_json=as_json, reveal=reveal)
             return 1 if strict and outcome.refused else 0

@@ -90,7 +90,9 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
 counters            hash    what `sendmill metrics` tells: rows:<lane>:<state>, call:<service>:<state>, code:<code>,
-                            took:<service>:<bucket>, took_ms:<service>, report:<state>
+                            took:<service>:<bucket>, took_ms:<service>, report:<state>, reason:<state>:<code> of
+                            reports; came:<lane> rows, calls:<lane> that were taken; and what waits: waiting:<lane> rows
+m:<minute>          hash    of what was counted in a minute (since the epoch) the same, but took and waiting; 49 hours
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
                             until which nothing goes), failed, broken, broken_ms, trial (`tasks/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
@@ -275,6 +277,10 @@ class AccountKeys:
     def past(self, number: int) -> str:
         """The hash in which an ended call is kept."""
         return f"{self.prefix}past:{number >> _PAST_SHIFT}"
+
+    def minute(self, minute: int) -> str:
+        """What was counted in a minute since the epoch."""
+        return f"{self.prefix}m:{minute}"
 
     @staticmethod
     def past_field(number: int) -> int:

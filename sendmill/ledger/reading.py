@@ -75,7 +75,7 @@ def read_status(ledger: Ledger, job_id: str) -> JobStatus:
         StoreError: Redis is away.
     """
     record, entries = read_job(ledger, job_id)
-    return _status(record, _read_sums(ledger, entries))
+    return _status(record, read_sums(ledger, entries))
 
 
 def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
@@ -111,7 +111,7 @@ def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tupl
             yield entry, decode_header(raw) if len(raw) == HEADER_BYTES else None
 
 
-def _read_sums(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:
+def read_sums(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:
     """The headers of slices, added up where they lie: a job may be asked for often. None for those that are gone.
 
     Raises:

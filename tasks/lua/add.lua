@@ -16,6 +16,7 @@ for i = 2, #ARGV, 4 do
     added = added + 1
     redis.call('SET', key('s:' .. id), blob)
     local s = slice_of(id)
+    note_arrived(s)
     if details ~= '' then
       for offset, detail in pairs(cmsgpack.unpack(details)) do
         redis.call('HSET', key('d:' .. id), offset, cmsgpack.pack(detail))

@@ -82,28 +82,18 @@ end
 
 -- `sendmill metrics` has the same bounds, in seconds.
 local TOOK_MS = { 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000 }
-local MOST_COUNTERS = 400
 local tallies = {}
 
 local function tally(field, by) tallies[field] = (tallies[field] or 0) + by end
 
--- Codes are the vendor's: their number has a bound, whatever it answers.
-local function tally_code(code)
-  local field = 'code:' .. string.sub(code, 1, 40)
-  if not tallies[field] and redis.call('HEXISTS', key('counters'), field) == 0
-    and redis.call('HLEN', key('counters')) >= MOST_COUNTERS then
-    field = 'code:other'
-  end
-  tally(field, 1)
-end
-
-local function tally_call(call, service, took_ms)
+local function tally_call(call, service, took_ms, lane)
+  if lane and call.state == 's' then tally('calls:' .. lane, 1) end
   tally('call:' .. service .. ':' .. call.state, 1)
   local bucket = 1
   while bucket <= #TOOK_MS and took_ms > TOOK_MS[bucket] do bucket = bucket + 1 end
   tally('took:' .. service .. ':' .. bucket, 1)
   tally('took_ms:' .. service, math.max(0, math.floor(took_ms)))
-  if call.code ~= '' then tally_code(call.code) end
+  if call.code ~= '' then tally(coded(tallies, 'code:', call.code), 1) end
 end
 
 local function list_of(lists, name)
@@ -203,7 +193,8 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
       local list = list_of(slots, key('slots:' .. record[3]))
       list[#list + 1] = no
       if call.limited then unwritten[#unwritten + 1] = no end
-      tally_call(call, record[3], now - began)
+      local first = rows[1] and slice_of(rows[1][1]) -- a call has rows of one lane
+      tally_call(call, record[3], now - began, first and first.lane)
       ended_by_state[call.state] = (ended_by_state[call.state] or 0) + 1
       if call.state == 's' then
         recipients = recipients + tonumber(record[4])

@@ -35,6 +35,10 @@ for n, report in ipairs(cmsgpack.unpack(ARGV[1])) do
       end
       results[n] = 1
       tallies['report:' .. new] = (tallies['report:' .. new] or 0) + 1
+      if new ~= 'd' and word.code ~= '' then
+        local reason = coded(tallies, 'reason:' .. new .. ':', word.code)
+        tallies[reason] = (tallies[reason] or 0) + 1
+      end
     else
       results[n] = 0
     end

@@ -73,6 +73,7 @@ for i, slice in ipairs(ask.slices) do
     redis.call('SET', key('s:' .. id), blob)
     loaded[id] = nil
     s = slice_of(id)
+    note_arrived(s)
     redis.call('ZADD', key('horizon'), s.expires + ask.horizon_ms, id)
     -- Under its old lease, which its owner renews or gives back; else it comes out again when that has run out.
     redis.call('ZADD', key('inflight'), now + ask.lease_ms, id)

@@ -85,6 +85,15 @@ redis.call('ZREMRANGEBYSCORE', key('seats'), '-inf', now)
 count_found('leases', #leases, now)
 count_found('calls', #calls, now)
 flush()
+
+-- A count that went astray (workers of an older version counted nothing) is put right when nothing waits.
+local empty = redis.call('EXISTS', key('out:otp'), key('out:normal'), key('out:bulk'), key('wait'), key('inflight')) == 0
+if empty then
+  for _, lane in pairs(LANES) do
+    local waiting = redis.call('HGET', key('counters'), 'waiting:' .. lane)
+    if waiting and waiting ~= '0' then redis.call('HSET', key('counters'), 'waiting:' .. lane, 0) end
+  end
+end
 local nxt = redis.call('ZRANGE', key('wait'), 0, 0, 'WITHSCORES')
 return {
   #due, #leases, #calls,

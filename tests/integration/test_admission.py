@@ -8,10 +8,10 @@ from typing import Any
 
 from sendmill.client import Client
 from sendmill.messages import ReportEvent, Sms
+from sendmill.quiet import wall_clock
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.admission import Admission
-from tasks.quiet import wall_clock
 from tasks.stock import Stock
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for

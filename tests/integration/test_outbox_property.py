@@ -312,6 +312,10 @@ class OutboxMachine(RuleBasedStateMachine):
         for each in self.ledger.slices.values():
             counted = {state: each.states.count(state.byte) for state in State}
             assert counted == {state: each.header.counts[state] for state in State}
+        told = self.run(self.server.hmget(self.keys.counters, [f"waiting:{lane}" for lane in LANES]))
+        slices = self.ledger.slices.values()
+        waiting = [sum(e.header.counts[State.QUEUED] for e in slices if e.body.lane == lane) for lane in LANES]
+        assert waiting == [int(rows or 0) for rows in told]
 
     def _no_slice_is_lost_or_in_two_hands(self) -> None:
         ledger = self.ledger

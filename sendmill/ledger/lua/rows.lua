@@ -23,10 +23,12 @@ local function key(name) return PREFIX .. name end
 local function job_of(id) return string.match(id, '^[^.]+') end
 
 -- Milliseconds since the epoch with their fraction; never runs backwards, whatever the server's clock does.
+local seen_ms = nil -- what it said last in this script
 local function clock_ms()
   local t = redis.call('TIME')
   local now = tonumber(t[1]) * 1000 + tonumber(t[2]) / 1000
   local last = tonumber(redis.call('HGET', key('clock'), 'last') or '0')
+  seen_ms = math.max(now, last)
   if last > now then return last end
   redis.call('HSET', key('clock'), 'last', string.format('%.3f', now))
   return now
@@ -65,9 +67,35 @@ local function set_alert(code, detail, open, now)
   return true
 end
 
--- Add to the account's counters, which `sendmill metrics` reads: a command for each that a script has something for.
+local MINUTE_MS, MINUTES_KEPT_S = 60000, 49 * 3600
+local WITHOUT_MINUTES = { took = true, waiting = true } -- kinds of counters that no chart is drawn from
+
+-- Add to the account's counters, which `sendmill metrics` reads, and to those of this minute, which charts are drawn
+-- from: a command or two for each that a script has something for.
 local function count(tallies)
-  for field, by in pairs(tallies) do redis.call('HINCRBY', key('counters'), field, by) end
+  local minute, new = nil, false
+  for field, by in pairs(tallies) do
+    if by ~= 0 then
+      redis.call('HINCRBY', key('counters'), field, by)
+      if not WITHOUT_MINUTES[string.match(field, '^%a+')] then
+        minute = minute or key('m:' .. math.floor((seen_ms or clock_ms()) / MINUTE_MS))
+        new = redis.call('HINCRBY', minute, field, by) == by or new
+      end
+    end
+  end
+  if new then redis.call('EXPIRE', minute, MINUTES_KEPT_S) end
+end
+
+local MOST_COUNTERS, CODE_CHARS = 600, 40
+
+-- The counter of a code. Codes are the vendor's: how many there are has a bound, whatever it says.
+local function coded(tallies, kind, code)
+  local field = kind .. string.sub(code, 1, CODE_CHARS)
+  if not tallies[field] and redis.call('HEXISTS', key('counters'), field) == 0
+    and redis.call('HLEN', key('counters')) >= MOST_COUNTERS then
+    return kind .. 'other'
+  end
+  return field
 end
 
 local loaded = {}
@@ -118,6 +146,17 @@ end
 local function count_of(s, byte)
   local at = string.find(COUNTERS, byte, 1, true)
   return struct.unpack('<I4', s.raw, COUNTERS_AT + (at - 1) * 4) + (s.change[byte] or 0)
+end
+
+local came = {} -- by counter, rows that came into the account in this script
+
+-- Count rows of a slice that was not here before. What becomes of them later in the script is counted by flush().
+local function note_arrived(s)
+  local queued = count_of(s, 'q')
+  if queued == 0 then return end
+  for _, kind in ipairs({ 'waiting:', 'came:' }) do
+    came[kind .. s.lane] = (came[kind .. s.lane] or 0) + queued
+  end
 end
 
 local function set_u32(s, at, value) redis.call('SETRANGE', s.key, at, struct.pack('<I4', value)) end
@@ -234,7 +273,8 @@ end
 
 -- Write rows of small slices, counters and events. Every script that called move() or name_call() ends with this.
 local function flush()
-  local reached = {}
+  local reached = came
+  came = {}
   for _, s in pairs(loaded) do
     if s then
       for _, array in ipairs(ARRAYS) do
@@ -245,6 +285,11 @@ local function flush()
         end
       end
       local from, to = #COUNTERS + 1, 0
+      local waiting = s.change['q'] or 0
+      if waiting ~= 0 then
+        local field = 'waiting:' .. s.lane
+        reached[field] = (reached[field] or 0) + waiting
+      end
       for byte, by in pairs(s.change) do
         local at = string.find(COUNTERS, byte, 1, true)
         -- Rows that were moved away (m) are counted where they are now.
