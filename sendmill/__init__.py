@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from sendmill.actor import Actor, AuditEntry
 from sendmill.apikeys import KeyInfo, NewKey, Scope
 from sendmill.errors import (
     ConfigError,
@@ -31,6 +32,7 @@ from sendmill.errors import (
     UnknownAccount,
     UnsupportedFeature,
 )
+from sendmill.eta import Eta
 from sendmill.messages import (
     AccountInfo,
     AlertEvent,
@@ -43,6 +45,7 @@ from sendmill.messages import (
     EventBatch,
     Forgotten,
     Job,
+    JobEta,
     JobPage,
     JobStatus,
     JobSummary,
@@ -70,16 +73,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccountInfo",
+    "Actor",
     "AlertEvent",
     "AlertInfo",
     "AnyEvent",
     "AsyncClient",
+    "AuditEntry",
     "Balance",
     "CancelResult",
     "Client",
     "ConfigError",
     "EmptyText",
     "Estimate",
+    "Eta",
     "Event",
     "EventBatch",
     "Forgotten",
@@ -88,6 +94,7 @@ __all__ = [
     "InvalidOption",
     "InvalidTemplate",
     "Job",
+    "JobEta",
     "JobPage",
     "JobStatus",
     "JobSummary",

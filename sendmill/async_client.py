@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from sendmill.actor import Actor, AuditEntry
 from sendmill.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.broker import SMALL_ROWS
 from sendmill.client import Client
@@ -81,15 +83,22 @@ class AsyncClient:
         namespace: what stands before every key; the workers' own.
         broker_url: Celery's broker, where it is another server.
         timeout_s: how long a call waits for Redis, in seconds, before it raises StoreError.
+        actor: who acts, for the audit; default: SENDMILL_ACTOR, or the process's user and machine.
 
     Raises:
         ConfigError: the URL cannot be used.
     """
 
     def __init__(
-        self, url: str, *, namespace: str = "sendmill", broker_url: str | None = None, timeout_s: float = 2.0
+        self,
+        url: str,
+        *,
+        namespace: str = "sendmill",
+        broker_url: str | None = None,
+        timeout_s: float = 2.0,
+        actor: Actor | None = None,
     ) -> None:
-        self._client = Client(url, namespace=namespace, broker_url=broker_url, timeout_s=timeout_s)
+        self._client = Client(url, namespace=namespace, broker_url=broker_url, timeout_s=timeout_s, actor=actor)
         self._sending = self._client._sending  # noqa: SLF001 - a part of it
         self._url = url
         self._timeout_s = timeout_s
@@ -100,6 +109,22 @@ class AsyncClient:
     def from_env(cls) -> Self:
         """A client from SENDMILL_REDIS_URL, SENDMILL_BROKER_URL and SENDMILL_NAMESPACE; only the first is needed."""
         return cls(**environment())
+
+    def acting(self, actor: Actor) -> Self:
+        """This client, acting for somebody: `Client.acting`."""
+        other = copy(self)
+        other._client = self._client.acting(actor)  # noqa: SLF001 - its own kind
+        return other
+
+    async def audit(
+        self, *, target: str | None = None, action: str | None = None, before: str | None = None, most: int = 100
+    ) -> list[AuditEntry]:
+        """Who did what, newest first: `Client.audit`."""
+        return await self._run(partial(self._client.audit, target=target, action=action, before=before, most=most))
+
+    async def record(self, action: str, target: str, *, reason: str = "") -> None:
+        """Write down something that this client does not do itself: `Client.record`."""
+        await self._run(partial(self._client.record, action, target, reason=reason))
 
     async def send(
         self,
@@ -188,17 +213,17 @@ class AsyncClient:
             partial(self._client.job_page, since=since, ref=ref, accounts=accounts, after=after, most=most)
         )
 
-    async def cancel(self, job_id: str) -> CancelResult:
+    async def cancel(self, job_id: str, *, reason: str = "") -> CancelResult:
         """Stop what has not been submitted of a job: `Client.cancel`."""
-        return await self._run(partial(self._client.cancel, job_id))
+        return await self._run(partial(self._client.cancel, job_id, reason=reason))
 
     def unconfirmed(self, account: str | None = None) -> AsyncIterator[Unconfirmed]:
         """The messages whose answer was never read: `Client.unconfirmed`."""
         return self._iterate(partial(self._client.unconfirmed, account))
 
-    async def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
+    async def settle(self, message_or_job: str, verdict: Verdict | str, *, reason: str = "") -> Settled:
         """Say what became of an unconfirmed message, or of all of a job: `Client.settle`."""
-        return await self._run(partial(self._client.settle, message_or_job, verdict))
+        return await self._run(partial(self._client.settle, message_or_job, verdict, reason=reason))
 
     async def sweeps(self) -> list[Sweep]:
         """What the workers' sweeps have found: `Client.sweeps`."""
@@ -232,13 +257,13 @@ class AsyncClient:
         """The numbers that opted out: `Client.optouts`."""
         return self._iterate(self._client.optouts)
 
-    async def add_optout(self, number: str, *, region: str | None = None) -> bool:
+    async def add_optout(self, number: str, *, region: str | None = None, reason: str = "") -> bool:
         """Let a number opt out: `Client.add_optout`."""
-        return await self._run(partial(self._client.add_optout, number, region=region))
+        return await self._run(partial(self._client.add_optout, number, region=region, reason=reason))
 
-    async def remove_optout(self, number: str, *, region: str | None = None) -> bool:
+    async def remove_optout(self, number: str, *, region: str | None = None, reason: str = "") -> bool:
         """Let a number opt in again: `Client.remove_optout`."""
-        return await self._run(partial(self._client.remove_optout, number, region=region))
+        return await self._run(partial(self._client.remove_optout, number, region=region, reason=reason))
 
     async def import_optouts(
         self,
@@ -263,25 +288,25 @@ class AsyncClient:
         """What texts and messages would come to before they are sent: `Client.tariff`."""
         return await self._run(self._client.tariff)
 
-    async def pause(self, account: str) -> None:
+    async def pause(self, account: str, *, reason: str = "") -> None:
         """Stop submitting at an account until `resume`: `Client.pause`."""
-        await self._run(partial(self._client.pause, account))
+        await self._run(partial(self._client.pause, account, reason=reason))
 
-    async def resume(self, account: str) -> None:
+    async def resume(self, account: str, *, reason: str = "") -> None:
         """Let a paused or suspended account submit again: `Client.resume`."""
-        await self._run(partial(self._client.resume, account))
+        await self._run(partial(self._client.resume, account, reason=reason))
 
     async def alerts(self) -> list[AlertInfo]:
         """The alerts that are open: `Client.alerts`."""
         return await self._run(self._client.alerts)
 
-    async def resolve_alert(self, account: str, code: str) -> None:
+    async def resolve_alert(self, account: str, code: str, *, reason: str = "") -> None:
         """End an open alert by hand: `Client.resolve_alert`."""
-        await self._run(partial(self._client.resolve_alert, account, code))
+        await self._run(partial(self._client.resolve_alert, account, code, reason=reason))
 
-    async def limit(self, account: str, name: str, value: int | None) -> None:
+    async def limit(self, account: str, name: str, value: int | None, *, reason: str = "") -> None:
         """Change a limit while workers run: `Client.limit`."""
-        await self._run(partial(self._client.limit, account, name, value))
+        await self._run(partial(self._client.limit, account, name, value, reason=reason))
 
     async def balance(self, account: str, *, timeout_s: float = 15.0) -> Balance:
         """What is left on an account: `Client.balance`."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from copy import copy
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sendmill.actor import Actor, AuditEntry, this_person
 from sendmill.admin import set_active, set_limit
 from sendmill.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.asking import ask_balance, ask_sender, ask_upload, ask_words
+from sendmill.audit import read_audit, record, recorded
 from sendmill.doctor import Finding, examine, examine_configuration
 from sendmill.environment import environment
 from sendmill.errors import InvalidOption, UploadCut
@@ -55,6 +59,7 @@ from sendmill.messages import (
     Unconfirmed,
     Verdict,
 )
+from sendmill.numbers import mask, possible
 from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.publisher import Publisher
@@ -74,14 +79,22 @@ class Client:
         namespace: what stands before every key; the workers' own.
         broker_url: Celery's broker, where it is another server.
         timeout_s: how long a call waits for Redis, in seconds, before it raises StoreError.
+        actor: who acts, for the audit; default: SENDMILL_ACTOR, or the process's user and machine.
 
     Raises:
         ConfigError: the URL cannot be used.
     """
 
     def __init__(
-        self, url: str, *, namespace: str = "sendmill", broker_url: str | None = None, timeout_s: float = 2.0
+        self,
+        url: str,
+        *,
+        namespace: str = "sendmill",
+        broker_url: str | None = None,
+        timeout_s: float = 2.0,
+        actor: Actor | None = None,
     ) -> None:
+        self._actor = actor or this_person("client")
         self._ledger = connect(url, namespace, timeout_s=timeout_s)
         self._publisher = Publisher(self._ledger, url, broker_url)
         self._sending = Sending(self._ledger, self._publisher)
@@ -94,6 +107,34 @@ class Client:
             ConfigError: SENDMILL_REDIS_URL is not set.
         """
         return cls(**environment())
+
+    def acting(self, actor: Actor) -> Self:
+        """This client, acting for somebody: what is changed through it is written down under that name."""
+        other = copy(self)
+        other._actor = actor  # noqa: SLF001 - its own kind
+        return other
+
+    def audit(
+        self, *, target: str | None = None, action: str | None = None, before: str | None = None, most: int = 100
+    ) -> list[AuditEntry]:
+        """Who did what, newest first: up to `most` entries, those before one where its id is given.
+
+        Raises:
+            InvalidOption: `before` is no id of an entry.
+            StoreError: Redis is away.
+        """
+        return read_audit(self._ledger, target=target, action=action, before=before, most=most)
+
+    def record(self, action: str, target: str, *, reason: str = "") -> None:
+        """Write down something that this client does not do itself, such as showing whole numbers to somebody.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        record(self._ledger, self._actor, action, target, reason=reason)
+
+    def _recorded(self, action: str, target: str, **told: str) -> AbstractContextManager[None]:
+        return recorded(self._ledger, self._actor, action, target, **told)
 
     def send(
         self,
@@ -256,7 +297,7 @@ class Client:
         """
         return read_job_page(self._ledger, since, ref=ref, accounts=accounts, after=after, most=most)
 
-    def cancel(self, job_id: str) -> CancelResult:
+    def cancel(self, job_id: str, *, reason: str = "") -> CancelResult:
         """Stop what has not been submitted of a job; says how many rows that were and how many had gone.
 
         Nothing more goes from the first milliseconds on. Calls on the wire are waited for, half a second at most.
@@ -265,7 +306,8 @@ class Client:
             NoSuchJob: no such job is kept.
             StoreError: Redis is away; a part may be cancelled: repeat it.
         """
-        return cancel_job(self._ledger, job_id, self._publisher.plan)
+        with self._recorded("cancel", job_id, reason=reason):
+            return cancel_job(self._ledger, job_id, self._publisher.plan)
 
     def unconfirmed(self, account: str | None = None) -> Iterator[Unconfirmed]:
         """The messages whose answer was never read, at one account or at all, those of the earliest call first.
@@ -276,20 +318,22 @@ class Client:
         """
         return read_unconfirmed(self._ledger, account)
 
-    def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
+    def settle(self, message_or_job: str, verdict: Verdict | str, *, reason: str = "") -> Settled:
         """Say what became of an unconfirmed message, or of all of a job. What is not unconfirmed stays as it is.
 
         Args:
             message_or_job: a message's id or a job's.
             verdict: `sent` makes them `submitted`, `give_up` makes them `unknown`. `resend` makes them `queued`: they
                 go again, and may arrive twice; those that expired, or whose job is cancelled, stay unconfirmed.
+            reason: why, for the audit.
 
         Raises:
             InvalidOption: there is no such verdict.
             NoSuchJob: no such message or job is kept.
             StoreError: Redis is away; a part may be settled: repeat it.
         """
-        return settle(self._ledger, message_or_job, verdict)
+        with self._recorded("settle", message_or_job, before="unconfirmed", after=str(verdict), reason=reason):
+            return settle(self._ledger, message_or_job, verdict)
 
     def sweeps(self) -> list[Sweep]:
         """What the workers' sweeps have found in all that should not have been there; see docs/guarantees.md.
@@ -365,23 +409,25 @@ class Client:
         """
         return read_optouts(self._ledger)
 
-    def add_optout(self, number: str, *, region: str | None = None) -> bool:
+    def add_optout(self, number: str, *, region: str | None = None, reason: str = "") -> bool:
         """Let a number opt out, as a reply of its own would; False where it had.
 
         Raises:
             InvalidNumber: it is none.
             StoreError: Redis is away: repeat it.
         """
-        return add_optout(self._ledger, number, region)
+        with self._recorded("opt_out", mask(possible(number, region)), reason=reason):
+            return add_optout(self._ledger, number, region)
 
-    def remove_optout(self, number: str, *, region: str | None = None) -> bool:
+    def remove_optout(self, number: str, *, region: str | None = None, reason: str = "") -> bool:
         """Let a number opt in again; False where it had not opted out.
 
         Raises:
             InvalidNumber: it is none.
             StoreError: Redis is away: repeat it.
         """
-        return remove_optout(self._ledger, number, region)
+        with self._recorded("opt_in", mask(possible(number, region)), reason=reason):
+            return remove_optout(self._ledger, number, region)
 
     def import_optouts(
         self,
@@ -400,7 +446,8 @@ class Client:
         Raises:
             StoreError: Redis is away; those before it are stored: import all again.
         """
-        return import_optouts(self._ledger, numbers, region, on_refused)
+        with self._recorded("import_optouts", ""):
+            return import_optouts(self._ledger, numbers, region, on_refused)
 
     def forget(self, number: str, *, region: str | None = None, timeout_s: float = 15.0) -> Forgotten:
         """Remove what is kept of a person at once: the number, what was written to it alone, what it wrote.
@@ -418,7 +465,8 @@ class Client:
             InvalidNumber: it is none.
             StoreError: Redis is away; a part is forgotten: repeat it.
         """
-        return forget_number(self._ledger, number, region, timeout_s)
+        with self._recorded("forget", "a number"):
+            return forget_number(self._ledger, number, region, timeout_s)
 
     # --- accounts --------------------------------------------------------------------------------------------------
 
@@ -438,23 +486,23 @@ class Client:
         """
         return Tariff(*published(self._ledger))
 
-    def pause(self, account: str) -> None:
+    def pause(self, account: str, *, reason: str = "") -> None:
         """Stop submitting at an account until `resume`; reports and replies still come in.
 
         Raises:
             UnknownAccount: no worker has published it.
             StoreError: Redis is away.
         """
-        set_active(self._ledger, account, active=False)
+        set_active(self._ledger, account, self._actor, active=False, reason=reason)
 
-    def resume(self, account: str) -> None:
+    def resume(self, account: str, *, reason: str = "") -> None:
         """Let a paused or suspended account submit again, and resolve its alert.
 
         Raises:
             UnknownAccount: no worker has published it.
             StoreError: Redis is away.
         """
-        set_active(self._ledger, account, active=True)
+        set_active(self._ledger, account, self._actor, active=True, reason=reason)
 
     def alerts(self) -> list[AlertInfo]:
         """The alerts that are open, the oldest first.
@@ -464,7 +512,7 @@ class Client:
         """
         return read_alerts(self._ledger)
 
-    def resolve_alert(self, account: str, code: str) -> None:
+    def resolve_alert(self, account: str, code: str, *, reason: str = "") -> None:
         """End an open alert by hand, such as `unmapped_state`; it opens again if its cause comes again.
 
         Raises:
@@ -472,9 +520,10 @@ class Client:
             InvalidOption: no such alert is open, or `resume` is what ends it.
             StoreError: Redis is away.
         """
-        end_alert(self._ledger, account, code)
+        with self._recorded("resolve_alert", account, before=code, reason=reason):
+            end_alert(self._ledger, account, code)
 
-    def limit(self, account: str, name: str, value: int | None) -> None:
+    def limit(self, account: str, name: str, value: int | None, *, reason: str = "") -> None:
         """Change or add a limit while workers run, such as `limit("hk", "calls_per_s", 20)`; None takes it back.
 
         It holds for the next call of every process.
@@ -484,7 +533,7 @@ class Client:
             InvalidOption: there is no such limit, or the value is above what the workers' settings allow.
             StoreError: Redis is away.
         """
-        set_limit(self._ledger, account, name, value)
+        set_limit(self._ledger, account, name, value, self._actor, reason=reason)
 
     def balance(self, account: str, *, timeout_s: float = 15.0) -> Balance:
         """What is left on an account. A worker asks the vendor, so this takes up to some seconds.

@@ -26,12 +26,14 @@ class FakeOptOuts:
         """The numbers that opted out, the oldest first."""
         return iter(list(self._out.values()))
 
-    def add_optout(self, number: str, *, region: str | None = None) -> bool:
+    def add_optout(self, number: str, *, region: str | None = None, reason: str = "") -> bool:
         """Let a number opt out; False where it had. Raises InvalidNumber."""
+        del reason
         return self._opt_out(possible(number, region), Source.OPERATOR)
 
-    def remove_optout(self, number: str, *, region: str | None = None) -> bool:
+    def remove_optout(self, number: str, *, region: str | None = None, reason: str = "") -> bool:
         """Let a number opt in again; False where it had not opted out. Raises InvalidNumber."""
+        del reason
         return self._out.pop(possible(number, region), None) is not None
 
     def import_optouts(

@@ -61,8 +61,9 @@ class FakeSettling:
         """None: nothing is left lying here."""
         return []
 
-    def settle(self, message_or_job: str, verdict: Verdict | str) -> Settled:
+    def settle(self, message_or_job: str, verdict: Verdict | str, *, reason: str = "") -> Settled:
         """Settle as `Client.settle` does; what goes again is submitted at once. Raises NoSuchJob, InvalidOption."""
+        del reason
         if verdict not in set(Verdict):
             raise InvalidOption(f"there is no verdict {str(verdict)[:40]!r}: there are {', '.join(Verdict)}")
         found = self._named(message_or_job)

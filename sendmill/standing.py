@@ -218,7 +218,7 @@ def _reason(read: _Read) -> str | None:
     """Why an account stands still, or which of its lanes do, in words."""
     state = read.state
     if state.get("state", "active") != "active":
-        return state.get("why")
+        return f"by {state.get('by')}: {state['reason']}" if state.get("reason") else state.get("why")
     told = ["its vendor fails and is tried with single calls"] if read.broken else []
     told += [f"host {field.removeprefix(_BARRED)} is refused" for field in sorted(state) if field.startswith(_BARRED)]
     for lane in Lane:

@@ -19,10 +19,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from sendmill.actor import Actor
 from sendmill.contents import features_of, kind_of, parts_of, text_of
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
 from sendmill.estimating import estimate
@@ -192,8 +193,9 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
         shown = {name: getattr(message, name) for name in MessageInfo.__dataclass_fields__}
         return {**shown, "attempts": [], "reports": reports}
 
-    def cancel(self, job_id: str) -> CancelResult:
+    def cancel(self, job_id: str, *, reason: str = "") -> CancelResult:
         """Cancel the job's scheduled messages. Raises NoSuchJob."""
+        del reason
         fake = self._job(job_id)
         waiting = [message for message in fake.messages.values() if message.state is State.SCHEDULED]
         for message in waiting:
@@ -262,6 +264,11 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
     def tariff(self) -> Tariff:
         """What messages come to, as far as `accounts` says; the first able one takes what names no account."""
         return Tariff(self._accounts, [{"name": DEFAULT_ROUTE, "prefix": "", "accounts": list(self._accounts)}])
+
+    def acting(self, actor: Actor) -> Self:
+        """The same: nothing is written down."""
+        del actor
+        return self
 
     def close(self) -> None:
         """Nothing to close."""

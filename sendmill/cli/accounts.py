@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sendmill.cli.connection import connected
-from sendmill.cli.output import fields_of, json_option, print_json, print_table, safe
+from sendmill.cli.output import fields_of, json_option, print_json, print_table, reason_option, safe
 from sendmill.cli.times import told_span
 from sendmill.errors import InvalidOption, SendmillError
 from sendmill.messages import AccountInfo, Balance
@@ -127,37 +127,40 @@ def balance(context: click.Context, account: str | None, *, as_json: bool) -> in
 
 @click.command()
 @click.argument("account")
+@reason_option
 @click.pass_context
-def pause(context: click.Context, account: str) -> None:
+def pause(context: click.Context, account: str, *, reason: str) -> None:
     """Stop submitting at ACCOUNT until `resume`. Reports and replies still come in."""
-    connected(context).pause(account)
+    connected(context).pause(account, reason=reason)
     click.echo(f"{account} is paused: its messages wait until sendmill resume {account}")
 
 
 @click.command()
 @click.argument("account")
+@reason_option
 @click.pass_context
-def resume(context: click.Context, account: str) -> None:
+def resume(context: click.Context, account: str, *, reason: str) -> None:
     """Let a paused or suspended ACCOUNT submit again."""
-    connected(context).resume(account)
+    connected(context).resume(account, reason=reason)
     click.echo(f"{account} is active")
 
 
 @click.command()
 @click.argument("account")
 @click.argument("setting", metavar="NAME=VALUE")
+@reason_option
 @click.pass_context
-def limit(context: click.Context, account: str, setting: str) -> None:
+def limit(context: click.Context, account: str, setting: str, *, reason: str) -> None:
     """Change or add a limit of ACCOUNT while it runs, such as calls_per_s=20; never above what its settings allow.
 
     calls_per_s=off takes back what was set so.
     """
     name, equals, value = setting.partition("=")
     if equals and value == "off":
-        connected(context).limit(account, name, None)
+        connected(context).limit(account, name, None, reason=reason)
         click.echo(f"{account}: {name} is what the settings say")
         return
     if not equals or not value.isascii() or not value.isdigit() or int(value) == 0:
         raise InvalidOption(f"{setting} is no limit: write it as calls_per_s=20, a whole number above zero, or =off")
-    connected(context).limit(account, name, int(value))
+    connected(context).limit(account, name, int(value), reason=reason)
     click.echo(f"{account}: {name} is {int(value):,}")

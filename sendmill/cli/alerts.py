@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sendmill.cli.connection import connected
-from sendmill.cli.output import fields_of, json_option, print_json, print_table
+from sendmill.cli.output import fields_of, json_option, print_json, print_table, reason_option
 
 
 @click.group(invoke_without_command=True)
@@ -30,8 +30,9 @@ def alerts(context: click.Context, *, as_json: bool) -> None:
 @alerts.command()
 @click.argument("account")
 @click.argument("code")
+@reason_option
 @click.pass_context
-def resolve(context: click.Context, account: str, code: str) -> None:
+def resolve(context: click.Context, account: str, code: str, *, reason: str) -> None:
     """End the alert CODE of ACCOUNT: it opens again if its cause comes again."""
-    connected(context).resolve_alert(account, code)
+    connected(context).resolve_alert(account, code, reason=reason)
     click.echo(f"{account}: {code} is resolved")

@@ -14,6 +14,7 @@ import click
 from sendmill.cli import (
     accounts,
     alerts,
+    audit,
     doctor,
     events,
     export,
@@ -132,6 +133,7 @@ for _command in (
     accounts.resume,
     accounts.limit,
     alerts.alerts,
+    audit.audit,
     metrics.metrics,
     keys.keys,
     text.segments,

@@ -21,6 +21,7 @@ def connected(context: click.Context) -> Client:
 
 def _from_environment() -> Client:
     # Celery and redis take a third of a second to import, which `--help` and `segments` need not wait for.
+    from sendmill.actor import this_person  # noqa: PLC0415
     from sendmill.client import Client  # noqa: PLC0415
 
-    return Client.from_env()
+    return Client.from_env().acting(this_person("cli"))

@@ -23,6 +23,7 @@ from sendmill.cli.output import (
     number,
     print_json,
     print_table,
+    reason_option,
     reveal_option,
     safe,
 )
@@ -227,11 +228,12 @@ def _print_parts(name: str, parts: list[Mapping[str, Any]]) -> None:
 
 @click.command()
 @click.argument("job")
+@reason_option
 @json_option
 @click.pass_context
-def cancel(context: click.Context, job: str, *, as_json: bool) -> None:
+def cancel(context: click.Context, job: str, *, reason: str, as_json: bool) -> None:
     """Cancel what of JOB has not been submitted."""
-    result = connected(context).cancel(job)
+    result = connected(context).cancel(job, reason=reason)
     if as_json:
         counts = {"cancelled": result.cancelled, "gone": result.gone, "on_the_wire": result.on_the_wire}
         print_json({"job": job, **counts})

@@ -25,6 +25,7 @@ _TABLE_PIECE_ROWS = 1000
 _COLUMN_GAP_CHARS = 2
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with whole numbers.")
+reason_option = click.option("--reason", default="", help="Why, for the audit.")
 reveal_option = click.option("--reveal", is_flag=True, help="Show whole phone numbers.")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sendmill.cli.connection import connected
-from sendmill.cli.output import fields_of, json_option, number, print_json, print_table, reveal_option
+from sendmill.cli.output import fields_of, json_option, number, print_json, print_table, reason_option, reveal_option
 from sendmill.messages import Verdict
 from sendmill.states import State
 
@@ -50,9 +50,12 @@ def unconfirmed(context: click.Context, *, account: str | None, as_json: bool, r
 @click.option("--resend", "verdict", flag_value=Verdict.RESEND.value, help="Send it again: queued. May arrive twice.")
 @click.option("--give-up", "verdict", flag_value=Verdict.GIVE_UP.value, help="Nobody will know: unknown.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
+@reason_option
 @json_option
 @click.pass_context
-def settle(context: click.Context, message_or_job: str, *, verdict: str | None, yes: bool, as_json: bool) -> int:
+def settle(
+    context: click.Context, message_or_job: str, *, verdict: str | None, yes: bool, reason: str, as_json: bool
+) -> int:
     """Say what became of an unconfirmed MESSAGE, or of all unconfirmed messages of a JOB."""
     if verdict is None:
         raise click.UsageError("say what became of it: --sent, --resend or --give-up")
@@ -63,7 +66,7 @@ def settle(context: click.Context, message_or_job: str, *, verdict: str | None, 
             raise click.ClickException(f"nothing of {message_or_job} is unconfirmed")
         what = f"{message_or_job} ({waiting:,} unconfirmed)" if waiting > 1 else message_or_job
         click.confirm(_QUESTIONS[chosen].format(what=what), abort=True, err=True)
-    result = client.settle(message_or_job, chosen)
+    result = client.settle(message_or_job, chosen, reason=reason)
     if as_json:
         print_json({"target": message_or_job, "verdict": chosen.value, "settled": result.settled, "left": result.left})
     else:

@@ -25,8 +25,29 @@ COMMANDS: Final = frozenset(
         *("DECRBY", "MEMORY|USAGE", "MGET", "MULTI", "PERSIST", "PEXPIRE", "EXPIRE", "PING", "PTTL", "PUBLISH"),
         *("PSUBSCRIBE", "RPUSH", "SADD", "SCAN", "SCARD", "SCRIPT|LOAD", "SET", "SETRANGE", "SISMEMBER", "SMEMBERS"),
         *("SREM", "TIME", "TTL", "UNLINK", "WAIT", "WATCH", "UNWATCH", "XACK", "XADD", "XAUTOCLAIM", "XDEL"),
-        *("XGROUP|CREATE", "XINFO|GROUPS", "XINFO|STREAM", "XLEN", "XRANGE", "XREADGROUP", "XTRIM", "ZADD", "ZCARD"),
-        *("ZCOUNT", "ZINCRBY", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCORE"),
+        *(
+            "XGROUP|CREATE",
+            "XINFO|GROUPS",
+            "XINFO|STREAM",
+            "XLEN",
+            "XRANGE",
+            "XREADGROUP",
+            "XREVRANGE",
+            "XTRIM",
+            "ZADD",
+            "ZCARD",
+        ),
+        *(
+            "ZCOUNT",
+            "ZINCRBY",
+            "ZRANGE",
+            "ZRANGEBYSCORE",
+            "ZRANK",
+            "ZREM",
+            "ZREMRANGEBYSCORE",
+            "ZREVRANGEBYSCORE",
+            "ZSCORE",
+        ),
     }
 )
 """What sendmill, Celery and redbeat ask for, those of the scripts included."""

@@ -54,6 +54,7 @@ apikeys:used        hash    id → ms when it was used last, within a minute
 apikey:<id>:…       list,   used:<limit> and clock of a key that has rates, as those of an account
                     hash
 media:<name>        string  a file that a vendor is to fetch from the push server; a quarter of an hour
+audit               stream  who did what: see `sendmill.audit`; capped
 optouts             hash    keyed digest of a number → msgpack StoredOptOut
 optouts:log         zset    that digest → version of its last change, also where it opted in again
 optouts:version     string  how many changes there were: each is a version
@@ -63,7 +64,8 @@ optouts:key         string  32 random bytes, made once: without them no digest t
 Account keys (under `<namespace>:{<account>}:`)
 
 =================== ======= ==========================================================================================
-state               hash    state (active, paused, suspended), why, since_ms, last_error, limit:<name> (an operator's),
+state               hash    state (active, paused, suspended), why, by, reason (of a person's pause), since_ms,
+                            last_error, limit:<name> (an operator's),
                             least:<name> (the strictest that a worker is configured for), tag, balance…,
                             quiet:<lane> (ms until which what waited in it was put aside for quiet hours), probes,
                             probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/lua/suspend.lua`)
@@ -92,7 +94,7 @@ unwritten           zset    call under limits of which nobody has said yet that 
 counters            hash    what `sendmill metrics` tells: rows:<lane>:<state>, call:<service>:<state>, code:<code>,
                             took:<service>:<bucket>, took_ms:<service>, report:<state>, reason:<state>:<code> of
                             reports; came:<lane> rows, calls:<lane> that were taken; and what waits: waiting:<lane> rows
-m:<minute>          hash    of what was counted in a minute (since the epoch) the same, but took and waiting; 49 hours
+minute:<n>          hash    of what was counted in a minute (since the epoch) the same, but took and waiting; 49 hours
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
                             until which nothing goes), failed, broken, broken_ms, trial (`tasks/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
@@ -159,6 +161,7 @@ class JobKeys:
         self.chunks = self._prefix + "chunk:"
         self.apikeys = self._prefix + "apikeys"
         self.apikeys_used = self._prefix + "apikeys:used"
+        self.audit = self._prefix + "audit"
         self.optouts = self._prefix + "optouts"
         self.optouts_log = self._prefix + "optouts:log"
         self.optouts_version = self._prefix + "optouts:version"
@@ -280,7 +283,7 @@ class AccountKeys:
 
     def minute(self, minute: int) -> str:
         """What was counted in a minute since the epoch."""
-        return f"{self.prefix}m:{minute}"
+        return f"{self.prefix}minute:{minute}"
 
     @staticmethod
     def past_field(number: int) -> int:

@@ -2,15 +2,16 @@
 -- include rows.lua
 -- Let an account submit again, or stop it, because a person said so.
 -- KEYS[1] the account's state hash
--- ARGV[1] active | paused
+-- ARGV[1] active | paused, ARGV[2] who says so, ARGV[3] why ("" for no reason)
 -- Returns 1 where an alert of a blocked account was resolved by it.
 
 local now = math.floor(clock_ms())
 redis.call('HSET', KEYS[1], 'state', ARGV[1], 'since_ms', now)
 if ARGV[1] == 'paused' then
-  redis.call('HSET', KEYS[1], 'why', 'by a person')
+  redis.call('HSET', KEYS[1], 'why', 'by a person', 'by', ARGV[2], 'reason', ARGV[3])
   return 0
 end
+redis.call('HDEL', KEYS[1], 'by', 'reason')
 -- A person knows better than probes and breaker do.
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if field == 'why' or string.find(field, '^prob') or string.find(field, '^barred:') then

@@ -78,7 +78,7 @@ local function count(tallies)
     if by ~= 0 then
       redis.call('HINCRBY', key('counters'), field, by)
       if not WITHOUT_MINUTES[string.match(field, '^%a+')] then
-        minute = minute or key('m:' .. math.floor((seen_ms or clock_ms()) / MINUTE_MS))
+        minute = minute or key('minute:' .. math.floor((seen_ms or clock_ms()) / MINUTE_MS))
         new = redis.call('HINCRBY', minute, field, by) == by or new
       end
     end
