@@ -30,6 +30,7 @@ from sendmill.errors import ConfigError
 from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
+from sendmill.passwords import is_hash
 from sendmill.redis_url import RedisUrl
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
@@ -206,13 +207,58 @@ class Route(Strict):
     accounts: Sequence[AccountName] = Field(min_length=1)
 
 
+Right = Literal["view", "reveal", "send", "operate", "admin"]
+Rights = Sequence[Right]
+"""What somebody may do in the console; `admin` may do all of it."""
+
+
+def _password_line(secret: SecretStr) -> SecretStr:
+    if not is_hash(secret.get_secret_value()):
+        raise ValueError("not a line that `sendmill web-password` printed")
+    return secret
+
+
+class WebUser(Strict):
+    """`[web.users.NAME]`: somebody who logs in with a password."""
+
+    password: Annotated[SecretStr, AfterValidator(_password_line)]
+    """What `sendmill web-password` printed."""
+    rights: Rights = ("view",)
+
+
+class WebProxy(Strict):
+    """`[web.proxy]`: a proxy before us says who somebody is. Its address and its secret both have to be right."""
+
+    networks: Sequence[Network] = Field(min_length=1)
+    secret: Annotated[SecretStr, Field(min_length=16)]
+    secret_header: str = "X-Sendmill-Secret"
+    user_header: str = "X-Forwarded-User"
+    groups_header: str = "X-Forwarded-Groups"
+    groups: Mapping[str, Rights] = Field(default_factory=dict)
+    """What a group may do; who is in none of them sees nothing."""
+
+
 class Web(Strict):
-    """`[web]`: the process `web`."""
+    """`[web]`: the process `web`, and who may come into the console."""
 
     bind: LocalAddress = "127.0.0.1"
     """The address that it listens on; `SENDMILL_WEB_HOST` goes before it."""
     proxies: Sequence[Network] = ()
     """Networks of proxies before it, such as 10.0.0.0/8: their X-Forwarded-For is believed."""
+    auth: Literal["loopback", "basic", "proxy", "off"] = "loopback"
+    """`loopback`: whoever is on this machine; `off`: no console."""
+    prefix: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """The path under which a proxy serves it, such as /sms; `X-Forwarded-Prefix` goes before it."""
+    users: Mapping[Annotated[str, StringConstraints(pattern=r"^[^:\s]{1,64}$")], WebUser] = Field(default_factory=dict)
+    proxy: WebProxy | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_auth_needs(self) -> Self:
+        if self.auth == "basic" and not self.users:
+            raise ValueError('auth = "basic" needs somebody: add [web.users.NAME] with password and rights')
+        if self.auth == "proxy" and self.proxy is None:
+            raise ValueError('auth = "proxy" needs [web.proxy] with networks, secret and groups')
+        return self
 
 
 class Site(Strict):

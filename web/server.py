@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from config.settings import Settings
-from web import api, health
+from web import api, console, health
 from web.api.problems import refusal
 from web.context import CONTEXT, Context
 from web.listening import IDLE_S, LimitedRunner
@@ -33,7 +33,7 @@ def make_app(settings: Settings) -> web.Application:
     app[CONTEXT] = Context(settings)
     app.cleanup_ctx.append(_closed)
     # Each part has `add_routes(app)`: routes, what it starts (`app.cleanup_ctx`), and its own errors.
-    for part in (health, api):
+    for part in (health, api, console):
         part.add_routes(app)
     return app
 

@@ -93,6 +93,34 @@ def read_optouts(ledger: Ledger) -> Iterator[OptOut]:
         last = f"({int(logged[-1][1])}"
 
 
+def latest_optouts(ledger: Ledger, most: int) -> tuple[int, list[OptOut]]:
+    """How many there are, and the latest of them, newest first.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    jobs = ledger.jobs
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        pipe.hlen(jobs.optouts)
+        pipe.zrange(jobs.optouts_log, -most, -1)
+        count, digests = pipe.execute()
+        values = ledger.server.hmget(jobs.optouts, digests) if digests else []
+    return count, [_told(decode_stored(raw)) for raw in reversed(values) if raw is not None]
+
+
+def optout_of(ledger: Ledger, number: str) -> OptOut | None:
+    """The opt-out of an E.164 number, None where it has none.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    with store_errors():
+        key = ledger.server.get(ledger.jobs.optouts_key)
+        raw = ledger.server.hget(ledger.jobs.optouts, Digester(key).digest(pack(number))) if key else None
+    return None if raw is None else _told(decode_stored(raw))
+
+
 def _told(stored: StoredOptOut) -> OptOut:
     return OptOut(
         number=None if stored.number is None else unpack(stored.number),

@@ -1,0 +1,126 @@
+"""What happened in the last hours, for charts: read from the minutes that the scripts counted.
+
+A minute that is over never changes, so it is read once: whoever draws the same page every few seconds asks Redis for
+the running minute alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.minutes import MINUTE_MS, Counts, counts_of, submitted, summed
+
+HOURS = 48
+"""How far back it goes; the minutes are kept an hour longer."""
+
+MINUTES = 60
+_IN_HOUR = 60
+_AT_ONCE = 5_000
+_REPORT = "report:"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Of one account: the last hour by minutes and the last days by hours, the oldest first, the running one last."""
+
+    minutes: Sequence[tuple[datetime, Counts]]
+    hours: Sequence[tuple[datetime, Counts]]
+
+    @property
+    def submitted_per_s(self) -> list[float]:
+        """Messages that were handed over, by minute."""
+        return [submitted(counts) / _IN_HOUR for _, counts in self.minutes]
+
+    def day(self, before: int = 0) -> Counter[str]:
+        """The last 24 hours together, or those of so many days before."""
+        last = len(self.hours) - 24 * before
+        return summed(counts for _, counts in self.hours[max(0, last - 24) : last])
+
+
+def delivered_share(counts: Counts) -> tuple[int, int]:
+    """How many of the messages that a report ended were delivered, and how many those were."""
+    ended = sum(many for field, many in counts.items() if field.startswith(_REPORT))
+    return counts.get(f"{_REPORT}d", 0), ended
+
+
+class Charts:
+    """Keeps what it has read; threads may share one.
+
+    Args:
+        ledger: of the system.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._minutes: dict[str, dict[int, Counts]] = {}
+        self._hours: dict[str, dict[int, Counts]] = {}
+        self._running: dict[str, Counts] = {}
+        self._lock = threading.Lock()
+
+    def of(self, accounts: Collection[str]) -> dict[str, History]:
+        """The last hours of some accounts.
+
+        Raises:
+            StoreError: Redis is away.
+        """
+        with self._lock:
+            with store_errors():
+                seconds, _ = self._ledger.server.time()
+            this = seconds * 1000 // MINUTE_MS
+            self._read(accounts, this)
+            return {name: self._history(name, this) for name in accounts}
+
+    def _read(self, accounts: Iterable[str], this: int) -> None:
+        hour = this // _IN_HOUR
+        wanted: list[tuple[str, int]] = []
+        for name in accounts:
+            hours, minutes = self._hours.setdefault(name, {}), self._minutes.setdefault(name, {})
+            needed = {minute for minute in range((hour - 1) * _IN_HOUR, this + 1) if minute not in minutes}
+            for each in range(hour - HOURS + 1, hour):
+                if each not in hours:
+                    needed.update(minute for minute in _of_hour(each) if minute not in minutes)
+            wanted += [(name, minute) for minute in sorted(needed)]
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = wanted[start : start + _AT_ONCE]
+            with store_errors():
+                pipe = self._ledger.server.pipeline(transaction=False)
+                for name, minute in part:
+                    pipe.hgetall(self._ledger.account(name).minute(minute))
+                for (name, minute), raw in zip(part, pipe.execute(), strict=True):
+                    self._minutes[name][minute] = counts_of(raw)
+        for name in accounts:
+            self._fold(name, hour, this)
+
+    def _fold(self, name: str, hour: int, this: int) -> None:
+        """Make hours of minutes, and let go of what is not shown any more."""
+        hours, minutes = self._hours[name], self._minutes[name]
+        for each in range(hour - HOURS + 1, hour):
+            if each not in hours:
+                hours[each] = summed(minutes[minute] for minute in _of_hour(each))
+        self._hours[name] = {each: counts for each, counts in hours.items() if each > hour - HOURS}
+        first = (hour - 1) * _IN_HOUR
+        self._minutes[name] = {each: counts for each, counts in minutes.items() if first <= each < this}
+        self._running[name] = minutes[this]
+
+    def _history(self, name: str, this: int) -> History:
+        minutes = {**self._minutes[name], this: self._running[name]}
+        hour = this // _IN_HOUR
+        running = summed(minutes[minute] for minute in range(hour * _IN_HOUR, this + 1))
+        hours = [*sorted(self._hours[name].items()), (hour, running)]
+        return History(
+            [(_at(minute), minutes[minute]) for minute in range(this - MINUTES + 1, this + 1)],
+            [(_at(each * _IN_HOUR), counts) for each, counts in hours],
+        )
+
+
+def _of_hour(hour: int) -> range:
+    return range(hour * _IN_HOUR, (hour + 1) * _IN_HOUR)
+
+
+def _at(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * MINUTE_MS / 1000, UTC)

@@ -1,0 +1,32 @@
+"""The console: what an operator sees and does. Pages at `/`, each with a twin in JSON."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from web.console.actions import Actions
+from web.console.doors import Doors
+from web.console.live import Live
+from web.console.pages import board, jobs, people, quality, system
+from web.console.site import Site
+from web.context import CONTEXT
+
+_PARTS: Final = (board, jobs, people, quality, system)
+
+
+def add_routes(app: web.Application) -> None:
+    """Mount it, where the settings do not say that there is none."""
+    context = app[CONTEXT]
+    settings = context.settings.web
+    if settings.auth == "off":
+        return
+    site = Site(context, Doors(settings))
+    for part in _PARTS:
+        site.add(app, part.PAGES)
+    Actions(site).mount(app)
+    live = Live(site)
+    app.router.add_get("/live/events", live.events)
+    app.on_shutdown.append(live.close)
+    app.router.add_get("/static/{digest}/{name:.+}", site.files.serve)
