@@ -245,8 +245,8 @@ class Web(Strict):
     """The address that it listens on; `SENDMILL_WEB_HOST` goes before it."""
     proxies: Sequence[Network] = ()
     """Networks of proxies before it, such as 10.0.0.0/8: their X-Forwarded-For is believed."""
-    auth: Literal["loopback", "basic", "proxy", "off"] = "loopback"
-    """`loopback`: whoever is on this machine; `off`: no console."""
+    auth: Literal["loopback", "basic", "proxy", "off"] | None = None
+    """`loopback`: whoever is on this machine; `off`: no console. None is what SENDMILL_WEB_AUTH says, or `loopback`."""
     prefix: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     """The path under which a proxy serves it, such as /sms; `X-Forwarded-Prefix` goes before it."""
     users: Mapping[Annotated[str, StringConstraints(pattern=r"^[^:\s]{1,64}$")], WebUser] = Field(default_factory=dict)

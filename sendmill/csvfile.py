@@ -77,6 +77,15 @@ def form_of(path: str | Path, to_column: str, *, encoding: str = AUTO, delimiter
     return Form(known, head.delimiter, [_name_of(cell) for cell in next(cells)], next(cells))
 
 
+def form_of_text(text: str, to_column: str, *, encoding: str = "utf-8", delimiter: str | None = None) -> Form:
+    """The same of a table that was read already, in an encoding that is known."""
+    lines = io.StringIO(text, newline="")
+    head = _head(lines, to_column, delimiter)
+    first = next((each for each in lines if not _is_blank(each)), "")
+    cells = (_cells(line, head.delimiter) for line in (head.line, first))
+    return Form(encoding, head.delimiter, [_name_of(cell) for cell in next(cells)], next(cells))
+
+
 class _Head(NamedTuple):
     """The line that names the columns, what parts its cells, and how many lines stand before it."""
 

@@ -13,14 +13,16 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
 import uvloop
 from aiohttp.web import TCPSite
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from config.settings import Settings
+from config.settings import Settings, Web
 from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.living import Pulse
@@ -84,9 +86,35 @@ def listening_address(settings: Settings, environ: Mapping[str, str]) -> tuple[s
     """Host and port that the environment asks for, or the configuration.
 
     Raises:
-        ConfigError: PORT is no port.
+        ConfigError: PORT is no port, or the console would be open to everybody.
     """
-    return environ.get("SENDMILL_WEB_HOST") or settings.web.bind, port_in(environ, DEFAULT_PORT)
+    host = environ.get("SENDMILL_WEB_HOST") or settings.web.bind
+    if settings.web.auth == "loopback" and not _is_loopback(host):
+        raise ConfigError(
+            f"[web] auth: at {host} the console would be open to whoever reaches it: choose basic or proxy, or off"
+        )
+    return host, port_in(environ, DEFAULT_PORT)
+
+
+def with_auth(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """The settings with the `auth` that holds: theirs, else SENDMILL_WEB_AUTH, else `loopback`.
+
+    Raises:
+        ConfigError: SENDMILL_WEB_AUTH names none, or one that the settings have nothing for.
+    """
+    auth = settings.web.auth or environ.get("SENDMILL_WEB_AUTH") or "loopback"
+    try:
+        web = Web.model_validate({**settings.web.model_dump(), "auth": auth})
+    except ValidationError as error:
+        raise ConfigError(f"environment: SENDMILL_WEB_AUTH: {error.errors()[0]['msg']}") from None
+    return settings.model_copy(update={"web": web})
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _main(settings: Settings, host: str, port: int) -> None:
@@ -99,8 +127,8 @@ async def _main(settings: Settings, host: str, port: int) -> None:
 
 def main() -> None:
     """Run until SIGTERM. Exit 2 and one line where the configuration or the ledger is wrong, 1 for a taken address."""
-    settings = settings_or_exit()
     try:
+        settings = with_auth(settings_or_exit(), os.environ)
         host, port = listening_address(settings, os.environ)
     except ConfigError as error:
         exit_with(error)

@@ -28,6 +28,7 @@ from sendmill.cli import (
     settling,
     text,
     vendor,
+    webpassword,
 )
 from sendmill.errors import InvalidOption, SendmillError
 
@@ -140,5 +141,6 @@ for _command in (
     vendor.check_words,
     vendor.upload,
     vendor.sender_id,
+    webpassword.web_password,
 ):
     cli.add_command(_command)

@@ -10,6 +10,7 @@ from web.console.actions import Actions
 from web.console.doors import Doors
 from web.console.live import Live
 from web.console.pages import board, jobs, people, quality, system
+from web.console.send import PAGE, Sending
 from web.console.site import Site
 from web.context import CONTEXT
 
@@ -25,6 +26,8 @@ def add_routes(app: web.Application) -> None:
     site = Site(context, Doors(settings))
     for part in _PARTS:
         site.add(app, part.PAGES)
+    app.router.add_post("/send/confirm", Sending(site).confirm)
+    site.add(app, [PAGE])
     Actions(site).mount(app)
     live = Live(site)
     app.router.add_get("/live/events", live.events)

@@ -1,0 +1,166 @@
+"""The console in a real browser: every page, three languages, both themes, narrow and wide; keyboard; no script."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from sendmill import Sms
+from tests.browser.conftest import HOSTILE, Running, opened
+from web.console.words import LANGUAGES
+
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
+SIZES = ({"width": 360, "height": 800}, {"width": 1440, "height": 900})
+_FOUND = (
+    "only => axe.run({resultTypes: ['violations'], ...(only ? {runOnly: only} : {})})"
+    ".then(found => found.violations.map(each => [each.id, each.nodes.map(node => node.html)]))"
+)
+_BY_LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
+"""What theme and size change: the other rules are about what does not."""
+
+_TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_is_for_everybody(browser: Browser, running: Running, language: str) -> None:
+    """In both themes, at 360 and 1,440 px: nothing that axe finds, no report of the CSP, nothing wider than the screen."""
+    seen = opened(browser, locale=language)
+    page = seen.page
+    for path in running.paths:
+        answer = page.goto(running.url + path)
+        assert answer is not None
+        assert 200 == answer.status, path
+        assert language == page.locator("html").get_attribute("lang")
+        assert "owned" not in page.title()
+        page.evaluate(AXE)
+        for theme, size in product(("light", "dark"), SIZES):
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            only = None if (theme, size) == ("light", SIZES[0]) else _BY_LOOKS
+            assert [] == page.evaluate(_FOUND, only), (path, theme, size)
+            assert page.evaluate(_TOO_WIDE) <= 0, (path, size)
+    assert [] == seen.said
+    seen.context.close()
+
+
+def test_pause_reason_confirm_by_keyboard_alone(browser: Browser, running: Running) -> None:
+    """From the first page on; who, when and why stand where the next one looks."""
+    seen = opened(browser, locale="en")
+    page = seen.page
+    page.goto(running.url + "/")
+    _tab_to(page, "a", "hk")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("hk")
+    _tab_to(page, "summary", "Pause")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type("the vendor asked")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("hk is paused.")
+    assert "paused" == next(each.state for each in running.client.accounts() if each.name == "hk")
+    entry = running.client.audit(target="hk", action="pause")[0]
+    assert ("console", "the vendor asked") == (entry.via, entry.reason)
+    page.goto(running.url + "/")
+    expect(page.locator("tr", has_text="hk")).to_contain_text("the vendor asked")
+    running.client.resume("hk")
+    seen.context.close()
+
+
+def _tab_to(page: Page, tag: str, text: str) -> None:
+    """Press Tab until something is focused that has a text."""
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("[document.activeElement.tagName, document.activeElement.textContent.trim()]")
+        if [tag.upper(), text] == focused:
+            return
+    pytest.fail(f"no Tab leads to {text}")
+
+
+def test_a_table_is_sent_by_keyboard_and_without_a_script(browser: Browser, running: Running) -> None:
+    """Pasted, looked at, sent: once, however often it is confirmed."""
+    seen = opened(browser, locale="en", java_script_enabled=False)
+    page = seen.page
+    page.goto(running.url + "/send")
+    page.get_by_label("Text", exact=True).press_sequentially("{name}, your order has left.")
+    table = "name;phone\nAnn;+8613800000001\nBo;12\nCy;+8613800000003\n=1+1;+8613800000004\n"
+    page.get_by_label("Numbers, or a table").fill(table)
+    page.get_by_role("button", name="Look at it").press("Enter")
+    expect(page.locator("#to_column")).to_have_value("phone")
+    expect(page.locator("blockquote")).to_have_text("Ann, your order has left.")
+    expect(page.locator("main")).to_contain_text("semicolons")
+    expect(page.locator("table")).to_contain_text("invalid_number")
+    key = page.locator('textarea[name="key"]').input_value()
+    page.get_by_role("button", name="Send 3 messages").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("3 messages are handed over")
+    job = re.search(r"/jobs/(\w+)", page.url)
+    assert job is not None
+    assert (4, 3) == (running.client.status(job[1]).total, running.client.status(job[1]).total - 1)
+    again = {"text": "{name}, your order has left.", "data": table, "to_column": "phone", "key": key, "lane": "normal"}
+    answer = seen.context.request.post(
+        f"{running.url}/send/confirm", form=again, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert job[1] in answer.url
+    assert "send" in {entry.action for entry in running.client.audit(target=key)}
+    seen.context.close()
+
+
+def test_words_from_outside_are_words(browser: Browser, running: Running) -> None:
+    """What a handset, a producer and an operator wrote is shown, and nothing of it is run."""
+    seen = opened(browser, locale="en")
+    for path in ("/", "/replies", "/jobs", "/audit"):
+        seen.page.goto(running.url + path)
+        expect(seen.page.locator("main")).to_contain_text(HOSTILE)
+    assert [] == seen.said
+    seen.context.close()
+
+
+def test_many_are_cancelled_only_by_who_types_the_job(browser: Browser, running: Running) -> None:
+    """Above a thousand that wait; what went is said."""
+    seen = opened(browser, locale="en")
+    page = seen.page
+    page.goto(f"{running.url}/jobs/{running.big}")
+    page.locator("summary", has_text="Cancel").click()
+    expect(page.locator("form", has_text="1,500 messages wait")).to_be_visible()
+    page.get_by_label("Type the job's id").fill("something else")
+    page.get_by_label("Reason").fill("wrong text")
+    page.get_by_role("button", name="Cancel what waits").click()
+    expect(page.get_by_role("alert")).to_contain_text("type the job's id")
+    page.goto(f"{running.url}/jobs/{running.big}")
+    page.locator("summary", has_text="Cancel").click()
+    page.get_by_label("Type the job's id").fill(running.big)
+    page.get_by_label("Reason").fill("wrong text")
+    page.get_by_role("button", name="Cancel what waits").click()
+    expect(page.get_by_role("status")).to_have_text("1500 messages cancelled, 0 had gone.")
+    seen.context.close()
+
+
+def test_numbers_are_masked_until_somebody_asks(browser: Browser, running: Running) -> None:
+    """Who looked stands in the audit."""
+    seen = opened(browser, locale="en")
+    page = seen.page
+    page.goto(f"{running.url}/jobs/{running.job}")
+    expect(page.locator("table")).not_to_contain_text("+8613800000000")
+    page.get_by_role("button", name="Show whole numbers").click()
+    expect(page.locator("table")).to_contain_text("+8613800000000")
+    assert f"/jobs/{running.job}" == running.client.audit(action="reveal")[0].target
+    seen.context.close()
+
+
+def test_the_tail_tells_what_happens(browser: Browser, running: Running) -> None:
+    """As it happens, without a number."""
+    seen = opened(browser, locale="en")
+    page = seen.page
+    with page.expect_response("**/live/events*"):
+        page.goto(running.url + "/live")
+    job = running.client.send(Sms("Hello", "+8613800009999"), account="mainland").id
+    expect(page.locator("#tail")).to_contain_text(job, timeout=15_000)
+    expect(page.locator("#tail")).not_to_contain_text("+86")
+    assert [] == seen.said
+    seen.context.close()
