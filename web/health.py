@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import store_errors
 from sendmill.metrics import rendered
+from web.console.doors import DOORS
 from web.context import CONTEXT, Context
 
 _READY_KEPT_MS: Final = 60_000
@@ -38,8 +39,11 @@ def _ask(context: Context) -> None:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """What `sendmill metrics` prints. Any process gives the same answer."""
+    """What `sendmill metrics` prints. Any process gives the same answer. Who may not see the console may not see it."""
     context = request.app[CONTEXT]
+    doors = request.app.get(DOORS)
+    if doors is not None:
+        await context.run(partial(doors.enter, request))
     text = await context.run(partial(rendered, context.blocking._ledger))  # noqa: SLF001 - a part of the client
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from web.console.actions import Actions
-from web.console.doors import Doors
+from web.console.doors import DOORS, Doors
 from web.console.live import Live
 from web.console.pages import board, jobs, people, quality, system
 from web.console.send import PAGE, Sending
@@ -23,7 +23,8 @@ def add_routes(app: web.Application) -> None:
     settings = context.settings.web
     if settings.auth == "off":
         return
-    site = Site(context, Doors(settings))
+    doors = app[DOORS] = Doors(settings)
+    site = Site(context, doors)
     for part in _PARTS:
         site.add(app, part.PAGES)
     app.router.add_post("/send/confirm", Sending(site).confirm)

@@ -177,7 +177,8 @@ class Doors:
         if not name:
             raise web.HTTPUnauthorized(text="the proxy names nobody\n")
         groups = re.split(r"[,;\s]+", request.headers.get(proxy.groups_header, ""))
-        return Visitor(name, _rights_of(groups, proxy.groups), address)
+        came_from = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or address
+        return Visitor(name, _rights_of(groups, proxy.groups), came_from)
 
 
 def _by_loopback(request: web.Request, address: str) -> Visitor:
@@ -202,3 +203,7 @@ def _is_ours(request: web.Request) -> bool:
         return site == "same-origin"
     origin = request.headers.get("Origin", "")
     return origin.partition("://")[2] == request.host and origin != ""
+
+
+DOORS: Final = web.AppKey("doors", Doors)
+"""Of an application that has a console."""
