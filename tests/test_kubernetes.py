@@ -125,7 +125,7 @@ def test_probes_and_variables_are_those_of_the_processes() -> None:
         (container,) = _pod(document)["containers"]
         assert container["livenessProbe"]["exec"] == container["startupProbe"]["exec"] == {"command": ["alive"]}
         named = {each["name"]: each.get("value") for each in container["env"]}
-        assert set(named) <= known | ({"SENDMILL_WEB_HOST", "PORT"} if line == "web" else set())
+        assert set(named) <= known | ({"SENDMILL_WEB_HOST", "SENDMILL_WEB_AUTH", "PORT"} if line == "web" else set())
         assert ("readinessProbe" in container) == (line in ports)
         if line in ports:
             assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": line}

@@ -76,6 +76,27 @@ def test_a_board_shows_what_is_exported(name: str) -> None:
         ends[place["y"]] = place["x"] + place["w"]
 
 
+def test_compose_brings_prometheus_and_grafana_what_is_here() -> None:
+    """Behind a profile: the rules, a scrape of `web`, the boards and the source that they ask."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    observing = {name: each for name, each in services.items() if each.get("profiles") == ["observe"]}
+    assert {"prometheus", "grafana"} == observing.keys()
+    for service in observing.values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        folders = [each.partition(":")[0] for each in service["volumes"] if each.startswith("./")]
+        assert folders
+        assert all((ROOT / folder).is_dir() for folder in folders)
+    scraped = yaml.safe_load((RULES.parent / "prometheus.yml").read_text("utf-8"))
+    assert [RULES.name] == scraped["rule_files"]
+    (job,) = scraped["scrape_configs"]
+    assert [f"web:{services['web']['environment']['PORT']}"] == job["static_configs"][0]["targets"]
+    source = yaml.safe_load((BOARDS / "provisioning/datasources/prometheus.yml").read_text("utf-8"))["datasources"]
+    assert ["http://prometheus:9090"] == [each["url"] for each in source]
+    boards = yaml.safe_load((BOARDS / "provisioning/dashboards/sendmill.yml").read_text("utf-8"))["providers"]
+    target = f"./deploy/grafana:{boards[0]['options']['path']}:ro"
+    assert target in observing["grafana"]["volumes"]
+
+
 def test_prometheus_itself_takes_the_rules() -> None:
     """Where promtool is installed: their syntax, and what fires on which series."""
     promtool = shutil.which("promtool")

@@ -52,6 +52,7 @@ def _run(console: Console) -> int:
         redis_url=redis_url,
         stop_timeout_s=5.0,
     ) as system:
+        console.print(f"Watch it while it runs: {system.web_url}", highlight=False)
         console.print("[dim]$ sendmill send --file people.csv --to-column phone --template '{name}, {note}'[/]")
         sample = send_sample(system)
         with bars(console) as shown, system.client() as client:

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from web.console.words import Words
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_WIDTH, _HEIGHT = 120, 24
+_WIDTH, _HEIGHT = 90, 22
 
 
 def many(value: float | None) -> str:
