@@ -173,6 +173,10 @@ class AsyncClient:
         """When the last message of a job will have been handed over: `Client.eta`."""
         return await self._run(partial(self._client.eta, job_id))
 
+    async def progress(self, job_id: str) -> tuple[JobStatus, JobEta]:
+        """`status` and `eta` of a job, read once: `Client.progress`."""
+        return await self._run(partial(self._client.progress, job_id))
+
     async def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
         """The same for rows that are not sent yet: `Client.eta_of`."""
         return await self._run(partial(self._client.eta_of, rows, lane, expires_in=expires_in))

@@ -20,7 +20,7 @@ from sendmill.environment import environment
 from sendmill.errors import InvalidOption, UploadCut
 from sendmill.estimating import estimate
 from sendmill.events import EventReader, acknowledge_batch
-from sendmill.job_eta import read_job_eta, unsent_eta
+from sendmill.job_eta import read_job_eta, read_progress, unsent_eta
 from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.apikeys import OLD_KEPT_H, add_key, admit, list_keys, note_used, read_keys, revoke_key, rotate_key
 from sendmill.ledger.bynumber import find_messages
@@ -208,6 +208,15 @@ class Client:
             StoreError: Redis is away.
         """
         return read_job_eta(self._ledger, job_id)
+
+    def progress(self, job_id: str) -> tuple[JobStatus, JobEta]:
+        """`status` and `eta` of a job, read once.
+
+        Raises:
+            NoSuchJob: no such job is kept.
+            StoreError: Redis is away.
+        """
+        return read_progress(self._ledger, job_id)
 
     def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
         """The same for rows that are not sent yet, behind all that waits in the lane now.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sendmill.eta import Eta, Pace, eta
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.reading import SliceEntry, read_job, read_sums
-from sendmill.messages import JobEta
+from sendmill.ledger.reading import JobRecord, SliceEntry, read_job, read_sums, status_of
+from sendmill.ledger.slices import Header
+from sendmill.messages import JobEta, JobStatus
 from sendmill.options import Lane
 from sendmill.standing import read_standings
 from sendmill.states import State
@@ -28,9 +29,24 @@ def read_job_eta(ledger: Ledger, job_id: str) -> JobEta:
         StoreError: Redis is away.
     """
     record, entries = read_job(ledger, job_id)
+    return _eta(ledger, record, entries, read_sums(ledger, entries))
+
+
+def read_progress(ledger: Ledger, job_id: str) -> tuple[JobStatus, JobEta]:
+    """See `Client.progress`. Raises as `read_job_eta`."""
+    record, entries = read_job(ledger, job_id)
+    sums = list(read_sums(ledger, entries))
+    status = status_of(record, sums)
+    return status, JobEta(job_id, 0) if status.done else _eta(ledger, record, entries, sums)
+
+
+def _eta(
+    ledger: Ledger, record: JobRecord, entries: Sequence[SliceEntry], sums: Iterable[tuple[SliceEntry, Header | None]]
+) -> JobEta:
+    job_id = record.meta.job
     waiting: Counter[str] = Counter()
     planned = 0
-    for entry, header in read_sums(ledger, entries):
+    for entry, header in sums:
         planned += entry.accepted
         if header is not None and entry.account != REFUSED:
             waiting[entry.account] += header.counts[State.QUEUED]

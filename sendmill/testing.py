@@ -166,6 +166,10 @@ class FakeClient(FakeOptOuts, FakeSettling, FakeVendor):
         """All but scheduled messages are gone at once. Raises NoSuchJob."""
         return JobEta(job_id, self.status(job_id).states.get(State.SCHEDULED, 0))
 
+    def progress(self, job_id: str) -> tuple[JobStatus, JobEta]:
+        """`status` and `eta` of a job. Raises NoSuchJob."""
+        return self.status(job_id), self.eta(job_id)
+
     def eta_of(self, rows: Mapping[str, int], lane: Lane | str = Lane.NORMAL, *, expires_in: float) -> JobEta:
         """Nothing is known of the accounts."""
         del lane, expires_in

@@ -84,7 +84,8 @@ def status(
         wanted = None if state is None else State(state)
         print_messages(client.messages(job, state=wanted), as_json=as_json, reveal=reveal)
     elif not watch:
-        print_status(now := client.status(job), as_json=as_json, eta=None if now.done else client.eta(job))
+        now, eta = client.progress(job)
+        print_status(now, as_json=as_json, eta=None if now.done else eta)
 
 
 def print_status(job: JobStatus, *, as_json: bool, eta: JobEta | None = None) -> None:

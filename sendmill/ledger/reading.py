@@ -75,7 +75,7 @@ def read_status(ledger: Ledger, job_id: str) -> JobStatus:
         StoreError: Redis is away.
     """
     record, entries = read_job(ledger, job_id)
-    return _status(record, read_sums(ledger, entries))
+    return status_of(record, read_sums(ledger, entries))
 
 
 def read_job(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
@@ -169,7 +169,8 @@ def _cost(fields: Mapping[bytes, bytes]) -> dict[str, Decimal]:
     }
 
 
-def _status(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]]) -> JobStatus:
+def status_of(record: JobRecord, slices: Iterable[tuple[SliceEntry, Header | None]]) -> JobStatus:
+    """How many rows are in which state, of a job's hash and its slices."""
     states: Counter[State] = Counter()
     # What is not planned: all that the upload counted, without what its planned part accounts for.
     waiting = waiting_state(record.meta)
@@ -430,6 +431,6 @@ def _summaries(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[tuple[JobSumm
             jobs.append((_record(job_id, fields), _entries(job_id, fields, cut, moved)))
     headers = read_headers(ledger, [entry for _, entries in jobs for entry in entries])
     for record, entries in jobs:
-        done = _status(record, islice(headers, len(entries))).done
+        done = status_of(record, islice(headers, len(entries))).done
         meta = record.meta
         yield JobSummary(meta.job, _created_at(record), meta.lane, record.total, meta.ref, done), meta.account

@@ -163,6 +163,25 @@ def test_numbers_are_masked_until_somebody_asks(browser: Browser, running: Runni
     seen.context.close()
 
 
+def test_a_page_that_is_open_tells_what_has_changed(browser: Browser, running: Running) -> None:
+    """Every five seconds, where nobody stopped it; times stand on the reader's clock."""
+    seen = opened(browser, locale="en", timezone_id="Asia/Hong_Kong")
+    page = seen.page
+    page.clock.install()
+    page.goto(running.url + "/accounts/bulk")
+    page.get_by_label("Refresh by itself").uncheck()
+    running.client.pause("bulk", reason="to be seen")
+    page.clock.run_for(6_000)
+    page.get_by_label("Refresh by itself").check()
+    expect(page.locator("#live")).not_to_contain_text("to be seen")
+    page.clock.run_for(6_000)
+    expect(page.locator("#live")).to_contain_text("to be seen")
+    expect(page.locator("#live time").first).not_to_contain_text("UTC")
+    assert [] == seen.said
+    running.client.resume("bulk")
+    seen.context.close()
+
+
 def test_the_tail_tells_what_happens(browser: Browser, running: Running) -> None:
     """As it happens, without a number."""
     seen = opened(browser, locale="en")

@@ -32,8 +32,7 @@ def jobs(visit: Visit) -> Model:
 def job(visit: Visit) -> Model:
     """A job: its states, when it will be through, a page of its messages."""
     job_id = visit.match["job"]
-    status = visit.client.status(job_id)
-    eta = None if status.done else visit.client.eta(job_id)
+    status, eta = visit.client.progress(job_id)
     state = visit.query.get("state") or None
     page = visit.client.message_page(
         job_id, state=state, after=visit.query.get("after") or None, most=_MESSAGES_ON_A_PAGE
