@@ -611,19 +611,20 @@ class Client:
             UnknownAccount: no worker has published an account that is named.
             StoreError: Redis is away: make it again.
         """
-        return add_key(
-            self._ledger,
-            name,
-            scopes,
-            accounts=accounts,
-            sender=sender,
-            signature=signature,
-            networks=networks,
-            ends_at=ends_at,
-            requests_per_s=requests_per_s,
-            recipients_per_day=recipients_per_day,
-            test=test,
-        )
+        with self._recorded("add_key", name, after=" ".join(scopes)):
+            return add_key(
+                self._ledger,
+                name,
+                scopes,
+                accounts=accounts,
+                sender=sender,
+                signature=signature,
+                networks=networks,
+                ends_at=ends_at,
+                requests_per_s=requests_per_s,
+                recipients_per_day=recipients_per_day,
+                test=test,
+            )
 
     def rotate_key(self, key_id: str, *, old_for_h: float = OLD_KEPT_H) -> NewKey:
         """Give a key a further secret. The one that it had is good for so many hours more, an older one no longer.
@@ -633,7 +634,8 @@ class Client:
             InvalidOption: not so many hours.
             StoreError: Redis is away: rotate it again.
         """
-        return rotate_key(self._ledger, key_id, old_for_h)
+        with self._recorded("rotate_key", key_id):
+            return rotate_key(self._ledger, key_id, old_for_h)
 
     def revoke_key(self, key_id: str) -> None:
         """End a key: a second later no process takes it.
@@ -642,7 +644,8 @@ class Client:
             NoSuchKey: there is none of this id.
             StoreError: Redis is away: revoke it again.
         """
-        revoke_key(self._ledger, key_id)
+        with self._recorded("revoke_key", key_id):
+            revoke_key(self._ledger, key_id)
 
     def read_keys(self) -> dict[str, ApiKey]:
         """The keys as the HTTP API checks them, by id. Raises StoreError."""

@@ -35,7 +35,7 @@ def _run() -> None:
     namespace = os.environ.get("SENDMILL_NAMESPACE") or None
     print("Starting …", flush=True)
     with System.start(counts=COUNTS, redis_url=redis_url, redis_over_tcp=True, namespace=namespace) as system:
-        print(f"The system is up. Its console: {system.web_url} (the HTTP API: {system.web_url}/docs)\n")
+        print(f"The system is up. Its console: {system.web_url}\n")
         print("In another terminal, from this folder:\n")
         print("  export PATH=$PWD/.venv/bin:$PATH")
         print(f"  export SENDMILL_REDIS_URL={shlex.quote(system.redis_url)}")

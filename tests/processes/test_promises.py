@@ -13,7 +13,9 @@ import pytest
 
 from sendmill.client import Client
 from sendmill.errors import StoreError
+from sendmill.ledger.minutes import counts_of
 from sendmill.messages import JobStatus, Sms, TemplateSms
+from sendmill.options import Lane
 from sendmill.states import FINAL, State
 from simulator.client import Simulator
 from simulator.system import System
@@ -104,6 +106,26 @@ def _check_books(system: System, client: Client, jobs: Mapping[str, str], rows: 
     seen = _numbers_seen(system.simulator)
     still_open = _open_rows(client, jobs)
     assert [] == [row for row in still_open if row[0] in seen or row[1] != State.UNCONFIRMED]
+    _check_counters(client, jobs, counts)
+
+
+def _check_counters(client: Client, jobs: Mapping[str, str], counts: Mapping[State, int]) -> None:
+    """What is exported and drawn: every row that ended for good once, whoever died, and nothing that waits."""
+    ledger, total, minutes = client._ledger, Counter[str](), Counter[str]()
+    for account in jobs:
+        keys = ledger.account(account)
+        total.update(counts_of(ledger.server.hgetall(keys.counters)))
+        for key in ledger.server.scan_iter(match=f"{keys.prefix}minute:*", count=1000):
+            minutes.update(counts_of(ledger.server.hgetall(key)))
+    for counted in (total, minutes):
+        for state in (State.DELIVERED, State.UNDELIVERED, State.REJECTED):
+            rows = sum(
+                many
+                for field, many in counted.items()
+                if field.endswith(f":{state.byte.decode()}") and "rows:" in field
+            )
+            assert counts[state] == rows, state
+    assert dict.fromkeys(Lane, 0) == {lane: total[f"waiting:{lane}"] for lane in Lane}
 
 
 def test_every_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing() -> None:

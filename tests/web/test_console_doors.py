@@ -95,7 +95,7 @@ async def test_a_change_comes_from_our_own_page_or_not_at_all(console: Api) -> N
         assert (await _get(console, path)).status in {404, 405}, path
     assert 400 == (await console.post(PAUSE, b"reason=+", token=None, headers=OURS)).status
     assert set() == await asyncio.to_thread(paused)
-    assert [] == await asyncio.to_thread(console.client.audit)
+    assert {"add_key"} == {entry.action for entry in await asyncio.to_thread(console.client.audit)}
     assert 200 == (await console.post(PAUSE, REASON, token=None, headers=OURS)).status  # after the redirect
     assert {"bulk"} == await asyncio.to_thread(paused)
     from_origin = {**form, "Origin": console.url}
@@ -198,3 +198,19 @@ async def test_where_redis_is_away_a_page_says_so(own_valkey: EmbeddedValkey, na
         assert "Traceback" not in page.raw.decode()
         assert 503 == (await api.post(PAUSE, REASON, token=None, headers=OURS)).status
         await asyncio.to_thread(own_valkey.start)
+
+
+async def test_what_a_key_changes_stands_in_the_same_audit(console: Api) -> None:
+    """Under the key's name; keys that are made and ended too."""
+    assert 204 == (await console.post("/v1/accounts/bulk/pause")).status
+    assert 204 == (await console.post("/v1/accounts/bulk/resume")).status
+    resumed, paused, made = await asyncio.to_thread(console.client.audit)
+    assert ["add_key", "pause", "resume"] == [made.action, paused.action, resumed.action]
+    assert ("api", "bulk", "active", "paused", "127.0.0.1") == (
+        paused.via,
+        paused.target,
+        paused.before,
+        paused.after,
+        paused.address,
+    )
+    assert paused.actor.startswith("of a test (")

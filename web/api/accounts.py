@@ -65,17 +65,17 @@ async def _of_account(awaited: Awaitable[_Result]) -> _Result:
 
 async def paused(call: Call) -> None:
     """Stop submitting."""
-    await _of_account(call.context.client.pause(_named(call)))
+    await _of_account(call.acting.pause(_named(call)))
 
 
 async def resumed(call: Call) -> None:
     """Submit again."""
-    await _of_account(call.context.client.resume(_named(call)))
+    await _of_account(call.acting.resume(_named(call)))
 
 
 async def limited(call: Call) -> None:
     """Change a limit."""
-    await _of_account(call.context.client.limit(_named(call), call.named("limit"), call.body.value))
+    await _of_account(call.acting.limit(_named(call), call.named("limit"), call.body.value))
 
 
 async def balance(call: Call) -> msgspec.Struct:
@@ -120,7 +120,7 @@ async def resolved(call: Call) -> None:
     wanted: shapes.ResolveRequest = call.body
     if not call.sees(wanted.account):
         raise Problem("no_such_account", "the key knows of no such account")
-    await _of_account(call.context.client.resolve_alert(wanted.account, wanted.code))
+    await _of_account(call.acting.resolve_alert(wanted.account, wanted.code))
 
 
 _ACCOUNT: Final = {"account": "the name of an account"}

@@ -322,7 +322,7 @@ async def cancelled(call: Call) -> msgspec.Struct:
     """Stop what has not gone."""
     job_id = call.named("job")
     await known(call, job_id)
-    done = await call.context.client.cancel(job_id)
+    done = await call.acting.cancel(job_id)
     return shapes.Cancelled(cancelled=done.cancelled, gone=done.gone, on_the_wire=done.on_the_wire)
 
 
@@ -330,7 +330,7 @@ async def settled(call: Call) -> msgspec.Struct:
     """Say what became of a job's unconfirmed messages."""
     job_id = call.named("job")
     await known(call, job_id)
-    done = await call.context.client.settle(job_id, call.body.verdict)
+    done = await call.acting.settle(job_id, call.body.verdict)
     return shapes.Settled(settled=done.settled, left=done.left)
 
 

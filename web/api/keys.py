@@ -51,17 +51,17 @@ async def listed(call: Call) -> msgspec.Struct:
 async def made(call: Call) -> msgspec.Struct:
     """Make one."""
     wanted: shapes.KeyRequest = call.body
-    return _made(await call.context.client.add_key(**msgspec.structs.asdict(wanted)))
+    return _made(await call.acting.add_key(**msgspec.structs.asdict(wanted)))
 
 
 async def rotated(call: Call) -> msgspec.Struct:
     """Give one a further secret."""
-    return _made(await call.context.client.rotate_key(call.named("key"), old_for_h=call.body.old_for_h))
+    return _made(await call.acting.rotate_key(call.named("key"), old_for_h=call.body.old_for_h))
 
 
 async def revoked(call: Call) -> None:
     """End one."""
-    await call.context.client.revoke_key(call.named("key"))
+    await call.acting.revoke_key(call.named("key"))
 
 
 async def segments(call: Call) -> msgspec.Struct:

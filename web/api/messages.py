@@ -177,7 +177,7 @@ async def settled(call: Call) -> msgspec.Struct:
         raise Problem("no_such_job", "this is no message id: it is a job's id, a hyphen and a row number")
     if call.key.accounts:
         await known(call, message_id.rpartition("-")[0])
-    done = await call.context.client.settle(message_id, call.body.verdict)
+    done = await call.acting.settle(message_id, call.body.verdict)
     return shapes.Settled(settled=done.settled, left=done.left)
 
 

@@ -72,12 +72,12 @@ def _optout(call: Call, each: OptOut) -> shapes.OptOut:
 
 async def opted_out(call: Call) -> msgspec.Struct:
     """Let a number opt out."""
-    return shapes.Changed(changed=await call.context.client.add_optout(call.body.number, region=call.body.region))
+    return shapes.Changed(changed=await call.acting.add_optout(call.body.number, region=call.body.region))
 
 
 async def opted_in(call: Call) -> msgspec.Struct:
     """Let a number opt in again."""
-    return shapes.Changed(changed=await call.context.client.remove_optout(call.body.number, region=call.body.region))
+    return shapes.Changed(changed=await call.acting.remove_optout(call.body.number, region=call.body.region))
 
 
 async def imported(call: Call) -> msgspec.Struct:
@@ -116,7 +116,7 @@ class _Lines(Iterator[str]):
 
 async def forgotten(call: Call) -> msgspec.Struct:
     """Remove what is kept of a person."""
-    done = await call.context.client.forget(call.body.number, region=call.body.region)
+    done = await call.acting.forget(call.body.number, region=call.body.region)
     return shapes.Forgotten(
         messages=done.messages,
         cancelled=done.cancelled,

@@ -11,10 +11,12 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from sendmill.actor import Actor
 from sendmill.apikeys import ApiKey, Scope
+from sendmill.async_client import AsyncClient
 from sendmill.errors import SendmillError
 from sendmill.numbers import mask
-from web.api.access import KeyRing, check_scope
+from web.api.access import RING, KeyRing, check_scope
 from web.api.bodies import convert_query, media_type, read_json
 from web.api.problems import Problem, problem_of
 from web.context import Context
@@ -35,6 +37,12 @@ class Call:
     key: ApiKey
     query: Any
     body: Any
+
+    @property
+    def acting(self) -> AsyncClient:
+        """The client for what changes something: the audit has it under the key's name."""
+        address = self.request.app[RING].peer_of(self.request)
+        return self.context.client.acting(Actor(f"{self.key.name} ({self.key.id})", "api", address))
 
     def named(self, part: str) -> str:
         """A part of the address."""
