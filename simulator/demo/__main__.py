@@ -11,11 +11,12 @@ from rich.console import Console
 
 from simulator.demo import setting
 from simulator.demo.reckoning import reckon
+from simulator.demo.report import write_report
 from simulator.demo.sending import BROADCAST_ROWS, send_broadcast, send_sample
 from simulator.demo.table import show
 from simulator.demo.waiting import bars, wait_until_final
 from simulator.interrupts import interruptible
-from simulator.system import System, SystemFailed
+from simulator.system import ROOT, System, SystemFailed
 
 WAIT_S: Final = 100.0
 """With starting, sending and reckoning it ends within two minutes, whatever happens."""
@@ -62,6 +63,7 @@ def _run(console: Console) -> int:
         with system.client() as client:
             found = reckon(system, client, (sample, broadcast))
         agree = show(console, found, took_s=time.monotonic() - began_at)
+        console.print(f"The console at the end: {write_report(system).relative_to(ROOT)}", highlight=False)
         if not agree:
             for kind in setting.COUNTS:
                 _show_trouble(console, kind, system.logs(kind))

@@ -96,7 +96,18 @@ def running() -> Iterator[Running]:
                 f"/jobs/{big}",
                 f"/messages/{unknown}-1",
             ),
-            *("/unconfirmed", "/find", "/replies", "/optouts", "/errors", "/delivery", "/alerts", "/workers", "/live"),
+            *(
+                "/unconfirmed",
+                "/stuck",
+                "/find",
+                "/replies",
+                "/optouts",
+                "/errors",
+                "/delivery",
+                "/alerts",
+                "/workers",
+                "/live",
+            ),
             *("/audit", "/send"),
         ]
         yield Running(system, client, job, big, paths)

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from sendmill import Sms
+from simulator.demo.report import write_report
 from tests.browser.conftest import HOSTILE, Running, opened
 from web.console.words import LANGUAGES
 
@@ -191,6 +192,17 @@ def test_the_tail_tells_what_happens(browser: Browser, running: Running) -> None
     job = running.client.send(Sms("Hello", "+8613800009999"), account="mainland").id
     expect(page.locator("#tail")).to_contain_text(job, timeout=15_000)
     expect(page.locator("#tail")).not_to_contain_text("+86")
+    assert [] == seen.said
+    seen.context.close()
+
+
+def test_the_demo_leaves_a_page_that_needs_nothing_else(browser: Browser, running: Running, tmp_path: Path) -> None:
+    """One file with tables and lines inside, to be opened wherever it lies."""
+    seen = opened(browser, locale="en")
+    seen.page.goto(write_report(running.system, tmp_path / "demo.html").as_uri())
+    expect(seen.page.locator("h1")).to_have_text(["Now", "Delivery", "Errors by code", "Jobs", "Workers"])
+    expect(seen.page.locator("svg polyline")).to_have_count(5)
+    expect(seen.page.locator("a, form, script, link")).to_have_count(0)
     assert [] == seen.said
     seen.context.close()
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sendmill import Client, Sms
 from sendmill.cli import cli
 from sendmill.messages import JobEta
+from sendmill.stuck import read_stuck
 from simulator.client import Simulator
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import settings_for
@@ -111,3 +112,23 @@ async def test_a_ledger_that_nobody_counted_is_counted_once(
                 assert 30 == one.client.accounts()[0].backlog["bulk"]
         await one.drain("world")
         assert 0 == one.client.accounts()[0].backlog["bulk"]
+
+
+async def test_what_is_stuck_is_told_by_its_cause(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """A job that nobody plans, an account that stands, messages that will expire first."""
+    settings = settings_for(
+        simulator, redis_url, namespace, ["hk", "world"], world={"limits": {"recipients_per_h": 100}}
+    )
+    async with flow(settings) as one:
+        ledger = one.client._ledger
+        assert [] == await asyncio.to_thread(read_stuck, ledger)
+        one.client.pause("hk", reason="a test")
+        await one.send(Sms("Hello", hong_kong(3)), account="hk")
+        await one.send(Sms("Hello", mainland(300)), account="world", expires_in=600)
+        job = one.client.send(Sms("Hello", mainland(1)), account="world").id
+        await one.runtime.server.zadd(one.runtime.jobs.due, {job: 1})
+        found = {each.cause: each for each in await asyncio.to_thread(read_stuck, ledger)}
+    assert {"unplanned", "held", "late"} == found.keys()
+    assert (3, "hk", "paused: by ") == (found["held"].count, found["held"].account, found["held"].detail[:11])
+    assert (300, "world", "normal") == (found["late"].count, found["late"].account, found["late"].detail)
+    assert 1 == found["unplanned"].count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sendmill.ledger.published import published_accounts
+from sendmill.stuck import read_stuck
 from sendmill.vitals import read_vitals
 from web.console.doors import ADMIN
 from web.console.site import Model, Page, Visit
@@ -15,6 +16,11 @@ _ON_A_PAGE: Final = 100
 def alerts(visit: Visit) -> Model:
     """Every open alert, the oldest first."""
     return {"alerts": visit.client.alerts()}
+
+
+def stuck(visit: Visit) -> Model:
+    """What waits, by cause."""
+    return {"stuck": read_stuck(visit.ledger)}
 
 
 def workers(visit: Visit) -> Model:
@@ -36,6 +42,7 @@ def live(visit: Visit) -> Model:
 
 
 PAGES = (
+    Page("stuck", "/stuck", stuck, lambda _: "sendmill doctor"),
     Page("alerts", "/alerts", alerts, lambda _: "sendmill alerts"),
     Page("workers", "/workers", workers, lambda _: "sendmill doctor"),
     Page("live", "/live", live, lambda _: "sendmill events --follow", live=False),
