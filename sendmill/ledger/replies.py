@@ -28,6 +28,26 @@ def read_replies(ledger: Ledger, since: datetime | None) -> Iterator[ReplyEvent]
     return replies if since is None else (reply for reply in replies if reply.received_at >= since)
 
 
+def latest_replies(ledger: Ledger, most: int) -> list[ReplyEvent]:
+    """The latest replies to all accounts, newest first.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    accounts = list(published_accounts(ledger))
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        for account in accounts:
+            pipe.xrevrange(ledger.account(account).replies, count=most)
+        answers = pipe.execute()
+    found = [
+        reply_event(entry_of(account, entry_id, fields))
+        for account, raws in zip(accounts, answers, strict=True)
+        for entry_id, fields in raws
+    ]
+    return sorted(found, key=lambda reply: reply.received_at, reverse=True)[:most]
+
+
 def _of_account(ledger: Ledger, account: str, since: datetime | None) -> Iterator[ReplyEvent]:
     start = "-" if since is None else str(max(0, int(since.timestamp() * 1000) - _SKEW_MS))
     while True:

@@ -54,6 +54,8 @@ async def test_every_page_says_what_a_browser_may_do(console: Api) -> None:
         body = said.raw.decode()
         assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=|javascript:", body), path
     assert 404 == (await _get(console, "/jobs/nojob")).status
+    told = await _get(console, "/?done=done.paused")  # an address that somebody made up
+    assert (200, True) == (told.status, "– is paused." in told.raw.decode())
     front = (await _get(console, "/")).raw.decode()
     for file in re.findall(r'"(/static/[^"]+)"', front):
         said = await _get(console, file)

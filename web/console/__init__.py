@@ -30,6 +30,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/send/confirm", Sending(site).confirm)
     site.add(app, [PAGE])
     Actions(site).mount(app)
+    app.cleanup_ctx.append(site.warm)
     live = Live(site)
     app.router.add_get("/live/events", live.events)
     app.on_shutdown.append(live.close)

@@ -23,6 +23,7 @@ from aiohttp import web
 from config.settings import Web
 from sendmill.actor import Actor, this_person
 from sendmill.passwords import fits
+from web.api.access import RING
 
 VIEW, REVEAL, SEND, OPERATE, ADMIN = "view", "reveal", "send", "operate", "admin"
 ALL: Final = frozenset({VIEW, REVEAL, SEND, OPERATE, ADMIN})
@@ -117,7 +118,8 @@ class Doors:
             web.HTTPException: 401 without a login, 403 for who may not, 421 for another host's name, 429 after too many
                 wrong logins.
         """
-        address = request.remote or ""
+        ring = request.app.get(RING)
+        address = (request.remote or "") if ring is None else ring.peer_of(request)
         if request.method not in {"GET", "HEAD"} and not _is_ours(request):
             raise web.HTTPForbidden(text="a change has to come from a page of the console\n")
         match self._settings.auth:
@@ -171,7 +173,8 @@ class Doors:
         assert proxy is not None, "the settings say so"
         secret = request.headers.get(proxy.secret_header, "")
         is_right = hmac.compare_digest(secret.encode(), proxy.secret.get_secret_value().encode())
-        if not is_right or not any(ip_address(address) in network for network in self._networks):
+        peer = ip_address(request.remote or "")
+        if not is_right or not any(peer in network for network in self._networks):
             raise web.HTTPForbidden(text="this comes by another way than the proxy\n")
         name = request.headers.get(proxy.user_header, "").strip()
         if not name:

@@ -122,6 +122,18 @@ def fields(value: Any) -> Mapping[str, Any] | None:
     return value._asdict() if hasattr(value, "_asdict") else None
 
 
+class _Given(dict[str, str]):
+    """What an address gave; what it did not is a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+def filled(message: str, values: Mapping[str, str]) -> str:
+    """A message with values from an address, which may leave some out."""
+    return message.format_map(_Given(values))
+
+
 def text(value: Any) -> Markup:
     """Something from elsewhere: what cannot be printed is a dot."""
     if value is None or value == "":
@@ -141,4 +153,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "shown": text,
     "chart": chart,
     "fields": fields,
+    "filled": filled,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -18,6 +20,7 @@ from sendmill.charts import Charts
 from sendmill.client import Client
 from sendmill.errors import InvalidMessage, InvalidOption, NoSuchJob, SendmillError, StoreError, UnknownAccount
 from sendmill.ledger.connection import Ledger
+from sendmill.ledger.published import published_accounts
 from sendmill.messages import FORGOTTEN
 from sendmill.numbers import mask
 from web.console import shown
@@ -102,6 +105,16 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.filters.update(shown.FILTERS)
+
+    async def warm(self, _: web.Application) -> AsyncIterator[None]:
+        """Begin to read what charts are drawn from, so that the first visitor need not wait for two days of minutes."""
+        warming = asyncio.create_task(self._warm())
+        yield
+        warming.cancel()
+
+    async def _warm(self) -> None:
+        with suppress(StoreError):  # the first visitor reads it then
+            await self.context.run(lambda: self.charts.of(published_accounts(self.context.blocking._ledger)))  # noqa: SLF001
 
     def add(self, app: web.Application, pages: Iterable[Page]) -> None:
         """Mount pages, each with its twin; those with numbers take a POST that reveals them."""

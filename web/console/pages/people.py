@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
 from sendmill.ledger.optouts import latest_optouts, optout_of
+from sendmill.ledger.replies import latest_replies
 from sendmill.numbers import possible
 from web.console.site import Model, Page, Visit
 
@@ -45,9 +44,7 @@ def find(visit: Visit) -> Model:
 
 
 def replies(visit: Visit) -> Model:
-    """The latest replies of a week, newest first."""
-    since = datetime.now(UTC) - timedelta(days=7)
-    latest = deque(visit.client.replies(since), maxlen=_ON_A_PAGE)
+    """The latest replies, newest first."""
     return {
         "replies": [
             {
@@ -59,7 +56,7 @@ def replies(visit: Visit) -> Model:
                 "matched_by": each.matched_by,
                 "received_at": each.received_at,
             }
-            for each in reversed(latest)
+            for each in latest_replies(visit.ledger, _ON_A_PAGE)
         ]
     }
 
@@ -82,6 +79,6 @@ def optouts(visit: Visit) -> Model:
 
 PAGES = (
     Page("find", "/find", find, lambda _: "sendmill find NUMBER", numbers=True, live=False),
-    Page("replies", "/replies", replies, lambda _: "sendmill replies --since 7d", numbers=True),
+    Page("replies", "/replies", replies, lambda _: "sendmill replies", numbers=True),
     Page("optouts", "/optouts", optouts, lambda _: "sendmill optouts list", numbers=True),
 )
