@@ -64,6 +64,7 @@ from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 from sendmill.tariff import Tariff
+from sendmill.tracing import job_span
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -143,15 +144,16 @@ class AsyncClient:
         return await self._run(send)
 
     async def _send_short(self, content: Content, chosen: SendOptions) -> Job:
-        writer, batches, plan_at_ms = self._sending.begun(content, chosen)
-        for batch in batches:
-            writer.add(batch)
-        with store_errors():
-            answer = await self._committing().run(self._sending.commit_args(writer, chosen, plan_at_ms))
-        uploaded = writer.committed(answer)
-        if self._sending.is_stored(uploaded, chosen):
-            return self._sending.stored(uploaded, chosen)
-        return await self._run(partial(self._sending.stored, uploaded, chosen))
+        with job_span(chosen.lane, chosen.account):
+            writer, batches, plan_at_ms = self._sending.begun(content, chosen)
+            for batch in batches:
+                writer.add(batch)
+            with store_errors():
+                answer = await self._committing().run(self._sending.commit_args(writer, chosen, plan_at_ms))
+            uploaded = writer.committed(answer)
+            if self._sending.is_stored(uploaded, chosen):
+                return self._sending.stored(uploaded, chosen)
+            return await self._run(partial(self._sending.stored, uploaded, chosen))
 
     def _committing(self) -> Pipelined:
         """What runs commit.lua for this loop; a client may be used by one loop after another."""

@@ -67,6 +67,7 @@ from sendmill.sending import Sending
 from sendmill.standing import read_accounts
 from sendmill.states import State
 from sendmill.tariff import Tariff
+from sendmill.tracing import job_span
 
 
 class Client:
@@ -164,21 +165,22 @@ class Client:
                 job may exist.
         """
         chosen = SendOptions.validated(**options)
-        writer, batches, plan_at_ms = self._sending.begun(content, chosen, keep_refused)
-        read = 0
-        try:
-            for batch in batches:
-                writer.add(batch)
-                read += batch.rows_read
-                if on_progress is not None:
-                    on_progress(read)
-        except UploadCut:
-            writer.abandon()
-            raise
-        args = self._sending.commit_args(writer, chosen, plan_at_ms)
-        with store_errors():
-            answer = COMMIT.run(self._ledger.server, self._sending.due_key, *args)
-        return self._sending.stored(writer.committed(answer), chosen)
+        with job_span(chosen.lane, chosen.account):
+            writer, batches, plan_at_ms = self._sending.begun(content, chosen, keep_refused)
+            read = 0
+            try:
+                for batch in batches:
+                    writer.add(batch)
+                    read += batch.rows_read
+                    if on_progress is not None:
+                        on_progress(read)
+            except UploadCut:
+                writer.abandon()
+                raise
+            args = self._sending.commit_args(writer, chosen, plan_at_ms)
+            with store_errors():
+                answer = COMMIT.run(self._ledger.server, self._sending.due_key, *args)
+            return self._sending.stored(writer.committed(answer), chosen)
 
     def estimate(self, content: Content, *, keep_refused: int | None = None, **options: Any) -> Estimate:
         """What a job would come to, as the accounts bill that workers published. Nothing is sent.

@@ -9,6 +9,7 @@ from sendmill.features import Feature
 from sendmill.ledger.jobs import JobMeta, new_job_id
 from sendmill.messages import Content, Kind, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.options import SendOptions, plain
+from sendmill.tracing import place_now
 
 _KINDS: dict[type[Content], Kind] = {
     Sms: Kind.SMS,
@@ -92,4 +93,5 @@ def meta_of(content: Content, options: SendOptions, fields: tuple[str, ...] | No
         options=dict(options.vendor),
         report_events=options.report_events.value if options.report_events is not None else "",
         parts=parts_of(content),
+        trace=place_now(),
     )

@@ -272,6 +272,7 @@ def slice_body(  # noqa: PLR0917 - all of it is needed, in one place
         kind=meta.kind,
         parts=parts,
         send_at_ms=meta.at_ms if known is not None and known.time_is_kept(meta.kind, meta.options) else None,
+        trace=meta.trace,
     )
 
 

@@ -16,6 +16,7 @@ from providers.base import Poll, Received
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
 from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat
+from sendmill.tracing import fold_span
 from tasks import alerts, replies
 from tasks.account import Account
 from tasks.each import each
@@ -92,7 +93,8 @@ class Folder:
             entries = await self._inbox.read()
             if not entries:
                 break
-            await self._fold_or_put_aside(entries)
+            with fold_span(self._account.name, len(entries)):
+                await self._fold_or_put_aside(entries)
             if not await held.renew():
                 return
         await self._early.retry(time.time_ns() // 1_000_000)

@@ -36,6 +36,7 @@ from sendmill.errors import (
 )
 from sendmill.ledger.refs import ref_of
 from sendmill.states import State
+from sendmill.tracing import call_span, end_call, is_on
 from tasks import alerts
 from tasks.account import GRACE_S, Account
 from tasks.gate import give_up, tell_late
@@ -123,6 +124,25 @@ async def _in_time(
 
 
 async def _once(account: Account, session: Session, call: ReadyCall, *, last: bool) -> ProviderError | None:
+    if not is_on():
+        return await _made(account, session, call, last=last)
+    attributes: dict[str, str | int] = {
+        "messaging.batch.message_count": call.recipients,
+        "sendmill.account": account.name,
+        "sendmill.lane": call.lane,
+        "sendmill.service": call.service.name,
+    }
+    span = call_span(account.provider.name, (lease.body.trace for lease, _, _ in call.runs), attributes)
+    ended = "broken"
+    try:
+        error = await _made(account, session, call, last=last)
+        ended = "accepted" if error is None else type(error).__name__
+    finally:
+        end_call(span, ended)
+    return error
+
+
+async def _made(account: Account, session: Session, call: ReadyCall, *, last: bool) -> ProviderError | None:
     typed, request = call.typed, call.request
     assert typed is not None, "a call is built before it is granted"
     assert request is not None, "a call is built before it is granted"

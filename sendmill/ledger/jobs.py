@@ -59,6 +59,7 @@ _SHORT = {
     "options": "o",
     "report_events": "e",
     "parts": "p",
+    "trace": "tp",
 }
 """What a JobMeta's fields are called in Redis, where every job has them."""
 
@@ -67,6 +68,7 @@ class JobMeta(msgspec.Struct, frozen=True, omit_defaults=True, rename=_SHORT):
     """What was asked for, as the producer gave it. Times are ms since the epoch.
 
     `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
+    `trace` is the job's place in a trace, where there is one: see `sendmill.tracing`.
     `report_events` is "" until the upload ends, where the number of rows is to decide. `job` is stored as the name of
     its hash alone.
     """
@@ -88,6 +90,7 @@ class JobMeta(msgspec.Struct, frozen=True, omit_defaults=True, rename=_SHORT):
     options: dict[str, Any] = {}
     report_events: str = "all"
     parts: dict[str, str] = {}
+    trace: str | None = None
 
     def by_redis_clock(self, ahead_ms: int) -> JobMeta:
         """The same with times as Redis' clock has them, which is ahead of the producer's by that much.
@@ -353,4 +356,6 @@ def _identity(meta: JobMeta) -> bytes:
     expires_in_ms = meta.expires_ms - (meta.at_ms or meta.created_ms)
     same = msgspec.structs.replace(meta, job="", created_ms=0, expires_ms=expires_in_ms)
     # With its defaults: a key must know its job again when there is one field more to leave out.
-    return msgspec.msgpack.encode(msgspec.structs.asdict(same))
+    told = msgspec.structs.asdict(same)
+    del told["trace"]  # where it was asked from makes no other job of it
+    return msgspec.msgpack.encode(told)

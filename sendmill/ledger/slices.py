@@ -63,7 +63,8 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     given, where they are no numbers.
     `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
     `send_at_ms` is when the vendor is to send it, where the vendor keeps the time. `moves` is how often these rows have
-    been moved from another account, `origin` the account and the slice that they were moved from last.
+    been moved from another account, `origin` the account and the slice that they were moved from last. `trace` is the
+    job's place in a trace.
     """
 
     job: str
@@ -85,6 +86,7 @@ class SliceBody(msgspec.Struct, array_like=True, frozen=True):
     send_at_ms: int | None = None
     moves: int = 0
     origin: tuple[str, str] | None = None
+    trace: str | None = None
 
     @property
     def count(self) -> int:
