@@ -6,26 +6,44 @@
 - `process report` (consumer): what vendors pushed or answered, as it is folded.
 
 No span has a number, a text or a job's rows. Nothing here imports OpenTelemetry: whoever has set it up has done so, and
-where nobody has, a span costs a look into a dict.
+where nobody has, a span costs a look at the clock.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 MOST_LINKS: Final = 32
+_LOOK_EVERY_S: Final = 1.0
+_NOTHING: Final = nullcontext()
 _SYSTEM: Final = {"messaging.system": "sendmill"}
 
 
-def _api() -> Any:
-    """OpenTelemetry's `trace`, None where no SDK is set up here."""
-    api = sys.modules.get("opentelemetry.trace")
-    if api is None or isinstance(api.get_tracer_provider(), api.ProxyTracerProvider | api.NoOpTracerProvider):
-        return None
-    return api
+class _Api:
+    """OpenTelemetry's `trace`, looked for once a second: whoever sets it up does so at a start."""
+
+    def __init__(self) -> None:
+        self.until_s = 0.0
+        self._found: Any = None
+
+    def __call__(self) -> Any:
+        """None where no SDK is set up here."""
+        now_s = time.monotonic()
+        if now_s >= self.until_s:
+            self.until_s = now_s + _LOOK_EVERY_S
+            api = sys.modules.get("opentelemetry.trace")
+            is_off = api is None or isinstance(
+                api.get_tracer_provider(), api.ProxyTracerProvider | api.NoOpTracerProvider
+            )
+            self._found = None if is_off else api
+        return self._found
+
+
+_api = _Api()
 
 
 def is_on() -> bool:
@@ -33,13 +51,14 @@ def is_on() -> bool:
     return _api() is not None
 
 
-@contextmanager
-def job_span(lane: str, account: str | None) -> Iterator[None]:
+def job_span(lane: str, account: str | None) -> AbstractContextManager[None]:
     """A job that is handed over, for as long as the block runs."""
     api = _api()
-    if api is None:
-        yield
-        return
+    return _NOTHING if api is None else _job_span(api, lane, account)
+
+
+@contextmanager
+def _job_span(api: Any, lane: str, account: str | None) -> Iterator[None]:
     attributes = {
         **_SYSTEM,
         "messaging.operation.type": "send",

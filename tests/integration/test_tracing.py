@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from providers.base import Response
-from sendmill import AsyncClient, Client, Sms
+from sendmill import AsyncClient, Client, Sms, tracing
 from sendmill.tracing import is_on, place_now
 from simulator.client import Simulator
 from tasks.inbox import Inbox, entry_of_poll
@@ -28,8 +28,10 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    tracing._api.until_s = 0.0
     yield exporter
     provider.shutdown()
+    tracing._api.until_s = 0.0
 
 
 def _named(spans: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
@@ -106,6 +108,7 @@ async def test_a_key_knows_its_job_from_another_trace(
 
 async def test_without_an_sdk_nothing_is_traced_and_nothing_kept(redis_url: str, namespace: str) -> None:
     """A job's record is what it was."""
+    tracing._api.until_s = 0.0
     assert not is_on()
     assert place_now() is None
     with Client(redis_url, namespace=namespace) as client:
