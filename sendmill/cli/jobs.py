@@ -85,7 +85,7 @@ def status(
         print_messages(client.messages(job, state=wanted), as_json=as_json, reveal=reveal)
     elif not watch:
         now, eta = client.progress(job)
-        print_status(now, as_json=as_json, eta=None if now.done else eta)
+        print_status(now, as_json=as_json, eta=eta if eta.waiting else None)
 
 
 def print_status(job: JobStatus, *, as_json: bool, eta: JobEta | None = None) -> None:

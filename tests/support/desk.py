@@ -46,16 +46,19 @@ class Desk(FakeClient):
         """What is left."""
         return Balance(account, "1000", "messages", NOW)
 
-    def pause(self, account: str) -> None:
+    def pause(self, account: str, *, reason: str = "") -> None:
         """Noted."""
+        del reason
         self.said.append(("pause", account))
 
-    def resume(self, account: str) -> None:
+    def resume(self, account: str, *, reason: str = "") -> None:
         """Noted."""
+        del reason
         self.said.append(("resume", account))
 
-    def limit(self, account: str, name: str, value: int) -> None:
+    def limit(self, account: str, name: str, value: int, *, reason: str = "") -> None:
         """Noted."""
+        del reason
         self.said.append(("limit", account, name, value))
 
 

@@ -13,8 +13,8 @@ def test_accounts_show_state_backlog_and_rate(desk: Desk) -> None:
     """A line each."""
     header, hk, cn = run(desk, "accounts").stdout.splitlines()
     assert ["ACCOUNT", "PROVIDER", "STATE", "OTP", "NORMAL", "BULK"] == header.split()[:6]
-    assert "hk accessyou active 1 0 120,000 1 16,200 of 18,000 recipients/h – –" == " ".join(hk.split())
-    assert "cn smsadmin suspended: NoBalance 0 0 0 0 no limit – 2 余额不足" == " ".join(cn.split())
+    assert "hk accessyou active 1 0 120,000 1 16,200 of 18,000 recipients/h – – –" == " ".join(hk.split())
+    assert "cn smsadmin suspended: NoBalance 0 0 0 0 no limit – – 2 余额不足" == " ".join(cn.split())
     told = objects(run(desk, "accounts", "--json"))
     assert ({"otp": 1, "bulk": 120_000}, 4.5) == (told[0]["backlog"], told[0]["rate_used"])
 
