@@ -69,5 +69,5 @@ def test_an_unknown_process_is_one_line() -> None:
     )
     assert (ended.returncode, ended.stderr) == (
         1,
-        "the Procfile has no wroker_send: one of worker_send, worker_work, beat, push\n",
+        "the Procfile has no wroker_send: one of worker_send, worker_work, beat, push, web\n",
     )
