@@ -28,9 +28,9 @@ def browser_path() -> str | None:
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for the session."""
+    """One browser for a file. Not for longer: its event loop is in the way of other tests' own."""
     path = browser_path()
     if path is None:
         if os.environ.get(REQUIRED):
