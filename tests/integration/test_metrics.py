@@ -62,7 +62,10 @@ async def test_a_scrape_tells_what_happened(simulator: Simulator, redis_url: str
         await asyncio.to_thread(list, one.client.events("billing", block_s=0))
         await tick(one.runtime)
         found = await _scraped(one)
-        assert found == {**await _scraped(one), **{name: found[name] for name in found if name.endswith("_seconds")}}
+        assert found == {
+            **await _scraped(one),
+            **{name: found[name] for name in found if name.endswith(("_seconds", "_bytes"))},
+        }
     assert 1 == found["sendmill_up"][()]
     assert 3 == found["sendmill_backlog_messages"]["hk", "otp"]
     assert 0 == found["sendmill_backlog_messages"]["mainland", "bulk"]
