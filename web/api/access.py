@@ -19,6 +19,9 @@ from web.api.problems import Problem, problem_of
 READ_EVERY_S: Final = 0.5
 """Keys are believed for so long, so that one that was revoked is refused within a second."""
 
+APART_S: Final = 0.05
+"""Two readings are no closer: an unknown key, which may have been made this moment, waits for so long at most."""
+
 NOTE_EVERY_S: Final = 30.0
 
 _BEARER: Final = "bearer "
@@ -109,6 +112,8 @@ class KeyRing:
                 raise problem_of(error) from None
 
     async def _read_now(self) -> None:
+        # Whoever guesses keys waits for the next reading, and makes no more of them.
+        await asyncio.sleep(max(0.0, self._read_at + APART_S - time.monotonic()))
         began = time.monotonic()
         self._keys = await self._client.read_keys()
         self._read_at = began
