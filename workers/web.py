@@ -32,9 +32,6 @@ from workers.start import exit_with, log_or_exit, settings_or_exit, write_or_exi
 
 DEFAULT_PORT: Final = 8090
 
-SWITCH_S: Final = 0.001
-"""A thread that reads a long stream lets the loop go on after this; Python's own 5 ms would be added to answers."""
-
 _LOOK_EVERY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -109,7 +106,6 @@ def main() -> None:
         exit_with(error)
     write_or_exit(settings)
     log_or_exit(settings)
-    sys.setswitchinterval(SWITCH_S)
     try:
         uvloop.run(_main(settings, host, port))
     except OSError as error:

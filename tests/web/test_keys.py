@@ -87,9 +87,12 @@ async def test_a_key_comes_from_its_networks(settings: Settings, client: Client)
 async def test_requests_of_a_key_have_a_rate(api: Api) -> None:
     """In any second, over all processes; one too many hears when it may come again."""
     token = api.key("read", requests_per_s=5)
-    said = [await api.get("/v1/key", token=token) for _ in range(6)]
-    assert [200] * 5 + [429] == [each.status for each in said]
-    assert ("rate_limited", "after", "2") == (said[5].code, said[5].body["retry"], said[5].headers["Retry-After"])
+    said = await asyncio.gather(*(api.get("/v1/key", token=token) for _ in range(60)))
+    refused = [each for each in said if each.status == 429]
+    assert refused
+    assert 5 <= sum(each.status == 200 for each in said) == 60 - len(refused)
+    assert {("rate_limited", "after")} == {(each.code, each.body["retry"]) for each in refused}
+    assert {*(each.headers["Retry-After"] for each in refused)} <= {"1", "2"}
     assert 200 == (await api.get("/v1/key")).status
 
 
