@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final
@@ -31,9 +30,6 @@ from workers.alive import AliveFile
 from workers.start import exit_with, listen_or_exit, settings_or_exit
 
 DEFAULT_PORT: Final = 8090
-
-SWITCH_S: Final = 0.001
-"""A thread that reads a long stream lets the loop go on after this; Python's own 5 ms would be added to answers."""
 
 _LOOK_EVERY_S: Final = 1.0
 
@@ -125,7 +121,6 @@ def main() -> None:
         host, port = listening_address(settings, os.environ)
     except ConfigError as error:
         exit_with(error)
-    sys.setswitchinterval(SWITCH_S)
     listen_or_exit(settings, serve, host, port)
 
 

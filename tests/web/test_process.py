@@ -187,7 +187,7 @@ def _hostile(token: str) -> Iterator[bytes]:
 async def test_a_thousand_hostile_requests_store_nothing_and_tell_the_log_nothing(
     system: System, client: Client, token: str, session: aiohttp.ClientSession
 ) -> None:
-    """Each is answered with 4xx or closed; no job, no key, no text and no number anywhere; hardly more memory."""
+    """4xx each, 503 where too many streams come at once, or closed; nothing is kept or logged, hardly any memory."""
     (pid,) = system.processes("web")
     port = int(system.web_url.rpartition(":")[2])
     jobs = {job.job_id for job in client.jobs()}
@@ -209,7 +209,9 @@ async def test_a_thousand_hostile_requests_store_nothing_and_tell_the_log_nothin
     before = psutil.Process(pid).memory_info().rss
     await asyncio.gather(*(worker(iter(requests[each::16])) for each in range(16)))
     assert psutil.Process(pid).memory_info().rss < before + 20_000_000
-    assert {b"HTTP/1.1 4", b"HTTP/1.0 4"} >= {answer[:10] for answer in answers if answer}
+    statuses = {answer.split(b" ")[1] for answer in answers if answer}
+    assert {b"400", b"401"} <= statuses
+    assert {b"503"} >= {status for status in statuses if not status.startswith(b"4")}
     assert len([answer for answer in answers if answer]) > 1500
     assert jobs == {job.job_id for job in client.jobs()}
     said = system.logs("web")[logged:]
