@@ -1,6 +1,6 @@
 """ihuyi, international: ihuyi.txt (互亿无线 国际短信接口), sections 2 to 5.
 
-One number a call, reports pushed, no replies, no query. Where the document leaves a gap (FACTS section 4):
+One number a call, reports pushed, no replies, no query. Where the document leaves a gap:
 
 - Its samples of XML lost their tags in print. Elements are read by local name in any order, whatever the namespace,
   and JSON by name; the body itself says which of the two it is, because a lost `format` is answered in XML.

@@ -1,6 +1,6 @@
 """Vendors' answers as flat fields, whatever form they come in.
 
-Content types are not reliable, so the body itself says what it is (FACTS, common rule 1). XML is read with defusedxml:
+Content types are not reliable, so the body itself says what it is. XML is read with defusedxml:
 document types and entities are refused. Nothing here raises anything but `Unreadable`.
 """
 
@@ -39,7 +39,7 @@ def text_of(body: bytes) -> str:
 def json_fields(text: str) -> dict[str, str]:
     """The fields of a JSON object that hold a string or a number, as text.
 
-    Numbers stay as they are written: an id of 20 digits must not pass through a double (FACTS, common rule 2).
+    Numbers stay as they are written: an id of 20 digits must not pass through a double.
 
     Raises:
         Unreadable: no JSON, or not an object.
@@ -85,7 +85,7 @@ def xml_root(text: str) -> Element:
 def xml_fields(element: Element) -> dict[str, str]:
     """The text of every element below that has no elements of its own, by local name; the first of two wins.
 
-    Namespaces are left out: ihuyi's varies from host to host (FACTS 4.2).
+    Namespaces are left out: ihuyi's varies from host to host.
     """
     fields: dict[str, str] = {}
     for child in element.iter():

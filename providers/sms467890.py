@@ -1,7 +1,7 @@
 """467890.com: sms467890.txt (the vendor's interface page, printed machine-translated; its source names no pages).
 
 The tables of that page are called here by their subject: "send", "report", "balance". Read from it, and where we
-guess (FACTS section 5):
+guess:
 
 - The page prints `Uid`, `Pwd`, `Mobile`, `Content`; every client in use writes them in lower case, and so do we.
 - "English, separated": an ASCII comma without a space. The answer's example has a stray quote behind `msgid`; both

@@ -100,7 +100,7 @@ def text(word: str) -> Response:
 
 
 def json_status(call: Call, code: str, message_id: str = "") -> Response:
-    """JSON as in p.44; msg_id is a number, and absent on failure (FACTS.md 1.3)."""
+    """JSON as in p.44; msg_id is a number, and absent on failure."""
     body: dict[str, object] = {
         "msg_status": code,
         "msg_status_desc": _description(call, code),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 # "Every printed time is wall clock UTC+8" (all five vendors).
 VENDOR_ZONE = timezone(timedelta(hours=8))
 _NS_PER_S = 1_000_000_000
-# The first ids: sizes as seen (FACTS.md): AccessYou 854998103, ihuyi 20 digits above 2^63,
+# The first ids: sizes as seen: AccessYou 854998103, ihuyi 20 digits above 2^63,
 # 467890.com "800000".
 _ACCESSYOU_BASE = 854_998_103
 _IHUYI_BASE = 16_063_783_563_405_105_174

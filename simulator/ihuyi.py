@@ -43,7 +43,7 @@ _MESSAGES = {
     "4072": "你提交过来短信内容必须与报备过的模板格式相匹配",
     "40722": "变量内容超过指的的长度",
     "4073": "短信内容超出长度限制",
-    # Not in the document; seen in newer clients (FACTS.md 4.1), the words are ours.
+    # Not in the document; seen in newer clients, the words are ours.
     "40501": "动态密码已过期",
     "40502": "动态密码校验失败",
     "4070": "签名格式不正确",

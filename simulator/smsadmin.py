@@ -1,7 +1,7 @@
 """smsadmin.cn 通用短信平台 v1.0.5 (smsadmin.txt, sections 2 to 10): which endpoint does what.
 
 Gaps of the document, and what is done here:
-- codes are printed `0 发送成功!`; on the wire there is no space (FACTS.md 3.2): option `spaces_as_printed`;
+- codes are printed `0 发送成功!`; on the wire there is no space: option `spaces_as_printed`;
 - the `…_urldecode` variants are encoded twice: the value is url-encoded GB2312 bytes, and the form
   encodes that again;
 - `XX` of code 7 is the channel's own: option `max_chars`, 500;

@@ -1,4 +1,4 @@
-"""The one parser of everything that AccessYou answers to a submit (accessyou.txt p.7, 43, 44, 83; FACTS 1.3 and 1.4).
+"""The one parser of everything that AccessYou answers to a submit (accessyou.txt p.7, 43, 44, 83).
 
 The document contradicts itself about the form, and servers differ: JSON behind one or more byte order marks, XML, the
 bare id, or a word. So the body itself says what it is. A failed answer repeats the whole request, password included,

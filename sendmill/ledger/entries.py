@@ -114,7 +114,7 @@ def account_of(entry: Entry) -> str | None:
 
 
 def plain(event: AnyEvent) -> dict[str, Any]:
-    """An event as JSON tells it: the fields of interface.md, `kind` among them, a reply's sender as `from`."""
+    """An event as JSON tells it: its fields, `kind` among them, a reply's sender as `from`."""
     told: dict[str, Any] = {"id": event.id, "kind": event.kind, "account": event.account}
     match event:
         case ReportEvent():

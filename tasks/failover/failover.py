@@ -19,7 +19,7 @@ from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
 from sendmill.ledger.lock import Lock, try_lock
 from sendmill.ledger.slices import Slice, decode, encode
 from sendmill.states import State
-from tasks.account.standing import Standing, standings
+from tasks.account.blocked import Standing, standings
 from tasks.failover.begin_move import Move, begin_move, runs_of
 from tasks.failover.finish_moves import finish_begun, finish_moves
 from tasks.plan.cut import Cut, Division, chunk_of, cut_of, divide

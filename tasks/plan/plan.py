@@ -25,7 +25,7 @@ from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
-from tasks.account.standing import accounts_to_avoid
+from tasks.account.blocked import accounts_to_avoid
 from tasks.plan.add import add_to_outbox
 from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out

@@ -28,7 +28,7 @@ from sendmill.ledger.scripts import Script
 from sendmill.messages import Kind
 from sendmill.options import Lane
 from sendmill.optouts import SUPPRESSED_LANES
-from tasks.account.standing import accounts_to_avoid
+from tasks.account.blocked import accounts_to_avoid
 from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out
 from tasks.plan.plan import NewSlice, add_slices, count_planned, planned_args, slices_of, stop_if_cancelled, store_cuts

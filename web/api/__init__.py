@@ -13,7 +13,7 @@ from web.api.access import RING, KeyRing
 from web.api.bodies import JSON
 from web.api.openapi import document
 from web.api.problems import problem_of_http
-from web.api.routes import Route, served
+from web.api.route import Route, served
 from web.api.streams import STREAMS, Streams
 from web.context import CONTEXT
 

@@ -17,7 +17,7 @@ from sendmill.messages import AccountInfo
 from web.api import shapes
 from web.api.bodies import read_bytes
 from web.api.problems import Problem, no_such_account
-from web.api.routes import Call, Route
+from web.api.route import Call, Route
 
 _Result = TypeVar("_Result")
 

@@ -13,7 +13,7 @@ from sendmill.errors import SendmillError
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReplyEvent, ReportEvent
 from web.api import shapes
 from web.api.problems import Problem
-from web.api.routes import NO_STORE, Call, Route
+from web.api.route import NO_STORE, Call, Route
 
 EVENT_STREAM: Final = "text/event-stream"
 MOST_WAITING: Final = 32

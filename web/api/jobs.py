@@ -21,7 +21,7 @@ from sendmill.template import Template
 from web.api import shapes
 from web.api.bodies import media_type
 from web.api.problems import Problem, problem_of
-from web.api.routes import Answer, Call, Route
+from web.api.route import Answer, Call, Route
 from web.api.shapes import MOST_REFUSED
 from web.api.streams import (
     CSV,

@@ -10,7 +10,7 @@ from sendmill.apikeys import KeyInfo, NewKey, Scope
 from sendmill.segments import beyond_gsm, count_segments
 from web.api import shapes
 from web.api.problems import Problem
-from web.api.routes import Call, Route
+from web.api.route import Call, Route
 
 
 def _told(info: KeyInfo) -> shapes.Key:

@@ -17,7 +17,7 @@ from sendmill.messages import MessageInfo
 from web.api import shapes
 from web.api.jobs import known
 from web.api.problems import Problem, no_such_account
-from web.api.routes import NO_STORE, Call, Route, log
+from web.api.route import NO_STORE, Call, Route, log
 from web.api.streams import CSV, NDJSON
 
 _AT_ONCE: Final = 500

@@ -11,7 +11,7 @@ import msgspec
 
 from web.api.bodies import JSON
 from web.api.problems import CONTENT_TYPE, MEANINGS, ProblemBody
-from web.api.routes import Route
+from web.api.route import Route
 from web.api.shapes import AnyEvent, JobHead
 
 _REF: Final = "#/components/schemas/{name}"

@@ -14,7 +14,7 @@ from sendmill.optouts import OptOut
 from web.api import shapes
 from web.api.messages import streamed
 from web.api.problems import Problem
-from web.api.routes import Call, Route
+from web.api.route import Call, Route
 from web.api.streams import NDJSON, STREAMS, Unread, charset_of, lines
 
 PLAIN: Final = "text/plain"

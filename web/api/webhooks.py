@@ -10,7 +10,7 @@ from sendmill.apikeys import Scope
 from sendmill.webhook_info import Webhook, WebhookDelivery
 from web.api import shapes
 from web.api.problems import Problem
-from web.api.routes import Call, Route
+from web.api.route import Call, Route
 
 _HOUR_S: Final = 3600.0
 

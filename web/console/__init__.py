@@ -9,12 +9,12 @@ from aiohttp import web
 from web.console.actions import Actions
 from web.console.doors import DOORS, Doors
 from web.console.live import Live
-from web.console.pages import board, jobs, people, quality, system
+from web.console.pages import jobs, now, people, quality, system
 from web.console.send import PAGE, Sending
 from web.console.site import Site
 from web.context import CONTEXT
 
-_PARTS: Final = (board, jobs, people, quality, system)
+_PARTS: Final = (now, jobs, people, quality, system)
 
 
 def add_routes(app: web.Application) -> None:

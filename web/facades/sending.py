@@ -16,7 +16,7 @@ from sendmill.options import EXPIRES_IN_S, Lane
 from web.api.access import RING
 from web.api.jobs import admit, options_of
 from web.api.problems import Problem
-from web.api.routes import Call
+from web.api.route import Call
 from web.api.shapes import Options
 from web.context import CONTEXT, Context
 from web.facades import callbacks

@@ -11,7 +11,7 @@
 --
 -- used:<limit> list of "ms count", the earliest first; clock hash: sum:<limit> units in the list, pace:<limit> ms,
 -- otp ms; unwritten zset: call → ms of its grant; state hash: limit:<limit> what `sendmill limit` set, least:<limit> the
--- strictest that a worker is configured for (agree.lua).
+-- strictest that a worker is configured for (tasks/start/lua/limits.lua).
 
 local MERGES_PER_WINDOW = 400
 local JITTER_MS = 20
