@@ -35,7 +35,7 @@ def alive(file: Path, age_s: int = AGE_S) -> bool:
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     """One process of each kind."""
-    with System.start() as running:
+    with System.start(counts={"web": 1}) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ POLL_S = 0.05
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     """One process of each Procfile line, the simulator and a server."""
-    with System.start() as started:
+    with System.start(counts={"web": 1}) as started:
         yield started
 
 
