@@ -101,11 +101,15 @@ def _check_books(system: System, client: Client, jobs: Mapping[str, str], rows: 
     """Every row final, or unconfirmed because the vendor never saw it; nothing accepted twice; no limit passed."""
     assert 0 == system.simulator.duplicates()["total"]
     assert 0 == system.simulator.breaches()["total"]
+    seen = _numbers_seen(system.simulator)
+
+    def only_unseen_are_open() -> bool:
+        return not [row for row in _open_rows(client, jobs) if row[0] in seen or row[1] != State.UNCONFIRMED]
+
+    # A report that was here before its row was unconfirmed is looked at again within seconds.
+    system.wait_until(only_unseen_are_open, timeout_s=60, what="what the vendor has seen is settled by its report")
     counts = _counts(client, jobs)
     assert rows == sum(counts.values())
-    seen = _numbers_seen(system.simulator)
-    still_open = _open_rows(client, jobs)
-    assert [] == [row for row in still_open if row[0] in seen or row[1] != State.UNCONFIRMED]
     _check_counters(client, jobs, counts)
 
 
