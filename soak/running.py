@@ -165,12 +165,19 @@ def _settle(system: System, client: Client, sent: Sequence[Sent]) -> bool:
             if status.done:
                 unfinished.remove(job_id)
             states.update(status.states)
-        if states != before or any(states[state] for state in _MOVING) or system.simulator.pending()["total"]:
+        moving = any(states[state] for state in _MOVING) or system.simulator.pending()["total"]
+        if states != before or moving or _unread(system, client):
             before, still_since = states, time.monotonic()
         elif time.monotonic() - still_since > _STILL_S:
             return True
         time.sleep(_SETTLE_LOOK_S)
     return False
+
+
+def _unread(system: System, client: Client) -> int:
+    """Polls and pushes that are not folded: who was killed over them keeps his lock for half a minute."""
+    ledger = client._ledger  # noqa: SLF001 - the client does not tell
+    return sum(ledger.server.xlen(ledger.account(name).inbox) for name in system.accounts)
 
 
 def _reckon(system: System, client: Client, run: Run, sent: Sequence[Sent], say: Callable[[str], None]) -> None:
