@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import store_errors
+from sendmill.ledger.keys import READY_KEPT_MS
 from sendmill.metrics import rendered
 from web.console.doors import DOORS
 from web.context import CONTEXT, Context
-
-_READY_KEPT_MS: Final = 60_000
 
 
 async def healthz(_: web.Request) -> web.Response:
@@ -35,7 +33,7 @@ async def readyz(request: web.Request) -> web.Response:
 def _ask(context: Context) -> None:
     ledger = context.blocking._ledger  # noqa: SLF001 - a part of the client
     with store_errors():
-        ledger.server.set(ledger.jobs.ready, 1, px=_READY_KEPT_MS)
+        ledger.server.set(ledger.jobs.ready, 1, px=READY_KEPT_MS)
 
 
 async def metrics(request: web.Request) -> web.Response:

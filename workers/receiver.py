@@ -29,7 +29,7 @@ from providers import registry
 from providers.base import Ack, Proof, Provider, Push
 from providers.pushes import push_warning
 from sendmill.errors import PushRefused
-from sendmill.ledger.keys import AccountKeys, JobKeys
+from sendmill.ledger.keys import READY_KEPT_MS, AccountKeys, JobKeys
 from tasks.process import alerts
 from tasks.report.inbox import Entry, Inbox, InboxFull, Writer, entry_of_push
 from tasks.report.spool import Spool
@@ -50,7 +50,6 @@ STORE_S = 5.0
 RETRY_AFTER_S = 10
 
 _READY_S = 2.0
-_READY_KEPT_MS = 60_000
 _REFUSALS_TOLD_S = 60.0
 _ABSOLUTE = re.compile(r"^https?://[^/?]*", re.IGNORECASE)
 """A target may name the host too (RFC 9112, 3.2.2)."""
@@ -277,7 +276,7 @@ class Receiver:
         """Whether Redis takes something now; a master that was demoted answers still."""
         try:
             async with asyncio.timeout(_READY_S):
-                await self._server.set(JobKeys(self._namespace).ready, 1, px=_READY_KEPT_MS)
+                await self._server.set(JobKeys(self._namespace).ready, 1, px=READY_KEPT_MS)
         except (RedisError, TimeoutError):
             return False
         return True

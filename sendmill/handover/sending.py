@@ -11,13 +11,12 @@ from sendmill.handover.contents import features_of, meta_of
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.files import read_kept
 from sendmill.ledger.jobs import Uploaded, Writer
+from sendmill.ledger.keys import READY_KEPT_MS
 from sendmill.ledger.published import KnownNames
 from sendmill.media import MediaName, fitting, named_file, refuse_forgotten
 from sendmill.messages import Content, Job, Refusal
 from sendmill.options import Durability, SendOptions
 from sendmill.preparing.prepare import PreparedBatch, prepare_batches
-
-_READY_KEPT_MS = 60_000
 
 
 class Sending:
@@ -114,7 +113,7 @@ class Sending:
         ledger = self._ledger
         with store_errors():
             pipe = ledger.server.pipeline(transaction=False)
-            pipe.set(ledger.jobs.ready, 1, px=_READY_KEPT_MS)
+            pipe.set(ledger.jobs.ready, 1, px=READY_KEPT_MS)
             pipe.execute_command("WAIT", replicas, int(ledger.block_s * 1000))
             _, confirmed = pipe.execute()
         if confirmed < replicas:

@@ -137,6 +137,9 @@ from __future__ import annotations
 SMALL, SMALL_OTP = "small", "small:otp"
 """Sets of small jobs, without the prefix: those of the lane otp have one of their own."""
 
+READY_KEPT_MS = 60_000
+"""What is written to `ready`, to see whether Redis takes anything, goes after this."""
+
 REFUSED = "-"
 """The account under which rows lie that never reached one: refused by `send` or by planning."""
 

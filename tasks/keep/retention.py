@@ -8,6 +8,7 @@ from __future__ import annotations
 import structlog
 
 from sendmill.ledger.keys import REFUSED, AccountKeys
+from tasks.keep.retire import DAY_MS
 from tasks.process.runtime import Runtime
 from tasks.report.spool import Spool
 from tasks.report.vendor_report import decode_vendor_report
@@ -20,8 +21,6 @@ which each fared in its own way has a megabyte."""
 
 _LEFT_SHARE = 0.9
 """Of what may stay, so that not every look cuts."""
-
-DAY_MS = 86_400_000
 
 log = structlog.get_logger(__name__)
 

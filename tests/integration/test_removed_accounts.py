@@ -13,7 +13,7 @@ from sendmill.ledger.published import REMOVED_AFTER_MS
 from sendmill.standing import NOT_CONFIGURED
 from tasks.keep.housekeeping import clean_up
 from tasks.keep.removed import clean_up_removed
-from tasks.keep.retention import DAY_MS
+from tasks.keep.retire import DAY_MS
 from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven, numbers
 

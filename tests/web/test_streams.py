@@ -87,7 +87,7 @@ async def test_a_body_that_stalls_is_cut(api: Api, monkeypatch: pytest.MonkeyPat
 
     async def body() -> AsyncIterator[bytes]:
         yield HEAD + rows(25_000)
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
 
     said = await send(api, body())
     assert ("timeout", "same_key") == (said.code, said.body["retry"])
