@@ -68,9 +68,8 @@ def test_a_job_is_sent_waited_for_and_shown(system: System) -> None:
 
 def test_a_reply_is_shown_with_the_message_that_it_answers(system: System) -> None:
     """Whole for programs, masked for people."""
-    job = run_here(system, "send", "--text", "ho", MAINLAND, "--account", "mainland", "--wait", "--json").objects()[0][
-        "job"
-    ]
+    sent = run_here(system, "send", "--text", "ho", MAINLAND, "--account", "mainland", "--wait", "--json")
+    job = sent.objects()[0]["job"]
     system.simulator.reply("smsadmin", system.accounts["mainland"]["uid"], MAINLAND, "TD")
     system.wait_until(lambda: run_here(system, "replies", "--json").out, timeout_s=DONE_S, what="the reply is there")
     (reply,) = run_here(system, "replies", "--json").objects()
