@@ -10,12 +10,13 @@ key                 type    holds
 =================== ======= ==========================================================================================
 job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
                             (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
-                            (msgpack [account, rows], where one chunk became one slice), ahead_ms (Redis' clock before
+                            (msgpack [account, rows, page if it lies in one], where one chunk became one slice), ahead_ms (Redis' clock before
                             the producer's), forgot (how often somebody was taken out of its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 job:<job>:planning  string  token of the process that plans it
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
-cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
+cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it; page → the page of the only row
+pages               hash    account → rows that were given a place in a page, ms since which its last page is filled
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
                             job's hash has `slice`
 moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
@@ -79,6 +80,7 @@ state               hash    state (active, paused, suspended), why, by, reason (
                             quiet:<lane> (ms until which what waited in it is postponed for quiet hours), probes,
                             probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/account/lua/suspend.lua`)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
+p<n>                hash    job → its only slice, folded, of up to 64 jobs of one message: see `sendmill.ledger.pages`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
 m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
 moving              hash    slice id → msgpack Move (`tasks.failover.begin_move`): on its way to another account
@@ -115,7 +117,7 @@ cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
 resent              zset    call without an answer whose rows go again → ms when it began
 sweeps              hash    as that of the jobs
-horizon             zset    slice → ms when what is still open in it is given up
+horizon             zset    slice, or page → ms when what is still open in it is given up
 inbox               stream  raw polls and pushes until they are folded
 proof:<mark>:<sha1> string  that a push came under a vendor's proof, for as long as the proof is good
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -274,6 +276,10 @@ class AccountKeys:
     def slice(self, slice_id: str) -> str:
         """A slice."""
         return f"{self.prefix}s:{slice_id}"
+
+    def page(self, name: str) -> str:
+        """Slices of one row that lie together: see `sendmill.ledger.pages`."""
+        return self.prefix + name
 
     def details(self, slice_id: str) -> str:
         """What there is to tell about single rows of a slice."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sendmill.ledger.bynumber import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Slice, decode, pack_u64
 from sendmill.states import State
@@ -148,7 +149,7 @@ class LatestMessages:
             at += looked_at
         found: list[Slice] = []
         for start in range(0, len(hits), _READ_AT_ONCE):
-            raws = await server.mget([keys.slice(slice_id) for slice_id in hits[start : start + _READ_AT_ONCE]])
+            raws = await read_whole(server, keys, hits[start : start + _READ_AT_ONCE])
             found += [decode(raw) for raw in raws if raw is not None]
         return found
 

@@ -1,4 +1,5 @@
 -- include layout.lua
+-- include pages.lua
 -- Which slices may hold one of some recipients: their bytes are looked for in the bodies. A hit may be chance; the
 -- reader makes sure.
 -- KEYS[1] the account's state hash, from which the slices' names are made
@@ -8,15 +9,23 @@
 -- Roughly what it takes, in ns: a slice, each byte of its body, each byte of it for each recipient.
 local ENOUGH_NS, SLICE_NS, BYTE_NS, COMPARED_NS = 2000000, 2500, 1.2, 0.1
 
-local prefix = string.sub(KEYS[1], 1, -6) .. 's:'
+local prefix = string.sub(KEYS[1], 1, -6)
 local recipients = tonumber(ARGV[1])
 local before = 1 + recipients
 local result, spent = { 0 }, 0
-for i = before + 1, #ARGV do
-  local name = prefix .. ARGV[i]
+
+-- The body, or more than it; nil where the slice is gone.
+local function body_of(id)
+  local page, job = page_of(id)
+  if page then return redis.call('HGET', prefix .. page, job) or nil end
+  local name = prefix .. 's:' .. id
   local rows = redis.call('GETRANGE', name, 4, 7)
-  if #rows == 4 then
-    local body = redis.call('GETRANGE', name, HEADER_BYTES + ARRAYS_BYTES * struct.unpack('<I4', rows), -1)
+  return #rows == 4 and redis.call('GETRANGE', name, HEADER_BYTES + ARRAYS_BYTES * struct.unpack('<I4', rows), -1) or nil
+end
+
+for i = before + 1, #ARGV do
+  local body = body_of(ARGV[i])
+  if body then
     for wanted = 2, before do
       if string.find(body, ARGV[wanted], 1, true) then
         result[#result + 1] = i - before

@@ -23,10 +23,10 @@ end
 -- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
 local function next_start(s, queued)
   local last = 'job:' .. s.lane .. ':' .. s.job
-  s.start = math.max(starts['at:' .. s.lane], starts[last])
-  starts[last] = s.start + queued
+  local start = math.max(starts['at:' .. s.lane], starts[last])
+  starts[last] = start + queued
   changed[last] = true
-  return s.start
+  return start
 end
 
 local function write_starts()
