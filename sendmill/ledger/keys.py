@@ -10,12 +10,12 @@ key                 type    holds
 =================== ======= ==========================================================================================
 job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
                             (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
-                            (msgpack [account, rows, page if it lies in one], where one chunk became one slice), ahead_ms (Redis' clock before
-                            the producer's), forgot (how often somebody was taken out of its chunks)
+                            (msgpack [account, rows, its page where it lies in one], where one chunk became one slice),
+                            ahead_ms (Redis' clock before the producer's), forgot (how often somebody was taken out of its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 job:<job>:planning  string  token of the process that plans it
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
-cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it; page → the page of the only row
+cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it; page: the only row's
 pages               hash    account → rows that were given a place in a page, ms since which its last page is filled
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
                             job's hash has `slice`
@@ -50,18 +50,18 @@ sweeps              hash    sweep → how much it found in all, <sweep>:at → m
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
-apikeys             hash    id → JSON ApiKey: see `sendmill.apikeys`. Of its secrets SHA-256 alone
+apikeys             hash    id → JSON ApiKey: see `sendmill.access.apikeys`. Of its secrets SHA-256 alone
 apikeys:used        hash    id → ms when it was used last, within a minute
 apikey:<id>:…       list,   used:<limit> and clock of a key that has rates, as those of an account
                     hash
 media:<name>        string  a file that a vendor is to fetch from the push server; a quarter of an hour
-audit               stream  who did what: see `sendmill.audit`; capped
+audit               stream  who did what: see `sendmill.ledger.audit`; capped
 optouts             hash    keyed digest of a number → msgpack StoredOptOut
 optouts:log         zset    that digest → version of its last change, also where it opted in again
 optouts:version     string  how many changes there were: each is a version
 optouts:key         string  32 random bytes, made once: without them no digest tells its number
-webhooks            hash    webhook → JSON of what it was set up with, its secrets too: see `sendmill.webhooks`
-webhook:<name>      hash    how far its receiver was told: at:<account>, batch, tries, …: see `sendmill.ledger.hooks`
+webhooks            hash    webhook → JSON of what it was set up with, its secrets too: see `sendmill.webhooks.client`
+webhook:<name>      hash    how far its receiver was told: at:<account>, batch, tries, …: see `sendmill.ledger.webhooks`
 webhook:<name>:told list    JSON of what was delivered, or tried; the last 500
 webhook:<name>:lock string  token of the process that tells it
 callbacks:at        hash    up to where events were looked through for callbacks: at:<account>

@@ -90,7 +90,7 @@ def whole(slice_id: str, raw: bytes | None) -> bytes | None:
 
 
 async def read_whole(server: Any, keys: AccountKeys, slice_ids: Sequence[str]) -> list[bytes | None]:
-    """Whole slices of an account, None for those that are gone, in one round trip: `server` is a redis.asyncio.Redis."""
+    """Whole slices of an account, None for those that are gone, in a round trip: `server` is a redis.asyncio.Redis."""
     if not slice_ids:
         return []
     async with server.pipeline(transaction=False) as pipe:

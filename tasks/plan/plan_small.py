@@ -191,7 +191,7 @@ def _paged_at(job: _Job, cut: Cut) -> str:
 
 
 async def _pages_are_known(runtime: Runtime) -> bool:
-    """Whether no process has been heard lately that is of a version without pages: it would take such a row for gone."""
+    """Whether no process was heard lately that is of a version without pages: it would take such a row for gone."""
     known, until_s = runtime.shared.get("pages", (False, 0.0))
     if time.monotonic() >= until_s:
         said = (await runtime.server.hgetall(runtime.jobs.living)).values()
