@@ -11,7 +11,8 @@ key                 type    holds
 job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
                             (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
                             (msgpack [account, rows, its page where it lies in one], where one chunk became one slice),
-                            ahead_ms (Redis' clock before the producer's), forgot (how often somebody was taken out of its chunks)
+                            ahead_ms (Redis' clock before the producer's), forgot (how often somebody was taken out of
+                            its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 job:<job>:planning  string  token of the process that plans it
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
@@ -31,6 +32,7 @@ kept                zset    job → ms of the last change that is known, of jobs
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
+listed_since        string  ms since which all slices of new jobs stand in `horizon` or `given_up` of their account
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 pressure            string  whether the server had room for new jobs, for half a second: see `ledger/lua/pressure.lua`
 processes           zset    sending process → ms of its last heartbeat
@@ -118,6 +120,7 @@ unconfirmed         zset    call whose answer was never read → ms when it bega
 resent              zset    call without an answer whose rows go again → ms when it began
 sweeps              hash    as that of the jobs
 horizon             zset    slice, or page → ms when what is still open in it is given up
+given_up            zset    slice, or page → ms when that was done; until it is removed
 inbox               stream  raw polls and pushes until they are folded
 proof:<mark>:<sha1> string  that a push came under a vendor's proof, for as long as the proof is good
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -161,6 +164,8 @@ class JobKeys:
         self.kept = self._prefix + "kept"
         self.accounts = self._prefix + "accounts"
         self.routes = self._prefix + "routes"
+        self.pages = self._prefix + "pages"
+        self.listed_since = self._prefix + "listed_since"
         self.format = self._prefix + "format"
         self.processes = self._prefix + "processes"
         self.living = self._prefix + "living"
@@ -260,6 +265,7 @@ class AccountKeys:
         self.refs = self.prefix + "refs"
         self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
+        self.given_up = self.prefix + "given_up"
         self.inbox = self.prefix + "inbox"
         self.inbox_bytes = self.prefix + "inbox_bytes"
         self.bad = self.prefix + "bad"

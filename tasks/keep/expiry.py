@@ -61,9 +61,22 @@ async def give_up_reports(outbox: Outbox, now_ms: int) -> int:
                 given_up += await outbox.close(
                     [slice_id], from_states="us", to="k", code="no_report", detail=detail, reported=True
                 )
-        await server.zrem(keys.horizon, *ripe)
+        # Until they are removed their names are needed, to look through them for a number.
+        left = {name for name, there in zip(ripe, await _are_there(server, keys, ripe), strict=True) if there}
+        async with server.pipeline(transaction=True) as pipe:
+            if left:
+                pipe.zadd(keys.given_up, dict.fromkeys(left, now_ms))
+            pipe.zrem(keys.horizon, *ripe)
+            await pipe.execute()
     await count_found(server, keys.sweeps, "unreported", given_up, now_ms, account=keys.account)
     return given_up
+
+
+async def _are_there(server: Any, keys: AccountKeys, ripe: Sequence[str]) -> list[int]:
+    async with server.pipeline(transaction=False) as pipe:
+        for name in ripe:
+            pipe.exists(keys.page(name) if is_page(name) else keys.slice(name))
+        return list(await pipe.execute())
 
 
 async def _slices(server: Any, keys: AccountKeys, ripe: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from tasks.process.connection import redis_now_ms
 from tasks.process.for_each_account import for_each_account
 from tasks.process.heartbeat import drop_silent_processes
 from tasks.process.runtime import Runtime
+from tasks.process.versions import pages_are_known
 
 _HOUR_MS = 3_600_000
 
@@ -30,6 +31,7 @@ async def clean_up(runtime: Runtime) -> None:
         "housekeeping", {name: _clean_up_account(runtime, account, now_ms) for name, account in accounts}
     )
     await clean_up_removed(runtime, now_ms)
+    await pages_are_known(runtime)  # from when on names of slices are kept, also where nobody sends small jobs
     await retire_old(runtime, now_ms)
     await trim(runtime, now_ms)
     await drop_silent_processes(runtime.server, runtime.jobs, now_ms)

@@ -229,12 +229,20 @@ async def _forget_slices(
         [
             ("UNLINK", *doomed, *map(keys.slice, own)),
             *(("HDEL", keys.page(page), job) for page, job in paged),
-            *([("ZREM", keys.horizon, *own)] if own else []),
+            *([("ZREM", key, *own) for key in (keys.horizon, keys.given_up)] if own else []),
             ("SREM", keys.cancelled, *jobs),
             ("HDEL", keys.turn, *turns),
         ],
     )
+    await _forget_empty_pages(runtime, keys, sorted({page for page, _ in paged}))
     await drop_calls(outbox, sorted(calls))
+
+
+async def _forget_empty_pages(runtime: Runtime, keys: AccountKeys, pages: Sequence[str]) -> None:
+    there = await _together(runtime, [("EXISTS", keys.page(page)) for page in pages])
+    empty = [page for page, is_there in zip(pages, there, strict=True) if not is_there]
+    if empty:
+        await _together(runtime, [("ZREM", key, *empty) for key in (keys.horizon, keys.given_up)])
 
 
 async def _own_ids(

@@ -24,8 +24,6 @@ from redis.exceptions import RedisError
 from config import names
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk, decode_meta
 from sendmill.ledger.lock import Lock
-from sendmill.ledger.pages import PAGED_FORMAT
-from sendmill.ledger.processes import written_format
 from sendmill.ledger.scripts import Script
 from sendmill.messages import Kind
 from sendmill.options import Lane
@@ -45,6 +43,7 @@ from tasks.plan.plan import (
 )
 from tasks.plan.routes import Routes
 from tasks.process.runtime import Runtime
+from tasks.process.versions import pages_are_known
 
 TAKEN_AT_ONCE = 200
 AGAIN_MS = 5_000
@@ -53,7 +52,6 @@ AGAIN_MS = 5_000
 _PAGED_BYTES = 250
 """Of what a job asks for. A longer row would have Redis keep its whole page unpacked: `hash-max-listpack-value`."""
 
-_ASKED_EVERY_S = 1.0
 _RIGHT_MS = 5_000
 _LONGEST_S = 20.0
 _FIELDS = 10
@@ -175,7 +173,7 @@ async def _cut(runtime: Runtime, found: Sequence[_Job]) -> tuple[list[tuple[_Job
             log.exception("a job cannot be planned", job=job.meta.job)
             failed.append(job.meta.job)
     if asked:
-        paging = await _pages_are_known(runtime)
+        paging = await pages_are_known(runtime)
         kept = await store_cuts(
             runtime, [(job.meta.job, 0, cut, job.forgot, _paged_at(job, cut) if paging else "") for job, cut in asked]
         )
@@ -188,16 +186,6 @@ def _paged_at(job: _Job, cut: Cut) -> str:
     """The account in a page of which a job's row goes: its only one, which an account takes, and not too long."""
     alone = len(cut.slices) == 1 and cut.slices[0][2] == 1 and not (cut.refused or job.chunk.refused or cut.opted_out)
     return cut.slices[0][0] if alone and job.size <= _PAGED_BYTES else ""
-
-
-async def _pages_are_known(runtime: Runtime) -> bool:
-    """Whether no process was heard lately that is of a version without pages: it would take such a row for gone."""
-    known, until_s = runtime.shared.get("pages", (False, 0.0))
-    if time.monotonic() >= until_s:
-        said = (await runtime.server.hgetall(runtime.jobs.living)).values()
-        known = all(written_format(raw) >= PAGED_FORMAT for raw in said)
-        runtime.shared["pages"] = known, time.monotonic() + _ASKED_EVERY_S
-    return bool(known)
 
 
 async def _put_off(runtime: Runtime, jobs: Sequence[str], now_ms: int) -> None:

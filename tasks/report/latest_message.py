@@ -144,8 +144,8 @@ class LatestMessages:
         at = 0
         while at < len(slice_ids):
             part = slice_ids[at : at + SLICES_AT_ONCE]
-            looked_at, *places = await script.arun(server, keys.state, *scan_arguments(recipients, part))
-            hits += [part[place - 1] for place in places]
+            looked_at, *raws = await script.arun(server, keys.state, *scan_arguments(recipients, part))
+            hits += map(bytes.decode, raws)
             at += looked_at
         found: list[Slice] = []
         for start in range(0, len(hits), _READ_AT_ONCE):

@@ -112,9 +112,11 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
       leases[#leases + 1] = now + lease_ms
       leases[#leases + 1] = s.id
       at[lane] = math.max(at[lane] or tonumber(redis.call('HGET', turn, 'at:' .. lane) or '0'), tonumber(start))
-      local last = 'job:' .. lane .. ':' .. s.job
-      if not ends[last] then lasts[#lasts + 1] = last end
-      ends[last] = math.max(ends[last] or 0, tonumber(start) + queued)
+      if not s.page then
+        local last = 'job:' .. lane .. ':' .. s.job
+        if not ends[last] then lasts[#lasts + 1] = last end
+        ends[last] = math.max(ends[last] or 0, tonumber(start) + queued)
+      end
       if WEIGHT[lane] then
         local other = lane == 'normal' and 'bulk' or 'normal'
         local from = lane_turn(lane)
