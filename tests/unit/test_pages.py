@@ -20,7 +20,8 @@ MS = st.integers(0, 2**48 - 1)
 
 
 def _slice(state: bytes = b"q", **more: Any) -> bytes:
-    body = {"job": JOB, "lane": "normal", "text": "Hello", "numbers": pack_u64([8613800000001]), "first_row": 1} | more
+    body: dict[str, Any] = {"job": JOB, "lane": "normal", "text": "Hello", "numbers": pack_u64([86138]), "first_row": 1}
+    body |= more
     return encode(SliceBody(**body), state, events="all", created_ms=1, expires_ms=2)
 
 
