@@ -29,7 +29,7 @@ from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReportEvent
-from sendmill.moment import moment
+from sendmill.moment import clock_ms, moment
 
 GAP = "gap"
 """The code of the alert that says how much of the streams was trimmed before the group read it."""
@@ -260,9 +260,9 @@ class EventReader(Iterator[AnyEvent]):
 
     def _gap(self, losses: Losses) -> AlertEvent:
         return AlertEvent(
-            id=f"{losses.account}:gap:{time.time_ns() // 1_000_000}",
+            id=f"{losses.account}:gap:{clock_ms()}",
             account=None if losses.account == REFUSED else losses.account,
-            received_at=moment(time.time() * 1000),
+            received_at=moment(clock_ms()),
             code=GAP,
             detail=f"{losses.entries} entries went before this group had acknowledged them: ask for the jobs' states",
             acknowledge=partial(self._log.forgive, losses),

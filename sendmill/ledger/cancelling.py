@@ -20,6 +20,7 @@ from sendmill.ledger.reading import JobRecord, SliceEntry, read_headers, read_jo
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Header
 from sendmill.messages import CancelResult
+from sendmill.moment import clock_ms
 from sendmill.states import State
 
 WIRE_S = 0.5
@@ -80,7 +81,7 @@ def cancel_job(ledger: Ledger, job_id: str, plan: Callable[[str], object]) -> Ca
     if record.planned < record.chunks:
         with store_errors():
             # Its time is now, so that the clock's tick finds it where no wake-up arrives.
-            ledger.server.zadd(ledger.jobs.due, {job_id: int(time.time() * 1000)}, xx=True)
+            ledger.server.zadd(ledger.jobs.due, {job_id: clock_ms()}, xx=True)
         plan(job_id)
     return _counted(record, _settled(ledger, entries))
 

@@ -7,6 +7,7 @@ The sweep that brings back leases and ends calls without an answer runs with eve
 
 from __future__ import annotations
 
+from sendmill.moment import HOUR_MS
 from tasks.keep import sweeps
 from tasks.keep.expiry import expire_waiting, give_up_reports
 from tasks.keep.removed_accounts import clean_up_removed
@@ -18,8 +19,6 @@ from tasks.process.for_each_account import for_each_account
 from tasks.process.heartbeat import drop_silent_processes
 from tasks.process.runtime import Runtime
 from tasks.process.versions import pages_are_known
-
-_HOUR_MS = 3_600_000
 
 
 async def clean_up(runtime: Runtime) -> None:
@@ -42,5 +41,5 @@ async def _clean_up_account(runtime: Runtime, account: Account, now_ms: int) -> 
     await sweeps.sweep_inbox(runtime, account, now_ms)
     await give_up_reports(account.outbox, now_ms)
     # No report of a first sending comes any more.
-    horizon_ms = runtime.settings.report_horizon_h * _HOUR_MS
+    horizon_ms = runtime.settings.report_horizon_h * HOUR_MS
     await runtime.server.zremrangebyscore(account.keys.resent, 0, now_ms - horizon_ms)

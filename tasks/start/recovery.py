@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from sendmill.ledger.pages import is_there, read_whole, whole
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import decode, decode_body
+from sendmill.moment import DAY_MS, HOUR_MS
 from tasks.failover.begin_move import begin_again
 from tasks.process.account import Account
 from tasks.process.connection import connect
@@ -47,7 +48,6 @@ remember reaches back a second further (`tasks.process.last_seconds.KEPT_S`)."""
 _CALLS_AT_ONCE = 64
 _BLOBS_AT_ONCE_BYTES = 2_000_000
 _AWAITED_MS = 600_000
-_HOUR_MS = 3_600_000
 
 _LUA = Path(__file__).parent / "lua"
 _RESTARTED = Script(_LUA / "restarted.lua")
@@ -106,7 +106,7 @@ async def _missing_ms(runtime: Runtime, server: Any) -> int:
 async def _stop_for_a_person(account: Account, server: Any, missing_ms: int) -> None:
     """Pause the account: messages of the missing time may be queued again though they were sent."""
     missing_s = missing_ms / 1000
-    much = "all that it held" if missing_s > _HOUR_MS else f"its last {missing_s:,.0f} s"
+    much = "all that it held" if missing_ms > 30 * DAY_MS else f"its last {missing_s:,.0f} s"
     await _LOST.arun(
         server, account.keys.state,
         f"Redis came back without {much}: messages of that time may be queued again though they were sent, and jobs of "
@@ -217,7 +217,7 @@ class _Restoring:
         ask = {
             "owner": self._runtime.process,
             "lease_ms": LEASE_MS,
-            "horizon_ms": self._runtime.settings.report_horizon_h * _HOUR_MS,
+            "horizon_ms": self._runtime.settings.report_horizon_h * HOUR_MS,
             "open_ms": LEASE_MS,
             "slices": [[slice_id, epoch] for slice_id, epoch, _ in slices],
             "calls": [_told(call) for call in calls],
@@ -235,7 +235,7 @@ class _Restoring:
         outbox = Outbox(self._server, self._runtime.keys_of(origin[0]), self._runtime.process)
         (old,) = await read_whole(self._server, outbox.keys, [origin[1]])
         if old is not None:
-            horizon_ms = self._runtime.settings.report_horizon_h * _HOUR_MS
+            horizon_ms = self._runtime.settings.report_horizon_h * HOUR_MS
             await begin_again(outbox, decode(old), slice_id, blob, self._account.name, horizon_ms)
 
     async def _end(self, unended: set[int]) -> None:

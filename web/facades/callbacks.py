@@ -28,6 +28,7 @@ from sendmill.ledger.lock import try_lock_renewed
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.webhooks import StoredWebhook
 from sendmill.messages import ReportEvent
+from sendmill.moment import clock_ms
 from web.context import Context
 from web.facades.callback_requests import Callback
 from web.webhooks.entry_reader import EntryReader
@@ -200,7 +201,7 @@ class Callbacks:
     async def _make(self) -> None:
         while not self._stopping.is_set():
             free = AT_ONCE - len(self._making)
-            now_ms = _now_ms()
+            now_ms = clock_ms()
             claim = ledger_script("claimdue")
             due: list[bytes] = []
             if free > 0:
@@ -214,7 +215,7 @@ class Callbacks:
         ref, _, event_id = member.partition(" ")
         raw = await self._server.get(self._ledger.jobs.callback(ref))
         if raw is None:
-            if _now_ms() - _ended_ms(event_id) > _RECORD_MS:
+            if clock_ms() - _ended_ms(event_id) > _RECORD_MS:
                 await self._end(member)
             else:
                 await self._put_off(member, 1.0)
@@ -274,7 +275,7 @@ class Callbacks:
 
     async def _put_off(self, member: str, wait_s: float) -> None:
         wait_ms = 1000 * wait_s * random.uniform(1.0, _LATEST)  # noqa: S311 - no secret
-        await self._server.zadd(self._name + ":due", {member: _now_ms() + int(wait_ms)}, xx=True)
+        await self._server.zadd(self._name + ":due", {member: clock_ms() + int(wait_ms)}, xx=True)
 
     async def _end(self, member: str) -> None:
         async with self._server.pipeline(transaction=True) as pipe:
@@ -293,7 +294,3 @@ class Callbacks:
 
 def _ended_ms(event_id: str) -> int:
     return int(event_id.rsplit(":", 2)[1].partition("-")[0])
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
