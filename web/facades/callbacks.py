@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from sendmill.ledger.away import RedisAway
+from sendmill.ledger.bell import Bell
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.hooks import StoredWebhook
 from sendmill.ledger.lock import try_lock_renewed
@@ -30,7 +31,6 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import ReportEvent
 from web.context import Context
 from web.facades.told import Callback
-from web.webhooks.bell import Bell
 from web.webhooks.following import Follower
 from web.webhooks.posting import Outcome, Poster
 from web.webhooks.reading import EntryReader

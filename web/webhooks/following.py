@@ -14,6 +14,7 @@ from typing import Final
 
 import redis
 
+from sendmill.ledger.bell import Bell
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.eventlog import Entry, entry_of
 from sendmill.ledger.hooks import (
@@ -32,7 +33,6 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AlertEvent, AnyEvent
 from sendmill.moment import moment
 from sendmill.signing import new_id
-from web.webhooks.bell import Bell
 from web.webhooks.reading import EntryReader
 
 MOST_EVENTS: Final = 500

@@ -21,6 +21,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from sendmill.ledger.away import RedisAway
+from sendmill.ledger.bell import Bell
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.entries import plain
 from sendmill.ledger.hooks import (
@@ -44,7 +45,6 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AnyEvent
 from sendmill.signing import signed_headers
 from sendmill.webhooks import WEBHOOK_DISABLED
-from web.webhooks.bell import Bell
 from web.webhooks.following import Follower
 from web.webhooks.posting import Outcome, Poster
 
