@@ -21,15 +21,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
+from sendmill.access.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.actor import Actor, AuditEntry
-from sendmill.apikeys import ApiKey, KeyInfo, NewKey
-from sendmill.async_webhooks import AsyncWebhooks
 from sendmill.client import Client
+from sendmill.connecting.environment import environment
 from sendmill.doctor import Finding
-from sendmill.environment import environment
+from sendmill.estimates.tariff import Tariff
 from sendmill.ledger.apikeys import OLD_KEPT_H
-from sendmill.ledger.arrivals import Arrivals
 from sendmill.ledger.connection import aconnect, store_errors
+from sendmill.ledger.event_waiters import EventWaiters
 from sendmill.ledger.jobs import COMMIT, SMALL_ROWS
 from sendmill.ledger.pipelining import Pipelined
 from sendmill.media import MediaName
@@ -62,11 +62,11 @@ from sendmill.messages import (
     Verdict,
     Voice,
 )
+from sendmill.monitoring.tracing import job_span
 from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
-from sendmill.tariff import Tariff
-from sendmill.tracing import job_span
+from sendmill.webhooks.async_client import AsyncWebhooks
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -81,7 +81,7 @@ class _OfLoop(NamedTuple):
     loop: asyncio.AbstractEventLoop
     server: Any
     commits: Pipelined
-    arrivals: Arrivals
+    waiters: EventWaiters
 
 
 class AsyncClient:
@@ -173,7 +173,7 @@ class AsyncClient:
             server = aconnect(self._url, timeout_s=self._timeout_s)
             ledger = replace(self._client._ledger, server=server)  # noqa: SLF001 - a part of it
             commits = Pipelined(server, COMMIT, self._sending.due_key)
-            self._of_loop = _OfLoop(loop, server, commits, Arrivals(ledger))
+            self._of_loop = _OfLoop(loop, server, commits, EventWaiters(ledger))
         return self._of_loop
 
     async def estimate(self, content: Content, **options: Any) -> Estimate:
@@ -272,7 +272,7 @@ class AsyncClient:
         Hundreds may wait at once. `is_wanted` is asked once a second; the wait ends when it says no.
         """
         take = partial(self._run, partial(self._client.event_batch, group, kinds=kinds, most=most))
-        return await self._here().arrivals.batch(group, take, wait_s, is_wanted)
+        return await self._here().waiters.batch(group, take, wait_s, is_wanted)
 
     async def ack_events(self, group: str, receipt: str) -> None:
         """Say that the events of a batch have been dealt with: `Client.ack_events`."""
@@ -401,7 +401,7 @@ class AsyncClient:
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._client.close)
         if self._of_loop is not None and self._of_loop.loop is asyncio.get_running_loop():
-            await self._of_loop.arrivals.close()
+            await self._of_loop.waiters.close()
             await self._of_loop.server.aclose()
         self._of_loop = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from sendmill import Client
-from sendmill.charts import HOURS, MINUTES, Charts, delivered_share
+from sendmill.monitoring.charts import HOURS, MINUTES, Charts, delivered_share
 
 
 def test_minutes_become_hours_and_are_read_once(redis_url: str, namespace: str) -> None:

@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sendmill import Client, Sms
 from sendmill.cli import cli
-from sendmill.metrics import _TOOK_S, LedgerCollector, rendered
+from sendmill.monitoring.metrics import _TOOK_S, LedgerCollector, rendered
 from simulator.client import Simulator
 from simulator.embedded import free_tcp_port
 from tasks.keep.tick import tick
-from tasks.process.calls import CallOutcome
-from tasks.report.folding import Folding, fold_reports
+from tasks.process.call_records import CallOutcome
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send import outcomes
 from tasks.send.outcomes import write_outcomes
 from tests.support.flow import Flow, flow, hong_kong, mainland

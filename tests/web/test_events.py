@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from config.settings import Settings
-from sendmill.ledger import arrivals, eventlog
+from sendmill.ledger import event_waiters, eventlog
 from sendmill.messages import Sms
 from tests.support.api import Api, serving, until
 from tests.support.flow import flow, mainland
@@ -29,7 +29,7 @@ async def test_events_come_until_they_are_acknowledged(
 ) -> None:
     """What nobody acknowledged comes again, to whichever process; a receipt is good at any."""
     monkeypatch.setattr(eventlog, "AGAIN_MS", 100)
-    monkeypatch.setattr(arrivals, "AGAIN_EVERY_S", 0.1)
+    monkeypatch.setattr(event_waiters, "AGAIN_EVERY_S", 0.1)
     jobs = await _refused(settings, 3)
     first = (await api.get("/v1/events?group=billing")).body
     assert sorted(jobs) == sorted(event["job_id"] for event in first["events"])

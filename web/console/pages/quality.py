@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sendmill.charts import History
 from sendmill.ledger.minutes import Counts
 from sendmill.ledger.published import published_accounts
+from sendmill.monitoring.charts import History
 from sendmill.options import Lane
 from sendmill.states import BY_BYTE, State
-from web.console.shown import wilson
+from web.console.formatting import wilson
 from web.console.site import Model, Page, Visit
 
 _ENOUGH: Final = 200

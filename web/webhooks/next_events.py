@@ -14,10 +14,12 @@ from typing import Final
 
 import redis
 
-from sendmill.ledger.bell import Bell
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.eventlog import Entry, entry_of
-from sendmill.ledger.hooks import (
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.wait_for_events import Bell
+from sendmill.ledger.webhooks import (
     AGAIN,
     AT,
     Batch,
@@ -28,12 +30,10 @@ from sendmill.ledger.hooks import (
     StoredWebhook,
     later,
 )
-from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AlertEvent, AnyEvent
 from sendmill.moment import moment
-from sendmill.signing import new_id
-from web.webhooks.reading import EntryReader
+from sendmill.webhooks.signing import new_id
+from web.webhooks.entry_reader import EntryReader
 
 MOST_EVENTS: Final = 500
 """In one POST."""

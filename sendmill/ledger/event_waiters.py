@@ -15,9 +15,9 @@ from weakref import WeakValueDictionary
 from redis.exceptions import RedisError
 
 from sendmill.errors import StoreError
-from sendmill.ledger.bell import Bell
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.wait_for_events import Bell
 from sendmill.messages import EventBatch
 
 AGAIN_EVERY_S: Final = 5.0
@@ -43,7 +43,7 @@ class _Group:
         self.why = ""
 
 
-class Arrivals:
+class EventWaiters:
     """Waits for events.
 
     Args:
