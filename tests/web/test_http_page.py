@@ -28,7 +28,9 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 NAMES = {"bash": "send.sh", "py": "send.py", "js": "send.mjs", "java": "Send.java", "go": "send.go", "php": "send.php"}
 BLOCKS = [
     pytest.param(found[1], found[2], id=f"{found[1]}-{number}")
-    for number, found in enumerate(re.finditer(r"^```(bash|py|js|java|go|php)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    for number, found in enumerate(
+        re.finditer(r"^```(bash|py|js|java|go|php)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    )
 ]
 
 
