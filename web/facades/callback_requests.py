@@ -88,8 +88,8 @@ class TwilioCallback(msgspec.Struct, frozen=True, tag="twilio"):
     account_sid: str
     sender: str
     signatures: dict[str, str] = {}
-    noted_ms: int = 0
-    """When it was stored."""
+    begins_ms: int = 0
+    """When its messages may go to the vendor."""
 
     @property
     def tells_accepted(self) -> bool:
@@ -139,8 +139,8 @@ class KannelCallback(msgspec.Struct, frozen=True, tag="kannel"):
     url: str
     mask: int
     sender: str
-    noted_ms: int = 0
-    """When it was stored."""
+    begins_ms: int = 0
+    """When its messages may go to the vendor."""
 
     @property
     def tells_accepted(self) -> bool:

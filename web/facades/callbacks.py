@@ -59,7 +59,7 @@ _ACCEPTED: Final = "accepted:"
 _FIRST_S: Final = 0.5
 """Whether the vendor has a message is looked at for the first time after this, then after half of its age more."""
 
-_MOST_RARELY_S: Final = 60.0
+_MOST_RARELY_S: Final = 600.0
 _RESTS_S: Final = 30.0
 """A host that failed is asked for nothing else for so long, so that it keeps no place from others."""
 
@@ -101,15 +101,17 @@ def _begin(context: Context) -> None:
                 ledger.server.hsetnx(ledger.jobs.callbacks + ":at", place, stored)
 
 
-async def keep(context: Context, ref: str, callback: Callback, message_ids: Iterable[str], *, kept_s: float) -> None:
-    """Note what a job's sender wants to be told of these messages.
+async def keep(
+    context: Context, ref: str, callback: Callback, message_ids: Iterable[str], *, ahead_s: float, kept_s: float
+) -> None:
+    """Note what a job's sender wants to be told of these messages, which go out so long from now.
 
     Raises:
         StoreError: Redis is away.
     """
-    now_ms = _now_ms()
-    stored = msgspec.json.encode(msgspec.structs.replace(callback, noted_ms=now_ms))
-    looked_at = now_ms + int(1000 * _FIRST_S)
+    begins_ms = _now_ms() + int(1000 * ahead_s)
+    stored = msgspec.json.encode(msgspec.structs.replace(callback, begins_ms=begins_ms))
+    looked_at = begins_ms + int(1000 * _FIRST_S)
     accepted = {f"{ref} {_ACCEPTED}{each}": looked_at for each in message_ids} if callback.tells_accepted else {}
 
     def store() -> None:
@@ -291,7 +293,7 @@ class Callbacks:
     async def _accepted(self, event_id: str, callback: Callback) -> ReportEvent | float | None:
         """That the vendor has a message; seconds until the next look, where it may come to that; None where not."""
         message_id = event_id.removeprefix(_ACCEPTED)
-        age_s = (_now_ms() - callback.noted_ms) / 1000
+        age_s = (_now_ms() - callback.begins_ms) / 1000
         later_s = min(_MOST_RARELY_S, max(_FIRST_S, age_s / 2))
         try:
             shown = await self._show(message_id)

@@ -89,7 +89,8 @@ async def tell(context: Context, sent: Sent, callback: Callback, **options: Any)
     kept_s = callbacks.kept_s(context.settings, waits_s)
     refused = {refusal.row for refusal in sent.job.refused}
     rows = (row for row in range(1, sent.job.total + 1) if row not in refused)
-    await callbacks.keep(context, sent.ref, callback, (f"{sent.job.id}-{row}" for row in rows), kept_s=kept_s)
+    message_ids = [f"{sent.job.id}-{row}" for row in rows]
+    await callbacks.keep(context, sent.ref, callback, message_ids, ahead_s=ahead_s, kept_s=kept_s)
 
 
 def sender_of(given: str | None) -> str | None:
