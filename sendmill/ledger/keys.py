@@ -67,7 +67,7 @@ webhook:<name>      hash    how far its receiver was told: at:<account>, batch, 
 webhook:<name>:told list    JSON of what was delivered, or tried; the last 500
 webhook:<name>:lock string  token of the process that tells it
 callbacks:at        hash    up to where events were looked through for callbacks: at:<account>
-callbacks:due       zset    callback → ms when it is to be made: its ref and its event (`web.facades.callbacks`)
+callbacks:due       zset    callback → ms when it is to be made: its ref and its event, or message
 callbacks:tries     hash    callback → how often it was tried in vain
 callbacks:lock      string  token of the process that looks through the events for them
 callback:<ref>      string  JSON: where to, and how it is signed; as long as its job may tell something
