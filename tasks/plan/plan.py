@@ -37,7 +37,7 @@ from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 from tasks.process.wake import wake
 
-SLICES_AT_ONCE = 50
+SLICES_AT_ONCE = 100
 
 REFUSED_ROWS = 2_000
 """Of one slice: what is told of each of its rows is written by one script."""

@@ -27,9 +27,10 @@ local function forget_upload()
   for n = 0, chunks - 1 do redis.call('UNLINK', chunk(n)) end
 end
 
-local function replicas() return redis.call('GET', prefix .. 'replicas') or '0' end
-
-local format = redis.call('GET', prefix .. 'format')
+local names = { prefix .. 'format', prefix .. 'pressure', prefix .. 'replicas', prefix .. 'woken' }
+if ARGV[9] ~= '' then names[5] = prefix .. 'key:' .. ARGV[9] end
+local there = redis.call('MGET', unpack(names))
+local format, pressure, replicas, woken, known = there[1], there[2], there[3] or '0', there[4], there[5]
 if not format then
   format = '1' -- what was written before there was a number
   if redis.call('EXISTS', prefix .. 'all') == 0 then
@@ -43,18 +44,15 @@ if mine > tonumber(string.match(format, '^%d+')) or mine < tonumber(string.match
   return { 'format', format }
 end
 
-if ARGV[9] ~= '' then
-  local known = redis.call('GET', prefix .. 'key:' .. ARGV[9])
-  if known then
-    local known_job, known_digest = string.match(known, '^(%S+) (%S+)$')
-    if known_job == job then return { 'ok', job, '0', replicas() } end
-    forget_upload()
-    return { known_digest == ARGV[10] and 'same' or 'conflict', known_job, replicas() }
-  end
+if known then
+  local known_job, known_digest = string.match(known, '^(%S+) (%S+)$')
+  if known_job == job then return { 'ok', job, '0', replicas } end
+  forget_upload()
+  return { known_digest == ARGV[10] and 'same' or 'conflict', known_job, replicas }
 end
-if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job, '0', replicas() } end
+if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then return { 'ok', job, '0', replicas } end
 local full
-if #ARGV[11] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(prefix .. 'pressure') end
+if #ARGV[11] > SMALL_BYTES then full = memory_used_up() else full = memory_was_used_up(names[2], pressure) end
 if full then
   forget_upload()
   return full
@@ -94,10 +92,11 @@ local wake = ARGV[3] == '0'
 if ARGV[14] ~= '' then
   redis.call('ZADD', prefix .. ARGV[14], now, job)
   -- One wake-up for all small jobs that come before somebody looks (take.lua takes the mark away).
-  wake = redis.call('SET', prefix .. 'woken', 1, 'NX', 'PX', WOKEN_MS) and true or false
+  wake = not woken
+  if wake then redis.call('SET', names[4], 1, 'PX', WOKEN_MS) end
 end
 if wake and ARGV[15] ~= '' then
   redis.call('LPUSH', ARGV[15], ARGV[16])
   wake = false
 end
-return { 'ok', job, wake and '1' or '0', replicas() }
+return { 'ok', job, wake and '1' or '0', replicas }

@@ -20,9 +20,8 @@ local function memory_used_up()
 end
 
 -- The same for what is small and often, believed for half a second.
--- `name` string: "room", or the figures.
-local function memory_was_used_up(name)
-  local known = redis.call('GET', name)
+-- `name` string: "room", or the figures; `known` what it holds.
+local function memory_was_used_up(name, known)
   if known == 'room' then return nil end
   if known then
     local used, most = string.match(known, '^(%d+) (%d+)$')

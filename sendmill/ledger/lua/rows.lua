@@ -9,12 +9,14 @@ local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local ARRAYS = { 'states', 'calls', 'passed' }
 local SIZE = { states = 1, calls = 4, passed = 4 } -- bytes of each row
 local BEFORE = { states = 0, calls = 1, passed = 5 } -- bytes of each row in the arrays before
+local FEW_ROWS = 16 -- a slice of no more is written as one piece, from its counters to the end of its rows
 local SMALL_ROWS = 128 -- a slice of no more is read once in a script and written once, whatever happens in between
 local UNREPORTED = '!'
 local COUNTERS = ORDER .. UNREPORTED
 local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
 local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
+local LEASES_AT_ONCE = 4000 -- Lua unpacks no more than 8,000
 local NUMBERS_AT = 104 -- where the header says where the body's numbers begin, once one of them was forgotten
 local FORGOTTEN = string.rep('\0', 8)
 
@@ -171,12 +173,42 @@ local function note_arrived(s)
   end
 end
 
-local function set_u32(s, at, value) redis.call('SETRANGE', s.key, at, struct.pack('<I4', value)) end
+-- A text with another one written over it from the byte after `at` on.
+local function over(text, at, value) return string.sub(text, 1, at) .. value .. string.sub(text, at + #value + 1) end
+
+-- Change a part of a slice's header.
+local function set_header(s, at, value)
+  redis.call('SETRANGE', s.key, at, value)
+  s.raw = over(s.raw, at, value)
+end
+
+local function set_u32(s, at, value) set_header(s, at, struct.pack('<I4', value)) end
+
+local known_leases = {} -- by id of a slice, of those that were asked for together
+
+-- Ask for the leases of many slices at once.
+local function read_leases(ids)
+  for from = 1, #ids, LEASES_AT_ONCE do
+    local to = math.min(from + LEASES_AT_ONCE - 1, #ids)
+    for n, until_ms in ipairs(redis.call('ZMSCORE', key('inflight'), unpack(ids, from, to))) do
+      known_leases[ids[from + n - 1]] = tonumber(until_ms or '0')
+    end
+  end
+end
 
 -- ms until which a slice is leased, 0 where it is not.
 local function leased_until(s)
+  s.lease = s.lease or known_leases[s.id]
   if not s.lease then s.lease = tonumber(redis.call('ZSCORE', key('inflight'), s.id) or '0') end
   return s.lease
+end
+
+local some_are_cancelled = nil
+
+-- Whether a job was cancelled. Nearly always none was.
+local function is_cancelled(job)
+  if some_are_cancelled == nil then some_are_cancelled = redis.call('EXISTS', key('cancelled')) == 1 end
+  return some_are_cancelled and redis.call('SISMEMBER', key('cancelled'), job) == 1
 end
 
 -- Change the entries of some rows in one of the arrays. Those of a small slice wait for flush().
@@ -306,18 +338,38 @@ local function move_where(s, first, last, new, now, fits, word)
   return moved
 end
 
+-- Write what was changed of a slice's rows and counters.
+local function write_changes(s, from, to)
+  local pieces = {}
+  for _, array in ipairs(ARRAYS) do
+    local held = s[array]
+    if held and held.new then
+      pieces[#pieces + 1] = {
+        held.base - 1 + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
+      }
+    end
+  end
+  if to > 0 then
+    local counters = {}
+    for at = from, to do
+      counters[#counters + 1] = struct.pack('<I4', count_of(s, string.sub(COUNTERS, at, at)))
+    end
+    pieces[#pieces + 1] = { COUNTERS_AT - 1 + (from - 1) * 4, table.concat(counters) }
+  end
+  if s.n <= FEW_ROWS and #pieces > 1 then
+    local raw = s.raw
+    for _, piece in ipairs(pieces) do raw = over(raw, piece[1], piece[2]) end
+    pieces = { { COUNTERS_AT - 1, string.sub(raw, COUNTERS_AT, HEADER_BYTES + ARRAYS_BYTES * s.n) } }
+  end
+  for _, piece in ipairs(pieces) do redis.call('SETRANGE', s.key, piece[1], piece[2]) end
+end
+
 -- Write rows of small slices, counters and events. Every script that called move() or name_call() ends with this.
 local function flush()
   local reached = came
   came = {}
   for _, s in pairs(loaded) do
     if s then
-      for _, array in ipairs(ARRAYS) do
-        local held, size = s[array], SIZE[array]
-        if held and held.new then
-          redis.call('SETRANGE', s.key, held.at + size * held.first, held_rows(held, held.first, held.last, size))
-        end
-      end
       local from, to = #COUNTERS + 1, 0
       local waiting = s.change['q'] or 0
       if waiting ~= 0 then
@@ -335,13 +387,7 @@ local function flush()
           reached[field] = (reached[field] or 0) + by
         end
       end
-      if to > 0 then
-        local counters = {}
-        for at = from, to do
-          counters[#counters + 1] = struct.pack('<I4', count_of(s, string.sub(COUNTERS, at, at)))
-        end
-        redis.call('SETRANGE', s.key, COUNTERS_AT - 1 + (from - 1) * 4, table.concat(counters))
-      end
+      write_changes(s, from, to)
       if #s.told > 0 then
         add_event('kind', 'report', 'slice', s.id, 'rows', cmsgpack.pack(s.told))
       end
@@ -356,7 +402,7 @@ local function put_back(s, due_ms, now)
   redis.call('ZREM', key('inflight'), s.id)
   s.lease = 0
   if count_of(s, 'q') == 0 then return end
-  if redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then
+  if is_cancelled(s.job) then
     move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
     return
   end

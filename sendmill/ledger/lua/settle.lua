@@ -31,7 +31,7 @@ for i = 1, last - first + 2 do
   if call and not run then run, run_call = i, call end
 end
 if found == 0 then return { 0, 0 } end
-if verdict == 'resend' and (s.expires <= now or redis.call('SISMEMBER', key('cancelled'), s.job) == 1) then
+if verdict == 'resend' and (s.expires <= now or is_cancelled(s.job)) then
   return { 0, found }
 end
 

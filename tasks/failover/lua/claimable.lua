@@ -14,9 +14,12 @@ for i = 1, #ARGV, 2 do
   local claimed = s and s.epoch > 0
   if queued > 0 and not claimed and not redis.call('ZSCORE', key('out:' .. s.lane), s.id)
     and not redis.call('ZSCORE', key('wait'), s.id) then
-    enqueue(s, queued, tonumber(ARGV[i + 1]), now)
+    read_starts({ s })
+    set_header(s, START_AT, struct.pack('<d', next_start(s, queued)))
+    put_back(s, tonumber(ARGV[i + 1]), now)
     arrived = arrived + 1
   end
 end
+write_starts()
 flush()
 return arrived

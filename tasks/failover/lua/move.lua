@@ -13,10 +13,7 @@ local s = slice_of(ARGV[1])
 if not s then return 0 end
 if ARGV[2] ~= '1' then
   local quarantine = tonumber(redis.call('HGET', key('clock'), 'quarantine') or '0')
-  if quarantine > now or leased_until(s) > 0 or s.expires <= now
-    or redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then
-    return 0
-  end
+  if quarantine > now or leased_until(s) > 0 or s.expires <= now or is_cancelled(s.job) then return 0 end
 end
 local links = {}
 for i = 3, #ARGV, 3 do

@@ -57,26 +57,46 @@ local function tell(s, word_of, now)
   end
 end
 
-local now = clock_ms()
-local any_cancelled = redis.call('EXISTS', key('cancelled')) == 1
-local added = 0
+local WITHHELD = -1
+local now, due_ms = clock_ms(), tonumber(ARGV[1])
+local new, names, waiting = {}, {}, {} -- slices; {name of a set, score, id, …}
+for i = 2, #ARGV, 4 do names[#names + 1] = key('s:' .. ARGV[i]) end
+local some_are_there = #names > 0 and redis.call('EXISTS', unpack(names)) > 0
+
+local function put_into(name, score, id)
+  local pairs_of = waiting[name] or {}
+  waiting[name] = pairs_of
+  pairs_of[#pairs_of + 1] = score
+  pairs_of[#pairs_of + 1] = id
+end
+
 for i = 2, #ARGV, 4 do
-  local id, blob, details = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('EXISTS', key('s:' .. id)) == 0 then
-    added = added + 1
-    redis.call('SET', key('s:' .. id), blob)
-    local s = slice_of(id)
-    note_arrived(s)
-    local word_of = details ~= '' and write_details(s, details) or {}
-    local queued = count_of(s, 'q')
-    if queued < s.n and s.events ~= '0' then tell(s, word_of, now) end
-    if queued > 0 and any_cancelled and redis.call('SISMEMBER', key('cancelled'), s.job) == 1 then
-      move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end)
-    elseif queued > 0 and ARGV[1] ~= '-1' then
-      enqueue(s, queued, tonumber(ARGV[1]), now)
-    end
-    redis.call('ZADD', key('horizon'), ARGV[i + 3], id)
+  local id, blob = ARGV[i], ARGV[i + 1]
+  if not some_are_there or redis.call('EXISTS', key('s:' .. id)) == 0 then
+    local s = slice_of(id, blob)
+    s.place = i
+    new[#new + 1] = s
   end
 end
+read_starts(new)
+for _, s in ipairs(new) do
+  local id, details, queued = s.id, ARGV[s.place + 2], count_of(s, 'q')
+  local ends_here = queued > 0 and is_cancelled(s.job)
+  local joins = queued > 0 and not ends_here and due_ms ~= WITHHELD
+  if joins then s.raw = over(s.raw, START_AT, struct.pack('<d', next_start(s, queued))) end
+  redis.call('SET', s.key, s.raw)
+  note_arrived(s)
+  local word_of = details ~= '' and write_details(s, details) or {}
+  if queued < s.n and s.events ~= '0' then tell(s, word_of, now) end
+  if ends_here then move_where(s, 0, s.n - 1, 'c', now, function(state) return state == 'q' end) end
+  if joins and due_ms > now then
+    put_into('wait', due_ms, id)
+  elseif joins then
+    put_into('out:' .. s.lane, s.start, id)
+  end
+  put_into('horizon', ARGV[s.place + 3], id)
+end
+for name, pairs_of in pairs(waiting) do redis.call('ZADD', key(name), unpack(pairs_of)) end
+write_starts()
 flush()
-return added
+return #new

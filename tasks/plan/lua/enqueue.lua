@@ -1,11 +1,40 @@
 -- Included where slices come into an account: give a slice its place in the outbox of its lane.
 
+local starts = {} -- by field of `turn`, where the next slice of a lane or a job starts
+local changed = {} -- fields of jobs among them that are to be written
+
+-- Read where the next slices of these start.
+local function read_starts(slices)
+  local fields = {}
+  for _, s in ipairs(slices) do
+    for _, field in ipairs({ 'at:' .. s.lane, 'job:' .. s.lane .. ':' .. s.job }) do
+      if not starts[field] then
+        fields[#fields + 1] = field
+        starts[field] = 0
+      end
+    end
+  end
+  if #fields == 0 then return end
+  for n, place in ipairs(redis.call('HMGET', key('turn'), unpack(fields))) do
+    starts[fields[n]] = tonumber(place or '0')
+  end
+end
+
 -- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
-local function enqueue(s, queued, due_ms, now)
-  local turn, last = key('turn'), 'job:' .. s.lane .. ':' .. s.job
-  local lane_now = tonumber(redis.call('HGET', turn, 'at:' .. s.lane) or '0')
-  s.start = math.max(lane_now, tonumber(redis.call('HGET', turn, last) or '0'))
-  redis.call('HSET', turn, last, string.format('%.3f', s.start + queued))
-  redis.call('SETRANGE', s.key, 32, struct.pack('<d', s.start))
-  put_back(s, due_ms, now)
+local function next_start(s, queued)
+  local last = 'job:' .. s.lane .. ':' .. s.job
+  s.start = math.max(starts['at:' .. s.lane], starts[last])
+  starts[last] = s.start + queued
+  changed[last] = true
+  return s.start
+end
+
+local function write_starts()
+  local fields = {}
+  for last in pairs(changed) do
+    fields[#fields + 1] = last
+    fields[#fields + 1] = string.format('%.3f', starts[last])
+  end
+  changed = {}
+  if #fields > 0 then redis.call('HSET', key('turn'), unpack(fields)) end
 end

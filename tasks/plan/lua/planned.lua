@@ -9,29 +9,43 @@
 
 local prefix = string.sub(KEYS[1], 1, -4)
 local cancelled = {}
+local done, done_alone, gone = {}, {}, {} -- jobs with no chunk left; those of one chunk; keys that nobody needs any more
 
 local function count(id, chunk, segments, cost, first, last)
   local job = prefix .. 'job:' .. id
   local told = redis.call('HMGET', job, 'meta', 'planned', 'chunks', 'cancelled')
   if told[4] then cancelled[#cancelled + 1] = id end
   if not told[1] or (told[2] or '0') ~= chunk then return end
+  local alone = not told[3]
   local fields = { 'planned', chunk + 1 }
-  if first == last and not told[3] then
+  if alone and first == last then
     local slice = cmsgpack.unpack(ARGV[first])
     fields[3], fields[4] = 'slice', cmsgpack.pack({ slice[1], slice[3] })
   elseif first <= last then
-    for i = first, last do redis.call('RPUSH', prefix .. 'slices:' .. id, ARGV[i]) end
+    redis.call('RPUSH', prefix .. 'slices:' .. id, unpack(ARGV, first, last))
+  end
+  local more = { segments = segments }
+  for currency, millionths in pairs(cmsgpack.unpack(cost)) do
+    more['cost:' .. currency] = string.format('%d', millionths)
+  end
+  for field, by in pairs(more) do
+    -- The only chunk of a job is the first to add anything.
+    if alone then
+      fields[#fields + 1], fields[#fields + 2] = field, by
+    else
+      redis.call('HINCRBY', job, field, by)
+    end
   end
   redis.call('HSET', job, unpack(fields))
-  redis.call('HINCRBY', job, 'segments', segments)
-  for currency, millionths in pairs(cmsgpack.unpack(cost)) do
-    redis.call('HINCRBY', job, 'cost:' .. currency, string.format('%d', millionths))
+  gone[#gone + 1] = prefix .. 'chunk:' .. id .. ':' .. chunk
+  if alone then
+    gone[#gone + 1] = prefix .. 'cut:' .. id
+  else
+    redis.call('HDEL', prefix .. 'cut:' .. id, chunk)
   end
-  redis.call('UNLINK', prefix .. 'chunk:' .. id .. ':' .. chunk)
-  redis.call('HDEL', prefix .. 'cut:' .. id, chunk)
   if chunk + 1 >= tonumber(told[3] or '1') then
-    redis.call('ZREM', prefix .. 'due', id)
-    if not told[3] and redis.call('ZREM', prefix .. 'small:otp', id) == 0 then redis.call('ZREM', prefix .. 'small', id) end
+    done[#done + 1] = id
+    if alone then done_alone[#done_alone + 1] = id end
   end
 end
 
@@ -40,5 +54,10 @@ while i <= #ARGV do
   local slices = tonumber(ARGV[i + 4])
   count(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], i + 5, i + 4 + slices)
   i = i + 5 + slices
+end
+if #gone > 0 then redis.call('UNLINK', unpack(gone)) end
+if #done > 0 then redis.call('ZREM', prefix .. 'due', unpack(done)) end
+for _, name in ipairs({ 'small:otp', 'small' }) do
+  if #done_alone > 0 then redis.call('ZREM', prefix .. name, unpack(done_alone)) end
 end
 return cancelled

@@ -26,11 +26,18 @@ if #jobs == 0 then
   return found
 end
 redis.call('SET', lock, ARGV[1], 'PX', ARGV[2])
-for _, job in ipairs(jobs) do
+local chunks, cuts = {}, {}
+for n, job in ipairs(jobs) do
+  chunks[n] = prefix .. 'chunk:' .. job .. ':0'
+  cuts[n] = prefix .. 'cut:' .. job
+end
+local raw_chunks = redis.call('MGET', unpack(chunks))
+local some_are_cut = redis.call('EXISTS', unpack(cuts)) > 0
+for n, job in ipairs(jobs) do
   local told = redis.call('HMGET', prefix .. 'job:' .. job, 'meta', 'chunks', 'planned', 'ahead_ms', 'cancelled', 'forgot')
   local raws = {
-    job, told[1], redis.call('GET', prefix .. 'chunk:' .. job .. ':0'), told[2], told[3], told[4], told[5], told[6],
-    redis.call('HGET', prefix .. 'cut:' .. job, 0),
+    job, told[1], raw_chunks[n], told[2], told[3], told[4], told[5], told[6],
+    some_are_cut and redis.call('HGET', cuts[n], 0),
   }
   for i = 1, 9 do found[#found + 1] = raws[i] or '' end
 end

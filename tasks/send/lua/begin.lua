@@ -60,8 +60,7 @@ local function misfit(call)
     local s = slice_of(rows[1])
     if not s then return rows[1], 'gone' end
     if s.epoch ~= rows[2] or leased_until(s) <= now then return s.id, 'lease' end
-    if s.cancelled == nil then s.cancelled = redis.call('SISMEMBER', key('cancelled'), s.job) == 1 end
-    if s.cancelled then return s.id, 'cancelled' end
+    if is_cancelled(s.job) then return s.id, 'cancelled' end
     if s.expires <= now then return s.id, 'expired' end
     for i = 3, #rows, 2 do
       local states = states_of(s, rows[i], rows[i + 1])
@@ -80,8 +79,12 @@ if most_open > 0 then
   taken = redis.call('ZCARD', slots)
 end
 
-local numbers = {}
-for n, call in ipairs(ask.calls) do numbers[n] = key('call:' .. call.no) end
+local numbers, ids = {}, {}
+for n, call in ipairs(ask.calls) do
+  numbers[n] = key('call:' .. call.no)
+  for _, rows in ipairs(call.rows) do ids[#ids + 1] = rows[1] end
+end
+read_leases(ids)
 local some_void = #numbers > 0 and redis.call('EXISTS', unpack(numbers)) > 0
 
 for _, call in ipairs(ask.calls) do

@@ -87,6 +87,7 @@ end
 
 local result, leases, rows = {}, {}, 0
 local put_back_as_they_were, foreigners = {}, 0
+local lasts, ends = {}, {} -- fields of `turn` of jobs, and where what was claimed of each ends
 while rows < wanted and foreigners < FOREIGN_AT_ONCE do
   local lane = next_lane()
   if not lane then break end
@@ -112,10 +113,9 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
       leases[#leases + 1] = now + lease_ms
       leases[#leases + 1] = s.id
       at[lane] = math.max(at[lane] or tonumber(redis.call('HGET', turn, 'at:' .. lane) or '0'), tonumber(start))
-      -- The job's last slice starts no later than this one: nothing of it waits, so its place need not be kept.
       local last = 'job:' .. lane .. ':' .. s.job
-      local place = redis.call('HGET', turn, last)
-      if place and tonumber(place) <= tonumber(start) + queued then redis.call('HDEL', turn, last) end
+      if not ends[last] then lasts[#lasts + 1] = last end
+      ends[last] = math.max(ends[last] or 0, tonumber(start) + queued)
       if WEIGHT[lane] then
         local other = lane == 'normal' and 'bulk' or 'normal'
         local from = lane_turn(lane)
@@ -150,5 +150,13 @@ if #leases > 0 then
     fields[#fields + 1] = string.format('%.3f', place)
   end
   redis.call('HSET', turn, unpack(fields))
+  -- Where a job's last slice ends no later than what was claimed, nothing of it waits: its place need not be kept.
+  for i = 1, #lasts, MOST_PAIRS do
+    local part, over_now = { unpack(lasts, i, math.min(i + MOST_PAIRS - 1, #lasts)) }, {}
+    for n, place in ipairs(redis.call('HMGET', turn, unpack(part))) do
+      if place and tonumber(place) <= ends[part[n]] then over_now[#over_now + 1] = part[n] end
+    end
+    if #over_now > 0 then redis.call('HDEL', turn, unpack(over_now)) end
+  end
 end
 return result

@@ -19,6 +19,7 @@
 local now = clock_ms()
 local changed = 0
 local ended, ended_keys, ended_by_state = {}, {}, {} -- calls that were open
+local unleased = {} -- slices of which nothing is on the wire or waits any more
 local slots, unwritten = {}, {} -- and of these: by service; those under limits
 local pasts, written = {}, {} -- by hash of the past, what goes into it; by call, what its record says
 local recipients, largest = 0, 0
@@ -115,16 +116,24 @@ local function list_of(lists, name)
   return list
 end
 
-for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
+local outcomes, records, ids = cmsgpack.unpack(ARGV[1]), {}, {}
+for n, call in ipairs(outcomes) do
+  local record = redis.call('HMGET', key('call:' .. call.no), 'rows', 'at', 'service', 'recipients')
+  if record[1] then
+    record[1] = cmsgpack.unpack(record[1])
+    for _, run in ipairs(record[1]) do ids[#ids + 1] = run[1] end
+  end
+  records[n] = record
+end
+read_leases(ids)
+
+for n, call in ipairs(outcomes) do
   setmetatable(call, { __index = DEFAULTS })
   local no = call.no
-  local record = {}
-  if not written[no] then
-    record = redis.call('HMGET', key('call:' .. no), 'rows', 'at', 'service', 'recipients')
-  end
+  local record = written[no] and {} or records[n]
   local rows, began, again, known_taken = nil, nil, false, false
   if record[1] then
-    rows, began = cmsgpack.unpack(record[1]), tonumber(record[2])
+    rows, began = record[1], tonumber(record[2])
   else
     local kept = written[no] or past_of(no)
     if kept then
@@ -181,7 +190,7 @@ for _, call in ipairs(cmsgpack.unpack(ARGV[1])) do
             put_back(s, now + call.back_ms, now)
           end
         elseif leased and count_of(s, 'g') == 0 then
-          redis.call('ZREM', key('inflight'), s.id)
+          unleased[#unleased + 1] = s.id
           s.lease = 0
         end
       end
@@ -223,6 +232,7 @@ end
 write_names()
 for past, records in pairs(pasts) do redis.call('HSET', past, unpack(records)) end
 count_refs()
+if #unleased > 0 then redis.call('ZREM', key('inflight'), unpack(unleased)) end
 if #ended > 0 then
   redis.call('ZREM', key('open'), unpack(ended))
   redis.call('DEL', unpack(ended_keys))
