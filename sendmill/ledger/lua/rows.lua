@@ -345,7 +345,7 @@ local function write_changes(s, from, to)
     local held = s[array]
     if held and held.new then
       pieces[#pieces + 1] = {
-        held.base - 1 + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
+        held.at + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
       }
     end
   end
