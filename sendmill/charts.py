@@ -1,22 +1,23 @@
-"""What happened in the last hours, for charts: read from the minutes that the scripts counted.
+"""What happened in the last days, for charts: read from the minutes that the scripts counted, and from hours of them.
 
-A minute that is over never changes, so it is read once: whoever draws the same page every few seconds asks Redis for
-the running minute alone.
+What is over never changes, so it is read once: whoever draws the same page every few seconds asks Redis for the running
+minute alone.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.minutes import MINUTE_MS, Counts, counts_of, submitted, summed
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.minutes import MINUTE_MS, MINUTES_KEPT_H, Counts, counts_of, minutes_of, submitted, summed
 
-HOURS = 48
-"""How far back it goes; the minutes are kept an hour longer."""
+HOURS = 7 * 24
+"""How far back it goes."""
 
 MINUTES = 60
 _IN_HOUR = 60
@@ -78,30 +79,53 @@ class Charts:
     def _read(self, accounts: Iterable[str], this: int) -> None:
         hour = this // _IN_HOUR
         wanted: list[tuple[str, int]] = []
+        self._read_hours(accounts, hour)
         for name in accounts:
-            hours, minutes = self._hours.setdefault(name, {}), self._minutes.setdefault(name, {})
+            hours, minutes = self._hours[name], self._minutes.setdefault(name, {})
             needed = {minute for minute in range((hour - 1) * _IN_HOUR, this + 1) if minute not in minutes}
-            for each in range(hour - HOURS + 1, hour):
+            for each in range(hour - MINUTES_KEPT_H, hour):
                 if each not in hours:
-                    needed.update(minute for minute in _of_hour(each) if minute not in minutes)
+                    needed.update(minute for minute in minutes_of(each) if minute not in minutes)
             wanted += [(name, minute) for minute in sorted(needed)]
+        for (name, minute), counts in self._hashes(wanted, lambda keys, minute: keys.minute(minute)):
+            self._minutes[name][minute] = counts
+        for name in accounts:
+            self._fold(name, hour, this)
+
+    def _read_hours(self, accounts: Iterable[str], hour: int) -> None:
+        """Hours that housekeeping has added up; the minutes of the others are there."""
+        missing = {
+            name: [each for each in range(hour - HOURS + 1, hour) if each not in self._hours.setdefault(name, {})]
+            for name in accounts
+        }
+        names = [name for name, hours in missing.items() if hours]
+        with store_errors():
+            pipe = self._ledger.server.pipeline(transaction=False)
+            for name in names:
+                pipe.get(self._ledger.account(name).hours)
+            added_up = {name: int(last or 0) for name, last in zip(names, pipe.execute(), strict=True)}
+        wanted = [(name, each) for name in names for each in missing[name] if each <= added_up[name]]
+        for (name, each), counts in self._hashes(wanted, lambda keys, each: keys.hour(each)):
+            self._hours[name][each] = counts
+
+    def _hashes(
+        self, wanted: Sequence[tuple[str, int]], key_of: Callable[[AccountKeys, int], str]
+    ) -> Iterator[tuple[tuple[str, int], Counts]]:
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
             with store_errors():
                 pipe = self._ledger.server.pipeline(transaction=False)
-                for name, minute in part:
-                    pipe.hgetall(self._ledger.account(name).minute(minute))
-                for (name, minute), raw in zip(part, pipe.execute(), strict=True):
-                    self._minutes[name][minute] = counts_of(raw)
-        for name in accounts:
-            self._fold(name, hour, this)
+                for name, place in part:
+                    pipe.hgetall(key_of(self._ledger.account(name), place))
+                answers = pipe.execute()
+            yield from zip(part, map(counts_of, answers), strict=True)
 
     def _fold(self, name: str, hour: int, this: int) -> None:
         """Make hours of minutes, and let go of what is not shown any more."""
         hours, minutes = self._hours[name], self._minutes[name]
         for each in range(hour - HOURS + 1, hour):
             if each not in hours:
-                hours[each] = summed(minutes[minute] for minute in _of_hour(each))
+                hours[each] = summed(minutes.get(minute, {}) for minute in minutes_of(each))
         self._hours[name] = {each: counts for each, counts in hours.items() if each > hour - HOURS}
         first = (hour - 1) * _IN_HOUR
         self._minutes[name] = {each: counts for each, counts in minutes.items() if first <= each < this}
@@ -116,10 +140,6 @@ class Charts:
             [(_at(minute), minutes[minute]) for minute in range(this - MINUTES + 1, this + 1)],
             [(_at(each * _IN_HOUR), counts) for each, counts in hours],
         )
-
-
-def _of_hour(hour: int) -> range:
-    return range(hour * _IN_HOUR, (hour + 1) * _IN_HOUR)
 
 
 def _at(minute: int) -> datetime:

@@ -216,7 +216,8 @@ def _counters(by_account: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     yield _counter("messages_ended_total", "messages that came into a state", lanes, rows.items())
     yield _counter("reports_total", "reports that ended a message", ["account", "state"], reports.items())
     by_carrier = ["account", "carrier", "state"]
-    yield _counter("carrier_reports_total", "those by the carrier whose range the number is of", by_carrier, carriers.items())
+    what = "those by the carrier whose range the number is of"
+    yield _counter("carrier_reports_total", what, by_carrier, carriers.items())
     yield took.told("call_duration_seconds", "from a call's grant to its outcome", "service")
     yield waits.told("wait_seconds", "from a job's commit until a message was handed to the vendor", "lane")
     yield deliveries.told("delivery_seconds", "from handing a message over until the report that ended it", "lane")

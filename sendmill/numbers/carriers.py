@@ -32,6 +32,6 @@ def _carrier_of(beginning: str, chars: int) -> str:
         number = phonenumbers.parse(beginning.ljust(chars, "0"))
     except NumberParseException:
         return ""
-    region = phonenumbers.region_code_for_country_code(number.country_code)
+    region = phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
     name = carrier.name_for_valid_number(number, "en")
     return f"{region} {name}".strip().encode()[:_MOST_BYTES].decode(errors="ignore").strip()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tasks.keep import sweeps
 from tasks.keep.expiry import expire_waiting, give_up_reports
+from tasks.keep.hours import fold_hours
 from tasks.keep.removed import clean_up_removed
 from tasks.keep.retention import trim
 from tasks.keep.retire import retire_old
@@ -37,6 +38,7 @@ async def clean_up(runtime: Runtime) -> None:
 
 async def _clean_up_account(runtime: Runtime, account: Account, now_ms: int) -> None:
     await expire_waiting(account.outbox)
+    await fold_hours(account.outbox, now_ms)
     await sweeps.sweep_inbox(runtime, account, now_ms)
     await give_up_reports(account.outbox, now_ms)
     # No report of a first sending comes any more.

@@ -32,8 +32,8 @@ from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.rows import Rows
 from tests.support.vendors import settings_for
 
-LABELS = {"account", "carrier", "service", "lane", "state", "limit", "outcome", "code", "unit", "group", "kind", "queue", "le"}
-LABELS |= {"version", "format"}
+LABELS = {"account", "service", "lane", "state", "limit", "outcome", "code", "unit", "group", "kind", "queue", "le"}
+LABELS |= {"carrier", "version", "format"}
 DOCUMENTED = re.compile(r"^\| `(sendmill_\w+)`", re.MULTILINE)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
