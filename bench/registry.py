@@ -7,11 +7,13 @@ from typing import Final
 from bench.section import Section
 from bench.sections import (
     batch,
+    eta,
     hostile,
     http,
     lanes,
     ledger,
     limit,
+    pages,
     producer,
     profile,
     replicas,
@@ -41,4 +43,6 @@ SECTIONS: Final[tuple[Section, ...]] = (
     reports.SECTION,
     hostile.SECTION,
     http.SECTION,
+    eta.SECTION,
+    pages.SECTION,
 )
