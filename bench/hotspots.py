@@ -23,7 +23,7 @@ from providers import registry
 from sendmill.client import Client
 from sendmill.messages import TemplateSms
 from tasks.plan.plan import plan
-from tasks.send.drains import Drains
+from tasks.send.running_drains import Drains
 from tasks.start.opening import open_runtime
 
 NAMESPACE = "hotspots"

@@ -25,16 +25,16 @@ from pydantic import (
     model_validator,
 )
 
+from sendmill.access.passwords import is_hash
 from sendmill.broker import broker_at
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.errors import ConfigError, InvalidOption
-from sendmill.ledger.hooks import StoredWebhook
+from sendmill.ledger.webhooks import StoredWebhook
 from sendmill.numbers import NumberCheck
 from sendmill.options import DEFAULT_ROUTE
 from sendmill.optouts import OPT_IN_WORDS, OPT_OUT_WORDS
-from sendmill.passwords import is_hash
-from sendmill.redis_url import RedisUrl
-from sendmill.signing import secret_bytes
-from sendmill.webhooks import made_webhook
+from sendmill.webhooks.client import made_webhook
+from sendmill.webhooks.signing import secret_bytes
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE: Final = "sendmill"
@@ -302,7 +302,7 @@ class Site(Strict):
     """What the file says once. URLs are kept out of the repr because they may hold passwords."""
 
     redis_url: Annotated[str, _readable_by(RedisUrl.parse)] = Field(default=DEFAULT_REDIS_URL, repr=False)
-    """Ledger, outbox, events and requests: see `sendmill.redis_url`."""
+    """Ledger, outbox, events and requests: see `sendmill.connecting.redis_url`."""
     broker_url: Annotated[str, _readable_by(broker_at)] | None = Field(default=None, repr=False)
     """Celery's broker, as `redis_url` or as kombu writes another one; None is `redis_url`."""
     replicas: int = Field(default=0, ge=0, le=5)

@@ -67,10 +67,10 @@ from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
 
 if TYPE_CHECKING:
-    from sendmill.apikeys import KeyInfo, NewKey, Scope
+    from sendmill.access.apikeys import KeyInfo, NewKey, Scope
     from sendmill.async_client import AsyncClient
     from sendmill.client import Client
-    from sendmill.webhook_info import Webhook, WebhookDelivery
+    from sendmill.webhooks.info import Webhook, WebhookDelivery
 
 __all__ = [
     "AccountInfo",
@@ -138,11 +138,11 @@ __all__ = [
 _LAZY = {
     "Client": "sendmill.client",
     "AsyncClient": "sendmill.async_client",
-    "KeyInfo": "sendmill.apikeys",
-    "NewKey": "sendmill.apikeys",
-    "Scope": "sendmill.apikeys",
-    "Webhook": "sendmill.webhook_info",
-    "WebhookDelivery": "sendmill.webhook_info",
+    "KeyInfo": "sendmill.access.apikeys",
+    "NewKey": "sendmill.access.apikeys",
+    "Scope": "sendmill.access.apikeys",
+    "Webhook": "sendmill.webhooks.info",
+    "WebhookDelivery": "sendmill.webhooks.info",
 }
 """redis-py takes longer to import than all the rest: an application that only builds messages need not wait for it."""
 

@@ -1,4 +1,4 @@
-"""Who acts, and what is written down of it: see `sendmill.audit`."""
+"""Who acts, and what is written down of it: see `sendmill.ledger.audit`."""
 
 from __future__ import annotations
 

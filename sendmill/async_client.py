@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from sendmill.access.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.actor import Actor, AuditEntry
-from sendmill.apikeys import ApiKey, KeyInfo, NewKey
-from sendmill.async_webhooks import AsyncWebhooks
 from sendmill.client import Client
+from sendmill.connecting.environment import environment
 from sendmill.doctor import Finding
-from sendmill.environment import environment
+from sendmill.estimates.tariff import Tariff
 from sendmill.ledger.apikeys import OLD_KEPT_H
 from sendmill.ledger.connection import aconnect, store_errors
 from sendmill.ledger.jobs import COMMIT, SMALL_ROWS
@@ -60,11 +60,11 @@ from sendmill.messages import (
     Verdict,
     Voice,
 )
+from sendmill.monitoring.tracing import job_span
 from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
 from sendmill.states import State
-from sendmill.tariff import Tariff
-from sendmill.tracing import job_span
+from sendmill.webhooks.async_client import AsyncWebhooks
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

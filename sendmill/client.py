@@ -10,33 +10,35 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sendmill.access.apikeys import ApiKey, KeyInfo, NewKey
+from sendmill.accounts.admin import set_active, set_limit
+from sendmill.accounts.job_eta import read_job_eta, read_progress, unsent_eta
+from sendmill.accounts.standing import read_accounts
 from sendmill.actor import Actor, AuditEntry, this_person
-from sendmill.admin import set_active, set_limit
-from sendmill.apikeys import ApiKey, KeyInfo, NewKey
-from sendmill.audit import read_audit, record, recorded
 from sendmill.broker.publisher import Publisher
+from sendmill.connecting.environment import environment
 from sendmill.doctor import Finding, examine, examine_configuration
-from sendmill.environment import environment
 from sendmill.errors import InvalidOption, UploadCut
-from sendmill.estimating import estimate
+from sendmill.estimates.estimate import estimate
+from sendmill.estimates.tariff import Tariff
 from sendmill.events import EventReader, acknowledge_batch
 from sendmill.handover.asking import ask_balance, ask_sender, ask_upload, ask_words
 from sendmill.handover.sending import Sending
-from sendmill.job_eta import read_job_eta, read_progress, unsent_eta
 from sendmill.ledger.alerts import end_alert, read_alerts
 from sendmill.ledger.apikeys import OLD_KEPT_H, add_key, admit, list_keys, note_used, read_keys, revoke_key, rotate_key
-from sendmill.ledger.bynumber import find_messages
+from sendmill.ledger.audit import read_audit, record, recorded
 from sendmill.ledger.cancelling import cancel_job
 from sendmill.ledger.connection import connect, store_errors
-from sendmill.ledger.finding import read_message
+from sendmill.ledger.find_by_number import find_messages
 from sendmill.ledger.forgetting import forget_number
 from sendmill.ledger.jobs import COMMIT
+from sendmill.ledger.message_life import read_message
 from sendmill.ledger.optouts import add_optout, import_optouts, read_optouts, remove_optout
 from sendmill.ledger.published import published
 from sendmill.ledger.reading import read_job_page, read_jobs, read_message_page, read_messages, read_status
 from sendmill.ledger.replies import read_replies
 from sendmill.ledger.settling import read_unconfirmed, settle
-from sendmill.ledger.sweeping import read_sweeps
+from sendmill.ledger.sweep_counts import read_sweeps
 from sendmill.media import MediaName
 from sendmill.messages import (
     AccountInfo,
@@ -61,14 +63,12 @@ from sendmill.messages import (
     Unconfirmed,
     Verdict,
 )
+from sendmill.monitoring.tracing import job_span
 from sendmill.numbers import mask, possible
 from sendmill.options import Lane, SendOptions
 from sendmill.optouts import OptOut, OptOutImport
-from sendmill.standing import read_accounts
 from sendmill.states import State
-from sendmill.tariff import Tariff
-from sendmill.tracing import job_span
-from sendmill.webhooks import Webhooks
+from sendmill.webhooks.client import Webhooks
 
 
 class Client:
@@ -204,7 +204,7 @@ class Client:
         return read_status(self._ledger, job_id)
 
     def eta(self, job_id: str) -> JobEta:
-        """When the last message of a job will have been handed to a vendor: see `sendmill.eta`.
+        """When the last message of a job will have been handed to a vendor: see `sendmill.accounts.eta`.
 
         Raises:
             NoSuchJob: no such job is kept.
@@ -604,7 +604,7 @@ class Client:
 
         Args:
             name: for people.
-            scopes: what it may do: see `sendmill.apikeys.Scope`.
+            scopes: what it may do: see `sendmill.access.apikeys.Scope`.
             accounts: the only ones that it knows of; none is all.
             sender: of all its jobs.
             signature: of all its jobs.

@@ -22,7 +22,7 @@ import msgspec
 
 from sendmill.errors import InvalidOption, StoreError
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.entries import alert_event, kind_of, placed, report_event, runs_of, slice_of
+from sendmill.ledger.event_entries import alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import AGAIN_MS, Entry, EventLog, Losses
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.replies import reply_event

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from sendmill.errors import InvalidMessage, InvalidOption
 from sendmill.features import Feature
-from sendmill.ledger.files import Kept
+from sendmill.ledger.vendor_files import Kept
 from sendmill.messages import Content, Kind, Mms, Voice
 from sendmill.numbers import unpack
 from sendmill.preparing.prepare import PreparedBatch, RefusedRow, check_name

@@ -25,7 +25,8 @@ import pytest
 
 from sendmill.actor import Actor
 from sendmill.errors import InvalidOption, KeyConflict, NoSuchJob, StoreError
-from sendmill.estimating import estimate
+from sendmill.estimates.estimate import estimate
+from sendmill.estimates.tariff import Tariff
 from sendmill.fake.optouts import FakeOptOuts
 from sendmill.fake.settling import FakeSettling
 from sendmill.fake.vendor import FakeVendor
@@ -53,9 +54,8 @@ from sendmill.numbers import normalise, possible, unpack
 from sendmill.options import DEFAULT_ROUTE, Lane, ReportEvents, SendOptions
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.preparing.prepare import PreparedRow, RefusedRow, in_order, prepare_batches
+from sendmill.preparing.template import Template
 from sendmill.states import FINAL, LATE_TRUTH, State
-from sendmill.tariff import Tariff
-from sendmill.template import Template
 
 FAKE_ACCOUNT = "fake"
 """The account of messages whose job names none."""
@@ -495,7 +495,7 @@ def sendmill_outbox(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     # Only tests that ask for the fixture wait for redis-py to be imported.
     from sendmill.async_client import AsyncClient  # noqa: PLC0415
     from sendmill.client import Client  # noqa: PLC0415
-    from sendmill.environment import REDIS_URL  # noqa: PLC0415
+    from sendmill.connecting.environment import REDIS_URL  # noqa: PLC0415
 
     fake = FakeClient()
     for name in _REDIRECTED:

@@ -33,8 +33,8 @@ import redis
 
 from config import procfile
 from sendmill.client import Client
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.ledger.keys import JobKeys
-from sendmill.redis_url import RedisUrl
 from simulator import toml
 from simulator.children import Child, Children
 from simulator.client import Simulator

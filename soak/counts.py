@@ -13,11 +13,11 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from sendmill.ledger.calls import past_calls
 from sendmill.ledger.connection import Ledger
+from sendmill.ledger.ended_calls import past_calls
 from sendmill.ledger.minutes import Counts, counts_of, summed
 from sendmill.ledger.slices import LANE_BYTES, decode
-from sendmill.metrics import rendered
+from sendmill.monitoring.metrics import rendered
 from sendmill.states import MOVED, State
 
 _AT_ONCE: Final = 500

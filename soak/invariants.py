@@ -195,7 +195,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         13,
-        "web/webhooks/telling.py",
+        "web/webhooks/one_webhook.py",
         '        self._batch = batch_decoder.decode(state[b"batch"]) if b"batch" in state else None\n',
         "        self._batch = None\n",
         "who takes over tells what was under way under its id",
@@ -203,7 +203,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
     ),
     Mutation(
         13,
-        "web/webhooks/telling.py",
+        "web/webhooks/one_webhook.py",
         "            except RedisAway:\n                await asyncio.sleep(_AWAY_S)\n",
         "            except RedisAway:\n                raise\n",
         "an answer that was read is written however long Redis is away",

@@ -328,6 +328,21 @@ def test_the_top_level_is_what_the_documents_say() -> None:
     assert folders <= set(PACKAGES)
 
 
+def test_what_stands_at_the_top_of_sendmill_is_what_applications_import() -> None:
+    """Values and clients. What they are made of is in a folder that says what is in it."""
+    top = {path.stem for path in (ROOT / "sendmill").glob("*.py")}
+    values = {"actor", "errors", "events", "features", "media", "messages", "options", "optouts", "segments", "states"}
+    assert top == values | {"__init__", "client", "async_client", "testing", "moment"}
+
+
+@pytest.mark.parametrize("package", ["sendmill", "tasks"])
+def test_every_folder_stands_in_the_documents(package: str) -> None:
+    """A folder that docs/architecture.md does not name is one that a stranger has to guess at."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert folders == set(re.findall(rf"`{package}/(\w+)/`", page))
+
+
 def test_every_dependency_is_explained() -> None:
     """docs/dependencies.md says of each what it does for us."""
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")

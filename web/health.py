@@ -10,8 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import store_errors
 from sendmill.ledger.keys import READY_KEPT_MS
-from sendmill.metrics import rendered
-from web.console.doors import DOORS
+from sendmill.monitoring.metrics import rendered
+from web.console.access import DOORS
 from web.context import CONTEXT, Context
 
 

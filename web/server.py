@@ -12,7 +12,7 @@ from config.settings import Settings
 from web import api, console, facades, health, webhooks
 from web.api.problems import refusal
 from web.context import CONTEXT, Context
-from web.listening import IDLE_S, LimitedRunner
+from web.limited_server import IDLE_S, LimitedRunner
 
 MAX_BODY_BYTES: Final = 2_000_000
 """What `request.read()` takes, for every part: streamed bodies are read by hand."""

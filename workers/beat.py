@@ -21,11 +21,11 @@ from redis import Redis
 from redis.lock import Lock
 
 from config.celery import REDBEAT
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
+from sendmill.connecting.redis_client import RedisClient
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.processes import process_info
-from sendmill.ledger.redis_client import RedisClient
-from sendmill.redis_url import RedisUrl
 from tasks.process.connection import process_name
 from workers.alive import AliveFile
 

@@ -19,7 +19,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu import Connection
 
-from sendmill.ledger.away import GONE, RedisAway
+from sendmill.connecting.away import GONE, RedisAway
 
 RETRY_EVERY_S = 1
 

@@ -18,20 +18,20 @@ from redis.exceptions import RedisError
 
 from config.queues import SEND
 from config.settings import Settings
+from sendmill.connecting.away import RedisAway
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.errors import ConfigError
-from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat, ajoin
-from sendmill.ledger.traces import Traces
-from sendmill.redis_url import RedisUrl
+from sendmill.ledger.personal_traces import Traces
 from tasks.account.probe import probe_host
-from tasks.plan.plans import Plans
+from tasks.plan.running_plans import Plans
 from tasks.process import alerts
 from tasks.process.heartbeat import Heartbeat, beat_heart
 from tasks.process.runtime import Runtime
 from tasks.report.inbox import Inbox
 from tasks.report.matching import forget_calls
 from tasks.report.spool import Spool, forget_spooled
-from tasks.send.drains import Drains
+from tasks.send.running_drains import Drains
 from tasks.start.opening import open_runtime
 from tasks.start.publishing import PUBLISH_S, publish
 from workers.alive import AliveFile

@@ -24,7 +24,7 @@ from sendmill.ledger.keys import JobKeys
 from tasks.process.connection import connect, process_name
 from tasks.process.heartbeat import Heartbeat
 from tasks.report.spool import forget_spooled
-from web.listening import BACKLOG, IDLE_S, LINGER_S, STOP_S, LimitedServer, kind_alone, port_in
+from web.limited_server import BACKLOG, IDLE_S, LINGER_S, STOP_S, LimitedServer, kind_alone, port_in
 from workers.alive import AliveFile
 from workers.receiver import Receiver
 from workers.start import exit_with, listen_or_exit, settings_or_exit

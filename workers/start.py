@@ -18,11 +18,11 @@ from config.load import load
 from config.logging import configure_logging, level_from
 from config.settings import Settings
 from providers import registry
+from sendmill.connecting.redis_client import RedisClient
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.errors import ConfigError, SendmillError
 from sendmill.ledger.format import check_writer, join
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.redis_client import RedisClient
-from sendmill.redis_url import RedisUrl
 from tasks.start.opening import providers_of
 
 USAGE_EXIT: Final = 2

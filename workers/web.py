@@ -24,7 +24,7 @@ from sendmill.errors import ConfigError
 from sendmill.ledger.keys import JobKeys
 from tasks.process.connection import connect, process_name
 from tasks.process.heartbeat import Heartbeat
-from web.listening import BACKLOG, port_in
+from web.limited_server import BACKLOG, port_in
 from web.server import make_app, make_runner
 from workers.alive import AliveFile
 from workers.start import exit_with, listen_or_exit, settings_or_exit

@@ -20,8 +20,8 @@ from bench.figures import NS_PER_S, average_per_s, most_in_window, quantile, win
 from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, unique_rows
 from bench.section import Aim, Raw, Section
-from sendmill.ledger.calls import read_calls
 from sendmill.ledger.connection import connect
+from sendmill.ledger.ended_calls import read_calls
 from sendmill.messages import TemplateSms
 from simulator.system import System
 from simulator.vendor_accounts import Accounts, five_accounts

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from providers.mainland import to_national
 from providers.smsadmin.signing import Signing
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 
 _PLACE = re.compile(r"\{([^{}]+)\}")
 _MISREAD = re.compile(r"[,;\uff0c\uff1b{}【】\x00-\x1f\x7f]|\A\s|\s\Z|\A\Z")

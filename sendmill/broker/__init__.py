@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sendmill.redis_url import RedisUrl
+from sendmill.connecting.redis_url import RedisUrl
 
 TRANSPORT: Final = "sendmill"
 """What `sendmill.broker.kombu_transport` is called by kombu, once it was imported."""
@@ -50,7 +50,8 @@ def broker_at(url: str) -> Broker:
     """What Celery is told of its broker. A Redis is spoken to as the ledger is: same parameters, same errors.
 
     Args:
-        url: as `sendmill.redis_url` says, kombu's `redis+socket:///path?virtual_host=1`, or that of another broker.
+        url: as `sendmill.connecting.redis_url` says, kombu's `redis+socket:///path?virtual_host=1`, or that of another
+            broker.
 
     Raises:
         ConfigError: a Redis URL that cannot be used.

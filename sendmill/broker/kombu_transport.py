@@ -1,4 +1,4 @@
-"""kombu's Redis transport, connected as the ledger is (`sendmill.redis_url`), and patient with a channel that died.
+"""kombu's Redis transport, connected as the ledger is (`sendmill.connecting`), and patient with a channel that died.
 
 When the broker goes away, messages that a worker has taken and not yet acknowledged are acknowledged, or given back, on
 a channel without a connection. kombu fails there with an AttributeError, which neither it nor Celery takes for a lost
@@ -19,9 +19,9 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as transport
 
 from sendmill.broker import TRANSPORT
-from sendmill.ledger.away import RedisAway
-from sendmill.ledger.redis_client import RedisClient, RedisPipeline
-from sendmill.redis_url import RedisUrl
+from sendmill.connecting.away import RedisAway
+from sendmill.connecting.redis_client import RedisClient, RedisPipeline
+from sendmill.connecting.redis_url import RedisUrl
 
 _log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from sendmill.broker import (
     transport_options,
     wake_up,
 )
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.ledger.connection import Ledger
-from sendmill.redis_url import RedisUrl
 
 if TYPE_CHECKING:
     from celery import Celery

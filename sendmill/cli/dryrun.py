@@ -9,10 +9,10 @@ import click
 from sendmill.cli.connection import connected
 from sendmill.cli.outcome import Outcome
 from sendmill.errors import ConfigError, StoreError
-from sendmill.estimating import estimate
+from sendmill.estimates.estimate import estimate
+from sendmill.estimates.tariff import Tariff
 from sendmill.messages import Content, JobEta
 from sendmill.options import SendOptions
-from sendmill.tariff import Tariff
 
 
 def published_tariff(context: click.Context, *, told: bool) -> Tariff:

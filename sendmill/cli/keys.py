@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sendmill.apikeys import KeyInfo, NewKey, Scope
+from sendmill.access.apikeys import KeyInfo, NewKey, Scope
 from sendmill.cli.connection import connected
 from sendmill.cli.output import fields_of, json_option, print_json, print_table
 from sendmill.cli.times import parse_time

@@ -19,7 +19,7 @@ _PORTS = range(1, 65_536)
 @click.pass_context
 def metrics(context: click.Context, *, listen: str | None) -> None:
     """Print what Prometheus reads, once; with --listen be what it scrapes. Account names stand in it: guard it."""
-    from sendmill.metrics import registry_of, rendered  # noqa: PLC0415 - no other command waits for it to be imported
+    from sendmill.monitoring.metrics import registry_of, rendered  # noqa: PLC0415 - no other command waits for it to be imported
 
     ledger = connected(context)._ledger  # noqa: SLF001 - a part of the client
     if listen is None:

@@ -9,8 +9,8 @@ from typing import IO
 
 import click
 
-from sendmill import csvfile
 from sendmill.errors import InvalidOption
+from sendmill.preparing import csvfile
 
 STDIN = "-"
 _PIPED = "utf-8-sig"

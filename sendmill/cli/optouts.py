@@ -7,8 +7,8 @@ import click
 from sendmill.cli.connection import connected
 from sendmill.cli.numberlist import NumberList
 from sendmill.cli.output import fields_of, json_option, number, print_json, print_table, reveal_option
-from sendmill.csvfile import AUTO
 from sendmill.numbers import possible
+from sendmill.preparing.csvfile import AUTO
 
 _SHOWN_LINES = 20
 """The most bad lines that are told one by one."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sendmill import csvfile
 from sendmill.cli.accounts import Standing
 from sendmill.cli.connection import connected
 from sendmill.cli.dryrun import published_tariff, read_and_count, reckoned
@@ -25,6 +24,7 @@ from sendmill.cli.times import parse_time
 from sendmill.messages import JobStatus
 from sendmill.numbers import NumberCheck
 from sendmill.options import Durability, Lane, ReportEvents, SendOptions
+from sendmill.preparing import csvfile
 from sendmill.states import FINAL, State
 
 if TYPE_CHECKING:

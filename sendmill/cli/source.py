@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from sendmill import csvfile
 from sendmill.cli.output import safe
 from sendmill.cli.pairs import pairs
 from sendmill.cli.places import refuse_foreign_places
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.numbers import mask
-from sendmill.template import Template
+from sendmill.preparing import csvfile
+from sendmill.preparing.template import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

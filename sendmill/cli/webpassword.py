@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sendmill.passwords import hashed
+from sendmill.access.passwords import hashed
 
 _SHORTEST_CHARS = 8
 

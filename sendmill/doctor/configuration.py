@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import sendmill
 from sendmill.doctor.findings import Finding, note, ok, problem
 
 VARIABLE = "SENDMILL_CONFIG"
@@ -47,4 +46,4 @@ def examine_configuration() -> Iterator[Finding]:
 
 def _roots() -> Iterator[Path]:
     yield Path.cwd()
-    yield Path(sendmill.__file__).resolve().parent.parent
+    yield Path(__file__).resolve().parents[2]

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from sendmill.accounts.standing import NOT_CONFIGURED
 from sendmill.broker import PLAN_QUEUE, REPORTS_QUEUE, SEND_QUEUE
 from sendmill.doctor.findings import Finding, note, ok, problem
 from sendmill.doctor.server import examine_server
@@ -24,8 +25,7 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.processes import ProcessInfo, read_processes
 from sendmill.ledger.published import published_accounts, removed_accounts
-from sendmill.ledger.sweeping import read_sweeps
-from sendmill.standing import NOT_CONFIGURED
+from sendmill.ledger.sweep_counts import read_sweeps
 
 CLOCKS_DIFFER_MS = 1_000
 """Machines' clocks may differ by this: expiries and times are compared between them."""

@@ -8,8 +8,8 @@ from typing import Final
 from sendmill.actor import Actor
 from sendmill.doctor.findings import Finding, ok, problem
 from sendmill.ledger.connection import Ledger
-from sendmill.webhook_info import Webhook
-from sendmill.webhooks import Webhooks
+from sendmill.webhooks.client import Webhooks
+from sendmill.webhooks.info import Webhook
 
 _KIND: Final = "web"
 

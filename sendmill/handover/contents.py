@@ -8,8 +8,8 @@ from sendmill.errors import InvalidOption
 from sendmill.features import Feature
 from sendmill.ledger.jobs import JobMeta, new_job_id
 from sendmill.messages import Content, Kind, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
+from sendmill.monitoring.tracing import place_now
 from sendmill.options import SendOptions, plain
-from sendmill.tracing import place_now
 
 _KINDS: dict[type[Content], Kind] = {
     Sms: Kind.SMS,

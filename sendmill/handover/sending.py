@@ -9,10 +9,10 @@ from sendmill.broker.publisher import Publisher
 from sendmill.errors import InvalidOption, StoreError
 from sendmill.handover.contents import features_of, meta_of
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.files import read_kept
 from sendmill.ledger.jobs import Uploaded, Writer
 from sendmill.ledger.keys import READY_KEPT_MS
 from sendmill.ledger.published import KnownNames
+from sendmill.ledger.vendor_files import read_kept
 from sendmill.media import MediaName, fitting, named_file, refuse_forgotten
 from sendmill.messages import Content, Job, Refusal
 from sendmill.options import Durability, SendOptions

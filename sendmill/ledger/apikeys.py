@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sendmill.apikeys import SECRETS, ApiKey, KeyInfo, NewKey, Secret, checked_key, digest_of, new_token
+from sendmill.access.apikeys import SECRETS, ApiKey, KeyInfo, NewKey, Secret, checked_key, digest_of, new_token
 from sendmill.errors import InvalidOption, NoSuchKey
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import key_digest
@@ -61,7 +61,7 @@ def _with_use(info: KeyInfo, used_ms: bytes | None) -> KeyInfo:
 
 
 def add_key(ledger: Ledger, name: str, scopes: Collection[str], **wishes: Any) -> NewKey:
-    """Make a key; `wishes` as `sendmill.apikeys.checked_key` takes them.
+    """Make a key; `wishes` as `sendmill.access.apikeys.checked_key` takes them.
 
     Raises:
         InvalidOption: it cannot be made so.

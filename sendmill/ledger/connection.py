@@ -12,11 +12,11 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from sendmill.connecting.away import FULL, GONE, TIMEOUT, away_from, first_word
+from sendmill.connecting.redis_client import AsyncRedisClient, RedisClient
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.errors import StoreError, StoreFull
-from sendmill.ledger.away import FULL, GONE, TIMEOUT, away_from, first_word
 from sendmill.ledger.keys import AccountKeys, JobKeys
-from sendmill.ledger.redis_client import AsyncRedisClient, RedisClient
-from sendmill.redis_url import RedisUrl
 
 _CONNECT_SHARE = 0.4
 _ANSWER_SHARE = 0.85

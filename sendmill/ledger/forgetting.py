@@ -18,17 +18,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sendmill.ledger.bynumber import Wanted, slices_with
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.find_by_number import Wanted, slices_with
 from sendmill.ledger.jobs import Chunk, chunks_left, decode_chunk, decode_meta, encode_meta
 from sendmill.ledger.keys import REFUSED, AccountKeys
 from sendmill.ledger.moved_rows import is_under_way
 from sendmill.ledger.optouts import Digester, decode_stored
+from sendmill.ledger.personal_traces import CapDigester, Traces, reply_digest
 from sendmill.ledger.processes import read_processes
 from sendmill.ledger.published import published_accounts
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import HEADER_BYTES, decode, encode_body, without
-from sendmill.ledger.traces import CapDigester, Traces, reply_digest
 from sendmill.messages import FORGOTTEN, Forgotten
 from sendmill.numbers import pack, possible
 from sendmill.states import State

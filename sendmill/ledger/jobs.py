@@ -70,7 +70,7 @@ class JobMeta(msgspec.Struct, frozen=True, omit_defaults=True, rename=_SHORT):
     """What was asked for, as the producer gave it. Times are ms since the epoch.
 
     `kind` is a Kind's word; `parts` are what a kind has besides the text: `template_id`, `subject`, `image`, `audio`.
-    `trace` is the job's place in a trace, where there is one: see `sendmill.tracing`.
+    `trace` is the job's place in a trace, where there is one: see `sendmill.monitoring.tracing`.
     `report_events` is "" until the upload ends, where the number of rows is to decide. `job` is stored as the name of
     its hash alone.
     """

@@ -49,18 +49,18 @@ sweeps              hash    sweep → how much it found in all, <sweep>:at → m
 requests            list    JSON requests of the command line that need credentials: id, kind, account
 asked:<id>          string  JSON: what one of them is about; at most a minute
 answer:<id>         list    the JSON answer to one of them
-apikeys             hash    id → JSON ApiKey: see `sendmill.apikeys`. Of its secrets SHA-256 alone
+apikeys             hash    id → JSON ApiKey: see `sendmill.access.apikeys`. Of its secrets SHA-256 alone
 apikeys:used        hash    id → ms when it was used last, within a minute
 apikey:<id>:…       list,   used:<limit> and clock of a key that has rates, as those of an account
                     hash
 media:<name>        string  a file that a vendor is to fetch from the push server; a quarter of an hour
-audit               stream  who did what: see `sendmill.audit`; capped
+audit               stream  who did what: see `sendmill.ledger.audit`; capped
 optouts             hash    keyed digest of a number → msgpack StoredOptOut
 optouts:log         zset    that digest → version of its last change, also where it opted in again
 optouts:version     string  how many changes there were: each is a version
 optouts:key         string  32 random bytes, made once: without them no digest tells its number
-webhooks            hash    webhook → JSON of what it was set up with, its secrets too: see `sendmill.webhooks`
-webhook:<name>      hash    how far its receiver was told: at:<account>, batch, tries, …: see `sendmill.ledger.hooks`
+webhooks            hash    webhook → JSON of what it was set up with, its secrets too: see `sendmill.webhooks.client`
+webhook:<name>      hash    how far its receiver was told: at:<account>, batch, tries, …: see `sendmill.ledger.webhooks`
 webhook:<name>:told list    JSON of what was delivered, or tried; the last 500
 webhook:<name>:lock string  token of the process that tells it
 callbacks:at        hash    up to where events were looked through for callbacks: at:<account>

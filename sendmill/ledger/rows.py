@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.moved_rows import links

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from sendmill.errors import InvalidOption, NoSuchJob
-from sendmill.ledger.calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.finding import find_row
+from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.message_life import find_row
 from sendmill.ledger.moved_rows import Place, trail
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job

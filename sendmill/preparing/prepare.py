@@ -17,8 +17,8 @@ from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms,
 from sendmill.numbers import NumberCheck, mask, normalise, pack
 from sendmill.options import SendOptions
 from sendmill.preparing.dedupe import SeenRows
+from sendmill.preparing.template import Template, row_values
 from sendmill.states import State
-from sendmill.template import Template, row_values
 
 _Value = TypeVar("_Value")
 

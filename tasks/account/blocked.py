@@ -19,8 +19,8 @@ _OTP = (Lane.OTP.value,)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How an account stands.
+class Health:
+    """Whether an account can send.
 
     `healthy`: it may take what others cannot send. `failing_lanes`: the lanes whose messages look for another account.
     `unfinished`: moves from it that were begun and not finished.
@@ -33,14 +33,14 @@ class Standing:
 
 async def accounts_to_avoid(runtime: Runtime, lane: str) -> frozenset[str]:
     """The accounts from which messages of a lane go elsewhere, as they were some moments ago."""
-    kept: tuple[float, Mapping[str, Standing]] | None = runtime.shared.get("standings")
+    kept: tuple[float, Mapping[str, Health]] | None = runtime.shared.get("health")
     if kept is None or time.monotonic() > kept[0] + _BELIEVED_S:
-        kept = runtime.shared["standings"] = (time.monotonic(), await standings(runtime))
-    return frozenset(name for name, standing in kept[1].items() if lane in standing.failing_lanes)
+        kept = runtime.shared["health"] = (time.monotonic(), await health_of_accounts(runtime))
+    return frozenset(name for name, health in kept[1].items() if lane in health.failing_lanes)
 
 
-async def standings(runtime: Runtime) -> Mapping[str, Standing]:
-    """How every account stands, by name."""
+async def health_of_accounts(runtime: Runtime) -> Mapping[str, Health]:
+    """Whether each account can send, by name."""
     now_ms = await redis_now_ms(runtime.server)
     async with runtime.server.pipeline(transaction=False) as pipe:
         for account in runtime.accounts.values():
@@ -61,5 +61,5 @@ async def standings(runtime: Runtime) -> Mapping[str, Standing]:
             failing_lanes = _ALL
         elif active and shut:
             failing_lanes = _OTP
-        found[name] = Standing(active and not broken, failing_lanes, int(unfinished))
+        found[name] = Health(active and not broken, failing_lanes, int(unfinished))
     return found

@@ -14,7 +14,7 @@ import structlog
 
 from providers.base import Upload
 from sendmill.errors import InvalidOption
-from sendmill.ledger.files import Kept, kept_key
+from sendmill.ledger.vendor_files import Kept, kept_key
 from sendmill.messages import Kind
 from tasks.process.account import Account
 from tasks.process.runtime import Runtime

@@ -19,12 +19,12 @@ from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
 from sendmill.ledger.lock import Lock, try_lock
 from sendmill.ledger.slices import Slice, decode, encode
 from sendmill.states import State
-from tasks.account.blocked import Standing, standings
+from tasks.account.blocked import Health, health_of_accounts
 from tasks.failover.begin_move import Move, begin_move, runs_of
 from tasks.failover.finish_moves import finish_begun, finish_moves
+from tasks.plan.ask_first import NotYetError, prepare
 from tasks.plan.cut import Cut, Division, chunk_of, cut_of, divide
 from tasks.plan.plan import places_of, slice_body
-from tasks.plan.preparing import NotYetError, prepare
 from tasks.plan.routes import Routes
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
@@ -52,17 +52,17 @@ log = structlog.get_logger(__name__)
 
 async def failover(runtime: Runtime) -> None:
     """Move what can be moved away from every account in trouble. Safe to run twice: scripts decide each move."""
-    stand = await standings(runtime)
-    wanted = {name: standing for name, standing in stand.items() if standing.failing_lanes or standing.unfinished}
+    healths = await health_of_accounts(runtime)
+    wanted = {name: health for name, health in healths.items() if health.failing_lanes or health.unfinished}
     if wanted:
-        healthy = {name: runtime.accounts[name] for name, standing in stand.items() if standing.healthy}
+        healthy = {name: runtime.accounts[name] for name, health in healths.items() if health.healthy}
         await for_each_account(
             "failover",
-            {name: _rescue(runtime, runtime.accounts[name], standing, healthy) for name, standing in wanted.items()},
+            {name: _rescue(runtime, runtime.accounts[name], health, healthy) for name, health in wanted.items()},
         )
 
 
-async def _rescue(runtime: Runtime, account: Account, standing: Standing, healthy: Mapping[str, Account]) -> None:
+async def _rescue(runtime: Runtime, account: Account, health: Health, healthy: Mapping[str, Account]) -> None:
     async with try_lock(runtime.server, account.keys.lock("failover"), _LOCK_MS) as lock:
         if lock is None:
             return
@@ -71,8 +71,8 @@ async def _rescue(runtime: Runtime, account: Account, standing: Standing, health
         await count_found(runtime.server, account.keys.sweeps, "moves", finished, now_ms, account=account.name)
         others = {name: other for name, other in healthy.items() if name != account.name}
         moved = 0
-        if standing.failing_lanes and others:
-            moved = await _Rescue(runtime, account, others, lock).move(standing.failing_lanes)
+        if health.failing_lanes and others:
+            moved = await _Rescue(runtime, account, others, lock).move(health.failing_lanes)
         if moved:
             log.warning("rows moved to other accounts", account=account.name, rows=moved)
 

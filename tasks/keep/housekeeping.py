@@ -10,9 +10,9 @@ from __future__ import annotations
 from tasks.keep import sweeps
 from tasks.keep.expiry import expire_waiting, give_up_reports
 from tasks.keep.hours import fold_hours
-from tasks.keep.removed import clean_up_removed
-from tasks.keep.retention import trim
+from tasks.keep.removed_accounts import clean_up_removed
 from tasks.keep.retire import retire_old
+from tasks.keep.trim import trim
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
 from tasks.process.for_each_account import for_each_account

@@ -9,7 +9,7 @@ from providers.base import Message
 from sendmill.ledger.jobs import JobMeta
 from sendmill.ledger.slices import SliceBody
 from sendmill.messages import Kind
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 
 HasContent = JobMeta | SliceBody
 """What has a content: a job's record, or a slice's body."""

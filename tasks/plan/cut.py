@@ -21,7 +21,7 @@ from sendmill.ledger.jobs import Chunk, JobMeta
 from sendmill.ledger.slices import Slice, pack_u32, unpack_u64
 from sendmill.messages import Kind
 from sendmill.numbers import longest_prefix, unpack
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 from tasks.plan.contents import message_of, personal_message, shared_text
 from tasks.plan.routes import Routes
 from tasks.process.account import Account, features_told

@@ -27,9 +27,9 @@ from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
 from tasks.account.blocked import accounts_to_avoid
 from tasks.plan.add import add_to_outbox
+from tasks.plan.ask_first import AGAIN_MS, NotYetError, prepare
 from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out
-from tasks.plan.preparing import AGAIN_MS, NotYetError, prepare
 from tasks.plan.routes import Routes
 from tasks.process import alerts
 from tasks.process.connection import redis_now_ms

@@ -11,8 +11,8 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sendmill.ledger.redis_client import AsyncRedisClient
-from sendmill.redis_url import RedisUrl
+from sendmill.connecting.redis_client import AsyncRedisClient
+from sendmill.connecting.redis_url import RedisUrl
 from tasks.process.connection_guard import ConnectionGuard
 
 REDIS_TIMEOUT_S = 10.0

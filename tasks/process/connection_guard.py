@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from sendmill.ledger.away import GONE, RedisAway, away_from
+from sendmill.connecting.away import GONE, RedisAway, away_from
 
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 
 import structlog
 
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
 from sendmill.ledger.format import NewerFormat
 
 log = structlog.get_logger(__name__)

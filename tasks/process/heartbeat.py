@@ -15,9 +15,9 @@ import msgspec
 import structlog
 
 from sendmill.ledger.keys import JobKeys
+from sendmill.ledger.personal_traces import Traces
 from sendmill.ledger.processes import KEPT_MS, ProcessInfo, process_info
 from sendmill.ledger.scripts import REPLICAS_MS
-from sendmill.ledger.traces import Traces
 from tasks.process.connection import redis_now_ms
 from tasks.process.runtime import Runtime
 

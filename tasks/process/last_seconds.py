@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.process.limits import Limit
 
 KEPT_S = 6.0

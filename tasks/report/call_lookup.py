@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sendmill.ledger.calls import past_calls, past_fields
+from sendmill.ledger.ended_calls import past_calls, past_fields
 from sendmill.ledger.refs import pack_id, ref_name
 from sendmill.ledger.slices import HEADER_BYTES, check_format
 from tasks.process.account import Account

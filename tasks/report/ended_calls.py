@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sendmill.ledger import calls
-from sendmill.ledger.calls import PastCall, past_fields
+from sendmill.ledger import ended_calls
+from sendmill.ledger.ended_calls import PastCall, past_fields
 from sendmill.ledger.refs import ref_triples
 from sendmill.ledger.scripts import Script
 from tasks.process.outbox import Outbox
@@ -24,7 +24,7 @@ async def past_calls(outbox: Outbox, numbers: Sequence[int]) -> dict[int, PastCa
         answers = await pipe.execute()
     found: dict[int, PastCall] = {}
     for number, raws in zip(numbers, answers, strict=True):
-        found.update(calls.past_calls([number], raws))
+        found.update(ended_calls.past_calls([number], raws))
     return found
 
 

@@ -13,11 +13,11 @@ import structlog
 
 from config.redaction import Redactor
 from providers.base import Poll, Received
+from sendmill.connecting.away import RedisAway
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
-from sendmill.ledger.away import RedisAway
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.lock import Lock, try_lock
-from sendmill.tracing import fold_span
+from sendmill.monitoring.tracing import fold_span
 from tasks.process import alerts
 from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account

@@ -18,8 +18,8 @@ import msgspec
 import redis.asyncio
 
 from providers.base import Proof, Push, Response
+from sendmill.connecting.away import RedisAway
 from sendmill.errors import StoreError
-from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sendmill.ledger.bynumber import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
+from sendmill.ledger.find_by_number import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Slice, decode, pack_u64
 from sendmill.states import State

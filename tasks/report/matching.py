@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from sendmill.ledger.calls import Attempt
+from sendmill.ledger.ended_calls import Attempt
 from sendmill.ledger.slices import HEADER_BYTES
 from sendmill.numbers import mask
 from sendmill.numbers.carriers import carrier_of
 from tasks.process.account import Account
 from tasks.process.runtime import Runtime
 from tasks.report.call_lookup import CallRecord, Calls, Kept, number_of, row_of
-from tasks.report.folding import CHANGED, Folding, fold_reports, note_attempts
 from tasks.report.vendor_report import VendorReport
+from tasks.report.write_reports import CHANGED, Folding, fold_reports, note_attempts
 
 FOLDED_AT_ONCE = 200
 """Reports in one script: it then runs for a few milliseconds, and no gate to the wire waits longer for Redis."""

@@ -9,8 +9,8 @@ import msgspec
 import structlog
 
 from providers.base import Reply
+from sendmill.ledger.personal_traces import reply_digest
 from sendmill.ledger.scripts import Script
-from sendmill.ledger.traces import reply_digest
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
 from tasks.process.runtime import Runtime

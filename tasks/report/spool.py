@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from sendmill.ledger.traces import Traces
+from sendmill.ledger.personal_traces import Traces
 from tasks.report.inbox import Entry, Inbox
 
 FOLDER_VARIABLE: Final = "SENDMILL_STATE_DIR"

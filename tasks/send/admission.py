@@ -22,8 +22,8 @@ from redis.exceptions import RedisError
 
 from sendmill.errors import OutcomeUnknown, ProviderError
 from sendmill.ledger.slices import LANE_BYTES
+from sendmill.preparing.template import Template
 from sendmill.states import State
-from sendmill.template import Template
 from tasks.process.account import GRACE_S, Account
 from tasks.send.caps import AT_ONCE, Cap, Entry, Logs, message
 from tasks.send.claimed import ClaimedSlices

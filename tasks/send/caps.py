@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.personal_traces import CapDigester
 from sendmill.ledger.scripts import Script
-from sendmill.ledger.traces import CapDigester
 
 AT_ONCE = 500
 """Messages in one script, which then runs for one to three milliseconds."""

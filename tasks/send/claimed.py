@@ -17,14 +17,14 @@ from itertools import chain
 import structlog
 from redis.exceptions import RedisError
 
-from sendmill.quiet import quiet_until
+from sendmill.accounts.quiet_hours import quiet_until
 from sendmill.states import State
 from tasks.process.limits import largest_call, most_held
 from tasks.process.outbox import EXPIRED_BY_US, EXPIRED_DETAIL
 from tasks.send.call_queue import CallQueue
 from tasks.send.leases import LEASE_MS, claim_slices, keep_seat, postpone_lane, release_slices, renew_leases
 from tasks.send.pack import Lease, Packer, ReadyCall, Row
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 
 LANES = ("otp", "normal", "bulk")
 

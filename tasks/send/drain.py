@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 
 from providers.connections import Session
 from providers.http import ConnectionClosed, NotInTime
+from sendmill.accounts.quiet_hours import wall_clock
 from sendmill.errors import AccountBlocked, InvalidMessage, NotSent, OutcomeUnknown, ProviderError, TooManyRecipients
-from sendmill.quiet import wall_clock
 from tasks.account.suspend import lift_bars
 from tasks.account.vendor_errors import alert_or_suspend
 from tasks.send import gate, submit
@@ -29,7 +29,7 @@ from tasks.send.claimed import LANES, LOOK_AGAIN_S, ClaimedSlices
 from tasks.send.grants import TELL_WITHIN_S, Grant
 from tasks.send.leases import leave_seat, refuse_rows
 from tasks.send.pack import ReadyCall
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""

@@ -16,14 +16,14 @@ import tenacity
 from redis.exceptions import RedisError
 
 from providers.base import Call, Mail, Nowhere, Request
+from sendmill.connecting.away import RedisAway
 from sendmill.errors import InvalidMessage
-from sendmill.ledger.away import RedisAway
 from tasks.process.account import Account
-from tasks.process.calls import CallRows
+from tasks.process.call_records import CallRows
 from tasks.send.grants import Grant, LateCall, begin_calls, next_call_number, note_written, undo_calls
 from tasks.send.outcomes import STORE_WAIT_S
 from tasks.send.pack import ReadyCall
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 
 _REBUILD_S = 30.0
 """A request that was built longer ago is built anew: dynamic passwords hash the time."""

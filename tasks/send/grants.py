@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from sendmill.ledger.scripts import Script
-from tasks.process.calls import CallRows
+from tasks.process.call_records import CallRows
 from tasks.process.last_seconds import Terms
 from tasks.process.limits import Limit
 from tasks.process.outbox import Outbox

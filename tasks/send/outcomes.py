@@ -17,9 +17,9 @@ import msgspec
 import structlog
 import tenacity
 
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
 from sendmill.ledger.scripts import Script
-from tasks.process.calls import CallOutcome
+from tasks.process.call_records import CallOutcome
 from tasks.process.outbox import Outbox
 
 WRITTEN_AT_ONCE = 64

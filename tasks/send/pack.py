@@ -19,8 +19,8 @@ import msgspec
 from providers.base import Call, Mail, Message, Nowhere, Provider, Request, Service
 from sendmill.ledger.slices import Slice, SliceBody
 from sendmill.messages import Kind
+from sendmill.preparing.template import Template
 from sendmill.states import State
-from sendmill.template import Template
 from tasks.plan.contents import message_of, personal_message, shared_text
 
 

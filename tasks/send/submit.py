@@ -35,15 +35,15 @@ from sendmill.errors import (
     TooManyRecipients,
 )
 from sendmill.ledger.refs import ref_of
+from sendmill.monitoring.tracing import call_span, end_call, is_on
 from sendmill.states import State
-from sendmill.tracing import call_span, end_call, is_on
 from tasks.account.vendor_errors import alert_or_suspend
 from tasks.process.account import GRACE_S, Account
-from tasks.process.calls import CallOutcome
+from tasks.process.call_records import CallOutcome
 from tasks.send.gate import give_up, tell_late
 from tasks.send.grants import ON_TIME_S, WRITE_WITHIN_S, LateCall
 from tasks.send.pack import ReadyCall
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 
 TRIES = 3
 FIRST_WAIT_S = 0.2

@@ -24,7 +24,7 @@ from tasks.process.connection_guard import ConnectionGuard
 from tasks.process.limits import limits_of
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime, SendTask
-from tasks.send.drains import CONNECTIONS
+from tasks.send.running_drains import CONNECTIONS
 from tasks.start.publishing import publish, withdraw
 from tasks.start.recovery import Recovery, enter
 

@@ -6,16 +6,16 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from sendmill.accounts.quiet_hours import wall_clock
 from sendmill.client import Client
 from sendmill.messages import ReportEvent, Sms
-from sendmill.quiet import wall_clock
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.keep.tick import sweep_account
 from tasks.send.admission import Admission
 from tasks.send.claimed import ClaimedSlices
 from tasks.send.known_optouts import KnownOptOuts
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import settings_for
 

@@ -6,8 +6,8 @@ import redis
 import redis.asyncio
 
 from sendmill import Client
-from sendmill.charts import HOURS, MINUTES, Charts, delivered_share
 from sendmill.ledger.minutes import MINUTES_KEPT_H
+from sendmill.monitoring.charts import HOURS, MINUTES, Charts, delivered_share
 from tasks.keep.hours import HOURS_KEPT_S, fold_hours
 from tasks.process.outbox import Outbox
 

@@ -24,7 +24,7 @@ from simulator.embedded import EmbeddedValkey
 from tasks.account.suspend import suspend
 from tasks.process.alerts import ACCOUNT_BLOCKED
 from tasks.report import replies
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tests.support.driving import Driven, driven, numbers, until_known
 
 _REPLY = Script(Path(replies.__file__).parent / "lua" / "reply.lua")

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sendmill import Client, Sms
 from sendmill.cli import cli
 from sendmill.messages import JobEta
-from sendmill.stuck import read_stuck
+from sendmill.monitoring.stuck import read_stuck
 from simulator.client import Simulator
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import settings_for

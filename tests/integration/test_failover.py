@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from config.settings import Route, Settings
+from sendmill.connecting.away import GONE, RedisAway
 from sendmill.errors import NoBalance
-from sendmill.ledger.away import GONE, RedisAway
 from sendmill.messages import MessageInfo, Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
@@ -21,7 +21,7 @@ from tasks.account.suspend import suspend
 from tasks.failover.failover import MOST_MOVES, failover
 from tasks.failover.finish_moves import finish_begun
 from tasks.keep.retire import retire
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.send.grants import begin_calls
 from tasks.send.leases import claim_slices, release_slices
 from tasks.send.outcomes import write_outcomes

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sendmill import AsyncClient, InvalidNumber, MessageInfo
-from sendmill.ledger import bynumber
+from sendmill.ledger import find_by_number
 from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import SliceBody, pack_u64
 from sendmill.messages import Sms, TemplateSms
@@ -99,7 +99,7 @@ def test_bytes_that_span_two_numbers_are_no_number() -> None:
     packed = pack_u64([pack(ONE), pack(TWO)])
     body = SliceBody(job="j", lane="normal", text="", numbers=packed, first_row=1)
     across = int.from_bytes(packed[3:11], "little")
-    assert ([], [1]) == (bynumber.offsets_of(body, across), bynumber.offsets_of(body, pack(TWO)))
+    assert ([], [1]) == (find_by_number.offsets_of(body, across), find_by_number.offsets_of(body, pack(TWO)))
 
 
 async def test_thousands_of_slices_are_looked_through_in_parts(
@@ -112,9 +112,9 @@ async def test_thousands_of_slices_are_looked_through_in_parts(
         assert bound in text
         (tmp_path / f"{name}.lua").write_text(text.replace(bound, small), encoding="utf-8")
         scripts[name] = Script(tmp_path / f"{name}.lua")
-    monkeypatch.setattr(bynumber, "ledger_script", scripts.__getitem__)
-    monkeypatch.setattr(bynumber, "_JOBS_AT_ONCE", 3)
-    monkeypatch.setattr(bynumber, "SLICES_AT_ONCE", 3)
+    monkeypatch.setattr(find_by_number, "ledger_script", scripts.__getitem__)
+    monkeypatch.setattr(find_by_number, "_JOBS_AT_ONCE", 3)
+    monkeypatch.setattr(find_by_number, "SLICES_AT_ONCE", 3)
     async with driven(redis_url, namespace, ("world",)) as one:
         jobs = [await sent(one, *numbers(100 * slices), ONE, account="world") for slices in (0, 1, 7, 2, 0, 3, 5)]
         assert jobs[::-1] == [each.message_id.partition("-")[0] for each in await found(one, ONE)]

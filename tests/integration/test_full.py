@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from providers.base import Push
+from sendmill.connecting.away import RedisAway
+from sendmill.connecting.redis_client import AsyncRedisClient, RedisClient
 from sendmill.errors import StoreError
-from sendmill.ledger.away import RedisAway
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.redis_client import AsyncRedisClient, RedisClient
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from providers.base import Push, Response
+from sendmill.connecting.away import RedisAway
 from sendmill.ledger import scripts
-from sendmill.ledger.away import RedisAway
 from simulator.embedded import EmbeddedValkey
 from tasks.process.account import Account
 from tasks.report import inbox as inbox_module

@@ -14,7 +14,7 @@ from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.send import drain
-from tasks.send.drains import CONNECTIONS
+from tasks.send.running_drains import CONNECTIONS
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
 

@@ -19,13 +19,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from sendmill import Client, Sms
 from sendmill.cli import cli
 from sendmill.ledger.slices import HEADER_BYTES
-from sendmill.metrics import _DELIVERY_S, _TOOK_S, _WAIT_S, LedgerCollector, rendered
+from sendmill.monitoring.metrics import _DELIVERY_S, _TOOK_S, _WAIT_S, LedgerCollector, rendered
 from simulator.client import Simulator
 from simulator.embedded import free_tcp_port
 from tasks.keep.tick import tick
-from tasks.process.calls import CallOutcome
-from tasks.report import folding
-from tasks.report.folding import Folding, fold_reports
+from tasks.process.call_records import CallOutcome
+from tasks.report import write_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send import outcomes
 from tasks.send.outcomes import write_outcomes
 from tests.support.flow import Flow, flow, hong_kong, mainland
@@ -106,7 +106,7 @@ async def test_the_page_names_every_metric_and_no_other(simulator: Simulator, re
     [
         (outcomes, "finish.lua", "TOOK_MS", _TOOK_S),
         (outcomes, "finish.lua", "WAIT_MS", _WAIT_S),
-        (folding, "fold.lua", "DELIVERY_MS", _DELIVERY_S),
+        (write_reports, "fold.lua", "DELIVERY_MS", _DELIVERY_S),
     ],
 )
 def test_the_scripts_and_the_exporter_have_the_same_bounds(

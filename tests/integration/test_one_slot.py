@@ -16,7 +16,7 @@ from config.settings import Route
 from sendmill import AsyncClient, ReportEvent, Sms, TemplateSms
 from sendmill.errors import NoBalance
 from sendmill.ledger.moved_rows import is_moved
-from sendmill.metrics import rendered
+from sendmill.monitoring.metrics import rendered
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.embedded import EmbeddedValkey, free_tcp_port
@@ -27,7 +27,7 @@ from tasks.keep.retire import DAY_MS, retire_old
 from tasks.plan.plan import plan
 from tasks.plan.plan_small import plan_small
 from tasks.process.connection import redis_now_ms
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 

@@ -15,7 +15,7 @@ import redis
 from config.settings import Route, Settings
 from providers.base import Push
 from sendmill import AsyncClient, Client, InvalidNumber, ReportEvent
-from sendmill.ledger.away import GONE, RedisAway
+from sendmill.connecting.away import GONE, RedisAway
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.optouts import decode_stored
 from sendmill.messages import Sms, TemplateSms

@@ -16,11 +16,11 @@ from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.states import State
 from tasks.keep.tick import sweep_account
 from tasks.plan.add import add_to_outbox
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.process.connection import connect
 from tasks.process.limits import Limit
 from tasks.process.outbox import Outbox
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send.grants import CALL_NUMBERS_AT_ONCE, LateCall, begin_calls, note_written, undo_calls
 from tasks.send.leases import ClaimedSlice, claim_slices, release_slices
 from tasks.send.outcomes import write_outcomes

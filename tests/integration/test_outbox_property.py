@@ -23,10 +23,10 @@ from sendmill.ledger.slices import Slice, SliceBody, decode, encode, pack_u64
 from sendmill.states import FINAL, LATE_TRUTH, State
 from tasks.keep.tick import sweep_account
 from tasks.plan.add import add_to_outbox
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.process.connection import connect
 from tasks.process.outbox import Outbox
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send.grants import begin_calls, next_call_number, undo_calls
 from tasks.send.leases import ClaimedSlice, claim_slices, postpone_lane, refuse_rows, release_slices, renew_leases
 from tasks.send.outcomes import write_outcomes

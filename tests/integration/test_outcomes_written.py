@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
-from sendmill.ledger.away import GONE, RedisAway
-from tasks.process.calls import CallOutcome
+from sendmill.connecting.away import GONE, RedisAway
+from tasks.process.call_records import CallOutcome
 from tasks.send.outcomes import OutcomeWriter
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sendmill.ledger.calls import PastCall
+from sendmill.ledger.ended_calls import PastCall
 from sendmill.ledger.refs import ref_of
 from sendmill.ledger.slices import SliceBody, encode, pack_u64
 from sendmill.states import State
 from tasks.plan.add import add_to_outbox
 from tasks.process.account import Account
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.report.call_lookup import Calls, Kept
 from tasks.report.ended_calls import drop_calls, past_calls
 from tasks.report.vendor_ids import note_ids

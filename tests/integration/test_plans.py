@@ -12,12 +12,12 @@ from sendmill.ledger.jobs import SMALL_ROWS
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator
-from tasks.plan.plans import AT_ONCE, Plans
+from tasks.plan.running_plans import AT_ONCE, Plans
 from tests.support.flow import flow, mainland
 from tests.support.vendors import settings_for
 
 # Its own names and those that it imports are replaced here, which mypy would have it export.
-planning: Any = sys.modules["tasks.plan.plans"]
+planning: Any = sys.modules["tasks.plan.running_plans"]
 
 
 async def test_many_long_jobs_hold_few_threads_and_all_are_planned(

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from providers.base import Poll
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
 from sendmill.messages import Sms
 from sendmill.states import State
 from simulator.client import Simulator

@@ -29,7 +29,7 @@ from tests.support.logs import logs_of
 from tests.support.receiving import REPORT, Running, listening
 from tests.support.rows import opened, settings_of
 from tests.support.vendors import settings_for
-from web import listening as listening_module
+from web import limited_server as listening_module
 from workers import receiver as receiver_module
 
 

@@ -16,7 +16,7 @@ from simulator.client import Simulator
 from tasks.keep.tick import sweep_account
 from tasks.send.drain import Drain
 from tasks.send.known_optouts import KnownOptOuts
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
 

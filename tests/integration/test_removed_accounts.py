@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sendmill import Client, Sms, State, UnknownAccount
+from sendmill.accounts.standing import NOT_CONFIGURED
 from sendmill.ledger.published import REMOVED_AFTER_MS
-from sendmill.standing import NOT_CONFIGURED
 from tasks.keep.housekeeping import clean_up
-from tasks.keep.removed import clean_up_removed
+from tasks.keep.removed_accounts import clean_up_removed
 from tasks.keep.retire import DAY_MS
 from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven, numbers

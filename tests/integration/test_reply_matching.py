@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from providers.base import Reply
-from sendmill.ledger import bynumber
+from sendmill.ledger import find_by_number
 from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
 from simulator.client import Simulator
@@ -158,7 +158,7 @@ async def test_what_the_vendor_names_goes_before_both(one: Driven) -> None:
 
 async def test_a_message_of_many_jobs_ago_is_found(one: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page by page, slice by slice; up to a bound."""
-    monkeypatch.setattr(bynumber, "_JOBS_AT_ONCE", 3)
+    monkeypatch.setattr(find_by_number, "_JOBS_AT_ONCE", 3)
     monkeypatch.setattr(latest, "SLICES_AT_ONCE", 2)
     first = await sent(one, ONE, TWO)
     for _ in range(10):

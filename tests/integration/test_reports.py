@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from providers.base import Push
-from sendmill.ledger.away import GONE, RedisAway
+from sendmill.connecting.away import GONE, RedisAway
 from sendmill.states import State
 from simulator.embedded import EmbeddedValkey
 from tasks.process.account import Account

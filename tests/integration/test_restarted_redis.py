@@ -15,8 +15,8 @@ import pytest
 
 from config.settings import Route, Settings
 from sendmill.client import Client
+from sendmill.connecting.away import RedisAway
 from sendmill.errors import NoBalance
-from sendmill.ledger.away import RedisAway
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
 from simulator.client import Simulator

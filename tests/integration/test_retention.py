@@ -12,7 +12,7 @@ import pytest
 from providers.base import Push
 from sendmill.ledger.refs import ref_of
 from sendmill.messages import Sms, TemplateSms
-from tasks.keep import housekeeping, retention, retire
+from tasks.keep import housekeeping, retire, trim
 from tasks.report.fold import fold_account
 from tasks.report.inbox import Entry, Inbox, entry_of_push
 from tasks.report.spool import Spool
@@ -85,7 +85,7 @@ async def test_a_job_at_the_end_of_its_retention_leaves_neither_text_nor_number(
         assert [] == await runtime.server.keys(f"{account.keys.prefix}ref*")
         assert [] == await runtime.server.keys(f"{account.keys.prefix}past:*")
         assert 0 == await spool.bring_back(inbox)
-        assert retention.TRIM_EVERY_MS >= await runtime.server.pttl(account.keys.polled("trim")) > 0
+        assert trim.TRIM_EVERY_MS >= await runtime.server.pttl(account.keys.polled("trim")) > 0
 
 
 async def test_a_job_goes_when_its_last_change_is_old_enough(

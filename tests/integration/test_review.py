@@ -13,7 +13,7 @@ import pytest
 from config import names
 from providers.base import Response
 from providers.http import exchange
-from sendmill.ledger.away import TIMEOUT, RedisAway
+from sendmill.connecting.away import TIMEOUT, RedisAway
 from sendmill.ledger.slices import SliceBody, decode, encode, pack_u64
 from sendmill.messages import Sms, TemplateSms
 from sendmill.states import State
@@ -23,14 +23,14 @@ from tasks.keep.housekeeping import clean_up
 from tasks.keep.retire import retire
 from tasks.keep.tick import sweep_account, tick
 from tasks.plan.add import add_to_outbox
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.process.heartbeat import beat_heart
 from tasks.process.limits import Limit
 from tasks.process.outbox import Outbox
 from tasks.report.ended_calls import past_calls
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send import drain as draining
-from tasks.send import drains, gate, submit
+from tasks.send import gate, running_drains, submit
 from tasks.send.grants import begin_calls, undo_calls
 from tasks.send.leases import ClaimedSlice, claim_slices, keep_seat, refuse_rows, release_slices
 from tasks.send.outcomes import write_outcomes
@@ -421,7 +421,7 @@ async def test_an_account_that_is_refused_stops_here_where_its_suspension_cannot
         raise RedisAway(TIMEOUT)
 
     monkeypatch.setattr(submit, "alert_or_suspend", away)
-    monkeypatch.setattr(drains, "CONNECTIONS", 8)
+    monkeypatch.setattr(running_drains, "CONNECTIONS", 8)
     simulator.add_faults({"kind": "code", "code": "1", "vendor": "smsadmin"})
     rows = [{"to": number, "n": place} for place, number in enumerate(mainland(60))]
     async with flow(settings_for(simulator, redis_url, namespace, ["mainland"], mainland=ONE_A_CALL)) as one:

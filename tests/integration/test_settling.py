@@ -21,8 +21,8 @@ from sendmill import (
 )
 from tasks.report import fold as reports
 from tasks.report import unmatched_reports
-from tasks.report.folding import Folding, fold_reports
 from tasks.report.vendor_ids import note_ids
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send.leases import claim_slices, release_slices
 from tests.support.driving import Driven, driven
 from tests.support.flow import mainland

@@ -11,7 +11,7 @@ from sendmill.states import State
 from simulator.client import Simulator
 from tasks.keep.tick import sweep_account
 from tasks.process.outbox import Outbox
-from tasks.send import drain, drains
+from tasks.send import drain, running_drains
 from tasks.start.publishing import tell_limits
 from tests.support.flow import Flow, flow, hong_kong, mainland
 from tests.support.vendors import ONE_A_CALL, settings_for
@@ -66,7 +66,8 @@ async def test_one_call_at_a_time_is_one_over_all_processes(
     simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AccessYou wants each answer before the next request: two processes together keep that."""
-    monkeypatch.setattr(drains, "CONNECTIONS", 8)  # a process that may have few calls open claims one slice at a time
+    # A process that may have few calls open claims one slice at a time.
+    monkeypatch.setattr(running_drains, "CONNECTIONS", 8)
     simulator.add_faults({"kind": "latency", "delay_ms": 5})
     settings = settings_for(simulator, redis_url, namespace, ["hk"])
     async with flow(settings) as one, flow(settings) as other:

@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from providers.base import Response
-from sendmill import AsyncClient, Client, Sms, tracing
-from sendmill.tracing import is_on, place_now
+from sendmill import AsyncClient, Client, Sms
+from sendmill.monitoring import tracing
+from sendmill.monitoring.tracing import is_on, place_now
 from simulator.client import Simulator
 from tasks.report.fold import fold_account
 from tasks.report.inbox import Inbox, entry_of_poll

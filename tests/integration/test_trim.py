@@ -9,8 +9,8 @@ import pytest
 
 from sendmill import Sms
 from sendmill.ledger.keys import REFUSED
-from tasks.keep import retention
-from tasks.keep.retention import trim, trim_account
+from tasks.keep import trim as trimming
+from tasks.keep.trim import trim, trim_account
 from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven
 
@@ -77,7 +77,7 @@ async def test_events_that_take_too_much_memory_are_cut_to_less_than_that(
     now_ms = await redis_now_ms(one.runtime.server)
     await trim_account(one.runtime, account.name, now_ms)
     assert (200, 0) == await told(one)
-    monkeypatch.setattr(retention, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(trimming, "MOST_BYTES", 100_000)
     await trim_account(one.runtime, account.name, now_ms)
     kept, gone = await told(one)
     assert (200, gone) == (kept + gone, int(await one.runtime.server.hget(account.keys.state, "trimmed:events")))

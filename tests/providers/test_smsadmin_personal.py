@@ -22,7 +22,7 @@ from sendmill.errors import (
 )
 from sendmill.features import Feature
 from sendmill.messages import Kind
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 from tests.providers.payload import answer, payload
 
 VENDOR = "smsadmin"

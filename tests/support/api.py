@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from config.settings import Settings
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.client import Client
 from web.server import make_app, make_runner
 

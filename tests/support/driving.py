@@ -10,12 +10,12 @@ from typing import Any
 from config.settings import Route, Settings
 from providers import registry
 from sendmill.client import Client
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
 from simulator.vendor_accounts import five_accounts
 from tasks.plan.plan import plan
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.process.runtime import Runtime
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send.grants import begin_calls, next_call_number
 from tasks.send.leases import ClaimedSlice, claim_slices
 from tasks.send.outcomes import write_outcomes

@@ -19,7 +19,7 @@ from tasks.keep.tick import tick as tick_once
 from tasks.plan.plan import plan
 from tasks.plan.plan_small import plan_small
 from tasks.process.runtime import Runtime
-from tasks.send.drains import Drains
+from tasks.send.running_drains import Drains
 from tasks.start.opening import open_runtime
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sendmill import Sms
-from tasks.report.folding import Folding, fold_reports
+from tasks.report.write_reports import Folding, fold_reports
 from tasks.send.leases import ClaimedSlice
 from tests.support.driving import Driven, numbers
 

@@ -15,7 +15,7 @@ from sendmill.states import State
 from simulator.vendor_accounts import five_accounts
 from tasks.plan.add import add_to_outbox
 from tasks.process.account import Account
-from tasks.process.calls import CallOutcome, CallRows
+from tasks.process.call_records import CallOutcome, CallRows
 from tasks.process.runtime import Runtime
 from tasks.send.grants import begin_calls, next_call_number
 from tasks.send.leases import claim_slices, release_slices

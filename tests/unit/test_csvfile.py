@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sendmill.csvfile import InvalidCsv, detect_encoding, rows
+from sendmill.preparing.csvfile import InvalidCsv, detect_encoding, rows
 from sendmill.preparing.prepare import UnusableRecipient
 
 PEOPLE = "phone,name,城市\n+85298882844,陈大文,香港\n+8613712345678,Ann 😀,上海\n"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendmill.eta import LATELY, Pace, Window, eta, lane_etas
-from sendmill.quiet import ToldHours
+from sendmill.accounts.eta import LATELY, Pace, Window, eta, lane_etas
+from sendmill.accounts.quiet_hours import ToldHours
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in Shanghai
 PER_S = Window("recipients_per_s", "recipients", 1, 80)

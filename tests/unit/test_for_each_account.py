@@ -8,7 +8,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from sendmill.ledger.away import GONE, TIMEOUT, RedisAway
+from sendmill.connecting.away import GONE, TIMEOUT, RedisAway
 from tasks.process.for_each_account import for_each_account
 
 

@@ -7,7 +7,7 @@ from inspect import getmembers, signature
 import pytest
 
 from sendmill import Client, Sms, testing
-from sendmill.environment import REDIS_URL
+from sendmill.connecting.environment import REDIS_URL
 from sendmill.testing import FakeClient, sendmill_outbox
 
 __all__ = ["sendmill_outbox"]  # a fixture is found by its name; installed, the entry point brings it

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from config.settings import QuietHours
-from sendmill.quiet import quiet_until
+from sendmill.accounts.quiet_hours import quiet_until
 
 ZONES = (
     *("Asia/Shanghai", "UTC", "Asia/Kathmandu", "Europe/London", "America/New_York", "Africa/Casablanca"),

@@ -12,8 +12,8 @@ from kombu import Connection
 from sendmill.broker import broker_at
 from sendmill.broker.kombu_transport import Channel, Transport
 from sendmill.client import Client
+from sendmill.connecting.redis_url import RedisUrl
 from sendmill.errors import ConfigError
-from sendmill.redis_url import RedisUrl
 
 TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("redis://h", {"host": "h", "port": 6379, "db": 0}),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sendmill import InvalidOption
-from sendmill.signing import new_secret, secret_bytes
-from sendmill.targets import checked_url, is_public
+from sendmill.webhooks.signing import new_secret, secret_bytes
+from sendmill.webhooks.targets import checked_url, is_public
 
 PRIVATE = [
     "127.0.0.1",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendmill.errors import InvalidTemplate
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 
 NAMES = st.from_regex(r"[a-zA-Zäß中文あÀя0-9_]{1,8}", fullmatch=True)
 LITERALS = st.text(max_size=10)

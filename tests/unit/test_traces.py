@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sendmill.ledger.traces import Traces
+from sendmill.ledger.personal_traces import Traces
 
 
 @pytest.mark.parametrize(

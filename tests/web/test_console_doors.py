@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from config.settings import Settings, Web, WebProxy, WebUser
+from sendmill.access.passwords import fits, hashed
 from sendmill.errors import ConfigError
-from sendmill.passwords import fits, hashed
 from simulator.embedded import EmbeddedValkey
 from tests.support.api import Api, serving
 from tests.support.rows import opened, settings_of

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from tests.support.api import Api
 from web.api import ROUTES
 

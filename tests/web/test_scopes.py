@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from tests.support.api import NUMBER, Api
 from web.api import ROUTES
 

@@ -14,7 +14,7 @@ import redis
 
 from config.settings import Settings
 from tests.support.api import NDJSON, NUMBER, Api, until
-from web.api import streams
+from web.api import streamed_bodies
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -83,7 +83,7 @@ async def test_a_body_that_breaks_off_is_no_job(api: Api, chunks: Callable[[], i
 
 async def test_a_body_that_stalls_is_cut(api: Api, monkeypatch: pytest.MonkeyPatch, chunks: Callable[[], int]) -> None:
     """Whoever sends nothing more keeps no place."""
-    monkeypatch.setattr(streams, "STALLS_S", 0.1)
+    monkeypatch.setattr(streamed_bodies, "STALLS_S", 0.1)
 
     async def body() -> AsyncIterator[bytes]:
         yield HEAD + rows(25_000)
@@ -203,7 +203,7 @@ async def test_a_rate_of_recipients_is_asked_for_before_the_commit(api: Api, chu
 
 async def test_streams_have_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many at once; one more hears 503, and may come again when one has ended."""
-    monkeypatch.setattr(streams, "MOST_STREAMS", 1)
+    monkeypatch.setattr(streamed_bodies, "MOST_STREAMS", 1)
     gate, begun = asyncio.Event(), asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -214,7 +214,7 @@ async def test_streams_have_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) ->
 
     first = asyncio.create_task(send(api, body()))
     await begun.wait()
-    while not api.app[streams.STREAMS]._open:  # noqa: ASYNC110 - nothing tells of it
+    while not api.app[streamed_bodies.STREAMS]._open:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.01)
     said = await send(api, streamed(HEAD, rows(1)))
     assert (503, "busy", "same_key") == (said.status, said.code, said.body["retry"])

@@ -12,7 +12,7 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from sendmill import Sms
-from sendmill.signing import new_secret
+from sendmill.webhooks.signing import new_secret
 from simulator.embedded import EmbeddedValkey
 from tests.support.driving import Driven, driven, numbers, until_known
 from tests.support.hook_events import delivered, messages

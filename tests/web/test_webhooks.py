@@ -18,12 +18,12 @@ from sendmill import Client, Sms
 from sendmill.cli import cli
 from sendmill.ledger.connection import Ledger, aconnect
 from sendmill.ledger.keys import REFUSED, JobKeys
-from sendmill.webhooks import WEBHOOK_DISABLED
+from sendmill.webhooks.client import WEBHOOK_DISABLED
 from tasks.process import alerts
 from tests.support.driving import Driven, driven, numbers
 from tests.support.hook_events import delivered, messages
 from tests.support.hook_receiver import WAIT_S, HookReceiver, Told, cut, endless, hanging, hook_receiver, status
-from web.webhooks.deliverer import Deliverer
+from web.webhooks.all_webhooks import Deliverer
 from web.webhooks.posting import Poster
 
 SOON_S = (0.05,)

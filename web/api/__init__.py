@@ -8,20 +8,20 @@ from typing import Final
 
 from aiohttp import web
 
-from web.api import accounts, events, jobs, keys, messages, page, people, webhooks
+from web.api import accounts, events, jobs, keys, messages, page, recipients, webhooks
 from web.api.access import RING, KeyRing
 from web.api.bodies import JSON
 from web.api.openapi import document
 from web.api.problems import problem_of_http
 from web.api.route import Route, served
-from web.api.streams import STREAMS, Streams
+from web.api.streamed_bodies import STREAMS, Streams
 from web.context import CONTEXT
 
 ROUTES: Final[tuple[Route, ...]] = (
     *jobs.ROUTES,
     *messages.ROUTES,
     *accounts.ROUTES,
-    *people.ROUTES,
+    *recipients.ROUTES,
     *events.ROUTES,
     *keys.ROUTES,
     *webhooks.ROUTES,

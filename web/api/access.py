@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sendmill.apikeys import ApiKey, Scope, digest_of, id_in
+from sendmill.access.apikeys import ApiKey, Scope, digest_of, id_in
 from sendmill.async_client import AsyncClient
 from sendmill.errors import StoreError
 from web.api.problems import Problem, problem_of

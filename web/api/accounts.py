@@ -10,7 +10,7 @@ from typing import IO, Final, TypeVar
 
 import msgspec
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.errors import UnknownAccount
 from sendmill.media import KINDS
 from sendmill.messages import AccountInfo

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.errors import SendmillError
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReplyEvent, ReportEvent
 from web.api import shapes

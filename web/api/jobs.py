@@ -9,21 +9,21 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from sendmill import csvfile
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.errors import SendmillError
 from sendmill.ledger.apikeys import SIMULATED
 from sendmill.messages import Content, Mms, Refusal, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.messages import Estimate as FoundEstimate
 from sendmill.messages import Job as SentJob
 from sendmill.messages import JobStatus as FoundStatus
-from sendmill.template import Template
+from sendmill.preparing import csvfile
+from sendmill.preparing.template import Template
 from web.api import shapes
 from web.api.bodies import media_type
 from web.api.problems import Problem, problem_of
 from web.api.route import Answer, Call, Route
 from web.api.shapes import MOST_REFUSED
-from web.api.streams import (
+from web.api.streamed_bodies import (
     CSV,
     NDJSON,
     STREAMS,

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from sendmill.apikeys import KeyInfo, NewKey, Scope
+from sendmill.access.apikeys import KeyInfo, NewKey, Scope
 from sendmill.segments import beyond_gsm, count_segments
 from web.api import shapes
 from web.api.problems import Problem

@@ -11,14 +11,14 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.errors import SendmillError, UnknownAccount
 from sendmill.messages import MessageInfo
 from web.api import shapes
 from web.api.jobs import known
 from web.api.problems import Problem, no_such_account
 from web.api.route import NO_STORE, Call, Route, log
-from web.api.streams import CSV, NDJSON
+from web.api.streamed_bodies import CSV, NDJSON
 
 _AT_ONCE: Final = 500
 _COLUMNS: Final = shapes.Message.__struct_fields__

@@ -10,7 +10,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 from aiohttp import web
 
-from sendmill.csvfile import InvalidCsv
 from sendmill.errors import (
     KeyConflict,
     NoSuchJob,
@@ -21,6 +20,7 @@ from sendmill.errors import (
     StoreFull,
     UnknownAccount,
 )
+from sendmill.preparing.csvfile import InvalidCsv
 
 CONTENT_TYPE: Final = "application/problem+json"
 

@@ -11,8 +11,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from sendmill.access.apikeys import ApiKey, Scope
 from sendmill.actor import Actor
-from sendmill.apikeys import ApiKey, Scope
 from sendmill.async_client import AsyncClient
 from sendmill.errors import SendmillError
 from sendmill.numbers import mask

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.messages import Verdict
 from sendmill.numbers import NumberCheck
 from sendmill.options import KEY_CHARS, NAME_CHARS, REF_CHARS, Durability, Lane, ReportEvents

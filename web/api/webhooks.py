@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sendmill.apikeys import Scope
-from sendmill.webhook_info import Webhook, WebhookDelivery
+from sendmill.access.apikeys import Scope
+from sendmill.webhooks.info import Webhook, WebhookDelivery
 from web.api import shapes
 from web.api.problems import Problem
 from web.api.route import Call, Route

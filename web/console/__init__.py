@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
+from web.console.access import DOORS, Doors
 from web.console.actions import Actions
-from web.console.doors import DOORS, Doors
 from web.console.live import Live
 from web.console.pages import jobs, now, people, quality, system
 from web.console.send import PAGE, Sending

@@ -13,7 +13,7 @@ from aiohttp import web
 from sendmill.errors import InvalidOption, SendmillError
 from sendmill.messages import Verdict
 from sendmill.states import State
-from web.console.doors import HEADERS, OPERATE, VIEW
+from web.console.access import HEADERS, OPERATE, VIEW
 from web.console.pages.jobs import ASK_AGAIN_ABOVE
 from web.console.site import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, Site, Visit, status_of
 from web.console.words import LANGUAGES

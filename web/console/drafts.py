@@ -15,13 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from sendmill import csvfile
 from sendmill.cli.places import refuse_foreign_places
-from sendmill.csvfile import InvalidCsv
 from sendmill.messages import Content, Sms, TemplateSms
 from sendmill.options import Lane
+from sendmill.preparing import csvfile
+from sendmill.preparing.csvfile import InvalidCsv
 from sendmill.preparing.prepare import UnusableRecipient
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 
 MOST_CHARS: Final = 1_500_000
 """Of a pasted or uploaded table; longer ones go over the command line, which streams them."""

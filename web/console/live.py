@@ -10,8 +10,8 @@ from typing import Final
 from aiohttp import web
 
 from sendmill.errors import StoreError
-from sendmill.tail import Tail
-from web.console.doors import HEADERS, VIEW
+from sendmill.monitoring.tail import Tail
+from web.console.access import HEADERS, VIEW
 from web.console.site import Site, plain
 
 _LOOK_EVERY_S: Final = 1.0

@@ -8,11 +8,11 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from sendmill.csvfile import NAMES_OF_DELIMITERS, InvalidCsv
 from sendmill.errors import SendmillError
 from sendmill.ledger.published import published_accounts
 from sendmill.options import EXPIRES_IN_S, Lane
-from web.console.doors import HEADERS, SEND
+from sendmill.preparing.csvfile import NAMES_OF_DELIMITERS, InvalidCsv
+from web.console.access import HEADERS, SEND
 from web.console.drafts import Draft
 from web.console.site import Model, Page, Site, Visit, status_of
 

@@ -16,16 +16,16 @@ from typing import Any, Final
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from sendmill.charts import Charts
 from sendmill.client import Client
 from sendmill.errors import InvalidMessage, InvalidOption, NoSuchJob, SendmillError, StoreError, UnknownAccount
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.published import published_accounts
 from sendmill.messages import FORGOTTEN
+from sendmill.monitoring.charts import Charts
 from sendmill.numbers import mask
-from web.console import shown
-from web.console.doors import HEADERS, REVEAL, VIEW, Doors, Visitor
-from web.console.shown import fields
+from web.console import formatting
+from web.console.access import HEADERS, REVEAL, VIEW, Doors, Visitor
+from web.console.formatting import fields
 from web.console.static import Files
 from web.console.words import LANGUAGES, NAMES, Words, language_of, read_words
 from web.context import CONTEXT, Context
@@ -104,7 +104,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(shown.FILTERS)
+        self._templates.filters.update(formatting.FILTERS)
 
     async def warm(self, _: web.Application) -> AsyncIterator[None]:
         """Begin to read what charts are drawn from, so that the first visitor need not wait for two days of minutes."""

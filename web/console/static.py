@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from web.console.doors import HEADERS
+from web.console.access import HEADERS
 
 FOLDER: Final = Path(__file__).parent / "static"
 _KINDS: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

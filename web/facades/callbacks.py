@@ -22,18 +22,18 @@ import structlog
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.hooks import StoredWebhook
 from sendmill.ledger.lock import try_lock_renewed
 from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.webhooks import StoredWebhook
 from sendmill.messages import ReportEvent
 from web.context import Context
-from web.facades.told import Callback
-from web.webhooks.bell import Bell
-from web.webhooks.following import Follower
+from web.facades.callback_requests import Callback
+from web.webhooks.entry_reader import EntryReader
+from web.webhooks.next_events import Follower
 from web.webhooks.posting import Outcome, Poster
-from web.webhooks.reading import EntryReader
+from web.webhooks.wait_for_events import Bell
 
 SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0)
 """Waits between one try and the next; after the last try it is given up."""

@@ -15,12 +15,12 @@ import structlog
 from aiohttp import web
 
 from sendmill.errors import InvalidMessage, SendmillError, StoreError
-from sendmill.targets import checked_url
+from sendmill.webhooks.targets import checked_url
 from web.api.bodies import media_type, read_bytes
 from web.api.problems import Problem
 from web.context import CONTEXT
+from web.facades.callback_requests import KannelCallback
 from web.facades.sending import FORM, LONGEST_FORM_BYTES, forbidden, key_of, send, sender_of, tell
-from web.facades.told import KannelCallback
 
 PATH: Final = "/cgi-bin/sendsms"
 

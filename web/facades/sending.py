@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sendmill.apikeys import ApiKey, Scope
+from sendmill.access.apikeys import ApiKey, Scope
 from sendmill.messages import Job, Sms
 from sendmill.options import EXPIRES_IN_S, Lane
 from web.api.access import RING
@@ -20,7 +20,7 @@ from web.api.route import Call
 from web.api.shapes import Options
 from web.context import CONTEXT, Context
 from web.facades import callbacks
-from web.facades.told import Callback
+from web.facades.callback_requests import Callback
 
 FORM: Final = "application/x-www-form-urlencoded"
 LONGEST_FORM_BYTES: Final = 64_000

@@ -17,18 +17,18 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from sendmill.apikeys import ApiKey, Scope
+from sendmill.access.apikeys import ApiKey, Scope
 from sendmill.errors import EmptyText, InvalidMessage, InvalidNumber, NoSuchJob, SendmillError, StoreError, TextTooLong
 from sendmill.numbers import mask, possible
 from sendmill.states import State
-from sendmill.targets import checked_url
+from sendmill.webhooks.targets import checked_url
 from web.api.access import check_scope
 from web.api.bodies import media_type, read_bytes
 from web.api.problems import Problem
 from web.context import CONTEXT
+from web.facades.callback_requests import API_VERSION, TWILIO_STATUS, TwilioCallback, twilio_code
 from web.facades.sending import FORM, LONGEST_FORM_BYTES, forbidden, key_of, send, sender_of, tell
 from web.facades.sids import message_of, sid_of
-from web.facades.told import API_VERSION, TWILIO_STATUS, TwilioCallback, twilio_code
 
 PATH: Final = f"/{API_VERSION}/Accounts/{{sid}}/Messages.json"
 ONE_PATH: Final = f"/{API_VERSION}/Accounts/{{sid}}/Messages/{{message}}.json"

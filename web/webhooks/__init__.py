@@ -13,7 +13,7 @@ from aiohttp import web
 
 from sendmill.errors import InvalidOption, StoreError
 from web.context import CONTEXT, Context
-from web.webhooks.deliverer import delivering
+from web.webhooks.all_webhooks import delivering
 
 _AGAIN_S: Final = 1.0
 

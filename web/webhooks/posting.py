@@ -21,7 +21,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from sendmill.targets import is_public
+from sendmill.webhooks.targets import is_public
 
 POST_S: Final = 15.0
 """A receiver has so long to answer, its name's resolution and the connection included."""

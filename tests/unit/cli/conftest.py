@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sendmill.tariff import Tariff
+from sendmill.estimates.tariff import Tariff
 from tests.support.desk import Desk
 
 ACCOUNTS: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sendmill.cli import cli
 from sendmill.errors import StoreError
-from sendmill.tariff import Tariff
+from sendmill.estimates.tariff import Tariff
 from tests.support.desk import GOOD, OTHER, Desk, objects, run
 
 LONDON = "+447400123456"

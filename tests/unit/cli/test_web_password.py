@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from click.testing import CliRunner
 
+from sendmill.access.passwords import fits, is_hash
 from sendmill.cli import cli
-from sendmill.passwords import fits, is_hash
 
 
 def test_a_password_becomes_a_line_that_does_not_hold_it() -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from sendmill.charts import History, delivered_share
+from sendmill.accounts.standing import LIMIT_NAMES, LimitUse, Standing, read_standings
 from sendmill.errors import UnknownAccount
 from sendmill.ledger.minutes import Counts
 from sendmill.messages import AccountInfo, AlertInfo, Eta
+from sendmill.monitoring.charts import History, delivered_share
+from sendmill.monitoring.vitals import read_vitals
 from sendmill.options import Lane
-from sendmill.standing import LIMIT_NAMES, LimitUse, Standing, read_standings
 from sendmill.states import BY_BYTE
-from sendmill.vitals import read_vitals
 from web.console.points import points
 from web.console.site import Model, Page, Visit
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sendmill.charts import History, delivered_share
 from sendmill.ledger.minutes import Counts
 from sendmill.ledger.published import published_accounts
+from sendmill.monitoring.charts import History, delivered_share
 from sendmill.options import Lane
 from sendmill.states import BY_BYTE, State
+from web.console.formatting import wilson
 from web.console.points import together
-from web.console.shown import wilson
 from web.console.site import Model, Page, Visit
 
 _ENOUGH: Final = 200

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from sendmill.ledger.published import published_accounts
-from sendmill.stuck import read_stuck
-from sendmill.vitals import read_vitals
-from web.console.doors import ADMIN
+from sendmill.monitoring.stuck import read_stuck
+from sendmill.monitoring.vitals import read_vitals
+from web.console.access import ADMIN
 from web.console.site import Model, Page, Visit
 
 _ON_A_PAGE: Final = 100

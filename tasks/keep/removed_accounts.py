@@ -13,9 +13,9 @@ import structlog
 from sendmill.ledger.published import removed_accounts
 from sendmill.options import Lane
 from tasks.keep.expiry import expire_waiting, give_up_reports
-from tasks.keep.retention import trim_account
 from tasks.keep.retire import DAY_MS
 from tasks.keep.tick import sweep_account
+from tasks.keep.trim import trim_account
 from tasks.process.alerts import NOT_CONFIGURED, open_alert, resolve_alert
 from tasks.process.for_each_account import for_each_account
 from tasks.process.outbox import Outbox

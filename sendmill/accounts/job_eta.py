@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sendmill.eta import Pace, eta
+from sendmill.accounts.eta import Pace, eta
+from sendmill.accounts.standing import read_standings
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.reading import JobRecord, SliceEntry, read_job, read_sums, status_of
 from sendmill.ledger.slices import Header
 from sendmill.messages import Eta, JobEta, JobStatus
 from sendmill.options import Lane
-from sendmill.standing import read_standings
 from sendmill.states import State
 
 _LAST_SLICES = 64

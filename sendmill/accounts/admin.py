@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from sendmill.accounts.standing import LIMIT_NAMES
 from sendmill.actor import Actor
-from sendmill.audit import recorded
 from sendmill.errors import InvalidOption
+from sendmill.ledger.audit import recorded
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.published import published_account
 from sendmill.ledger.scripts import ledger_script
-from sendmill.standing import LIMIT_NAMES
 
 _IN_FLIGHT: Final = "max_in_flight"
 

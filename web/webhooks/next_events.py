@@ -16,7 +16,9 @@ import redis
 
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.eventlog import Entry, entry_of
-from sendmill.ledger.hooks import (
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.webhooks import (
     AGAIN,
     AT,
     Batch,
@@ -27,13 +29,11 @@ from sendmill.ledger.hooks import (
     StoredWebhook,
     later,
 )
-from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AlertEvent, AnyEvent
 from sendmill.moment import moment
-from sendmill.signing import new_id
-from web.webhooks.bell import Bell
-from web.webhooks.reading import EntryReader
+from sendmill.webhooks.signing import new_id
+from web.webhooks.entry_reader import EntryReader
+from web.webhooks.wait_for_events import Bell
 
 MOST_EVENTS: Final = 500
 """In one POST."""

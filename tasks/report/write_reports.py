@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from sendmill.ledger.calls import Attempt
+from sendmill.ledger.ended_calls import Attempt
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.scripts import Script
 from tasks.process.outbox import Outbox

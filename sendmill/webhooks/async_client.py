@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
 
-from sendmill.webhook_info import Webhook, WebhookDelivery
-from sendmill.webhooks import OLD_SECRET_S, Webhooks
+from sendmill.webhooks.client import OLD_SECRET_S, Webhooks
+from sendmill.webhooks.info import Webhook, WebhookDelivery
 
 _Result = TypeVar("_Result")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sendmill.ledger.hooks import StoredDelivery, StoredWebhook
+from sendmill.ledger.webhooks import StoredDelivery, StoredWebhook
 from sendmill.moment import moment
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 
+from sendmill.accounts.quiet_hours import Hours, quiet_from, quiet_until
 from sendmill.messages import Eta
 from sendmill.options import Lane
-from sendmill.quiet import Hours, quiet_from, quiet_until
 
 JITTER_S = 0.02
 """Every window is longer by this for us than for the vendor: `tasks/lua/throttle.lua`."""

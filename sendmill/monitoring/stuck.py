@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sendmill.accounts.standing import Standing, read_standings
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.minutes import submitted
-from sendmill.standing import Standing, read_standings
 
 LATE_MS = 5_000
 """A job that is due for so long is late: the tick looks every second."""

@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Any
 
 from sendmill.errors import NoSuchJob
-from sendmill.ledger.calls import Attempt, PastCall, read_attempts, read_calls
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.ended_calls import Attempt, PastCall, read_attempts, read_calls
 from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.moved_rows import Place, trail

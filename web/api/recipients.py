@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from sendmill.apikeys import Scope
+from sendmill.access.apikeys import Scope
 from sendmill.messages import ReplyEvent
 from sendmill.optouts import OptOut
 from web.api import shapes
 from web.api.messages import streamed
 from web.api.problems import Problem
 from web.api.route import Call, Route
-from web.api.streams import NDJSON, STREAMS, Unread, charset_of, lines
+from web.api.streamed_bodies import NDJSON, STREAMS, Unread, charset_of, lines
 
 PLAIN: Final = "text/plain"
 

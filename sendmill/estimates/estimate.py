@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 
 from sendmill.errors import UnknownAccount
+from sendmill.estimates.tariff import Tariff
 from sendmill.handover.contents import features_of, text_of
 from sendmill.messages import Content, Estimate, Refusal, Sms, TemplateSms
 from sendmill.numbers import unpack
 from sendmill.options import SendOptions
 from sendmill.preparing.prepare import PreparedRow, RefusedRow, prepare
+from sendmill.preparing.template import Template
 from sendmill.segments import beyond_gsm, count_segments
-from sendmill.tariff import Tariff
-from sendmill.template import Template
 
 
 def estimate(content: Content, options: SendOptions, tariff: Tariff, keep_refused: int | None = None) -> Estimate:

@@ -17,11 +17,13 @@ import msgspec
 import redis
 
 from sendmill.actor import Actor
-from sendmill.audit import recorded
 from sendmill.errors import InvalidOption, StoreError
 from sendmill.events import KINDS
+from sendmill.ledger.audit import recorded
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.hooks import (
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.webhooks import (
     AT,
     HookSecret,
     Place,
@@ -30,12 +32,10 @@ from sendmill.ledger.hooks import (
     group_of,
     webhook_decoder,
 )
-from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.scripts import ledger_script
-from sendmill.signing import new_id, new_secret
 from sendmill.states import FINAL
-from sendmill.targets import checked_url
-from sendmill.webhook_info import Webhook, WebhookDelivery, delivery_info, webhook_info
+from sendmill.webhooks.info import Webhook, WebhookDelivery, delivery_info, webhook_info
+from sendmill.webhooks.signing import new_id, new_secret
+from sendmill.webhooks.targets import checked_url
 
 OLD_SECRET_S = 86_400.0
 """A secret that was replaced is signed with for so long besides the new one."""

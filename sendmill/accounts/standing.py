@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from sendmill.eta import Pace, Window, lane_etas
+from sendmill.accounts.eta import Pace, Window, lane_etas
+from sendmill.accounts.quiet_hours import ToldHours
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.minutes import MINUTE_MS, Counts, counts_of, submitted, summed
@@ -18,7 +19,6 @@ from sendmill.ledger.published import published_accounts, removed_accounts
 from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header
 from sendmill.messages import AccountInfo
 from sendmill.options import Lane
-from sendmill.quiet import ToldHours
 
 NOT_CONFIGURED = "no worker is configured for it any more"
 """Why nothing is sent through an account that was taken out of the workers' settings."""
@@ -34,7 +34,7 @@ LIMIT_NAMES = (*_RATES, _IN_FLIGHT)
 
 
 class LimitUse(NamedTuple):
-    """A limit in time: `used` units of `most` in the window of `window_s`; `returns` as `sendmill.eta.Window`.
+    """A limit in time: `used` units of `most` in the window of `window_s`; `returns` as `sendmill.accounts.eta.Window`.
 
     `published` is what the workers' settings say, `set_here` what an operator set, None where nobody did.
     """

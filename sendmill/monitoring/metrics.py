@@ -22,13 +22,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from sendmill.accounts.standing import read_accounts
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT
 from sendmill.ledger.processes import ProcessInfo, read_processes
-from sendmill.ledger.sweeping import read_sweeps
+from sendmill.ledger.sweep_counts import read_sweeps
 from sendmill.messages import AccountInfo
-from sendmill.standing import read_accounts
 from sendmill.states import State
 
 _Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)

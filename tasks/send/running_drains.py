@@ -12,7 +12,7 @@ from tasks.process.runtime import Runtime
 from tasks.process.wake import call_another, wake
 from tasks.send.drain import Drain
 from tasks.send.known_optouts import KnownOptOuts
-from tasks.send.state import SendState
+from tasks.send.send_state import SendState
 
 CONNECTIONS = 384
 """HTTP connections of a process to each account's vendor: a vendor that hangs keeps nobody else waiting. 64 are left to

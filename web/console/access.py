@@ -21,8 +21,8 @@ from typing import Final
 from aiohttp import web
 
 from config.settings import Web
+from sendmill.access.passwords import fits
 from sendmill.actor import Actor, this_person
-from sendmill.passwords import fits
 from web.api.access import RING
 
 VIEW, REVEAL, SEND, OPERATE, ADMIN = "view", "reveal", "send", "operate", "admin"

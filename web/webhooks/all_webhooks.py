@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from config.settings import Settings
 from sendmill.ledger.connection import Ledger, aconnect
 from sendmill.ledger.keys import JobKeys
+from web.webhooks.one_webhook import Telling
 from web.webhooks.posting import Poster
-from web.webhooks.telling import Telling
 
 TIMEOUT_S: Final = 2.0
 

@@ -12,7 +12,7 @@ from sendmill.features import Feature
 from sendmill.ledger.jobs import JobMeta
 from sendmill.media import is_address
 from sendmill.messages import Kind
-from sendmill.template import Template
+from sendmill.preparing.template import Template
 from tasks.account.vendor_errors import alert_or_suspend
 from tasks.ask.media import name_at_vendor
 from tasks.ask.words import words_in

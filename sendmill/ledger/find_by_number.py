@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.finding import read_slices
 from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.message_life import read_slices
 from sendmill.ledger.moved_rows import Place, trail
 from sendmill.ledger.reading import SliceEntry
 from sendmill.ledger.rows import read_row, unplanned_rows

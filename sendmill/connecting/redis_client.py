@@ -24,7 +24,7 @@ import redis.asyncio.client
 from redis.client import Pipeline
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from sendmill.ledger.away import FULL, REFUSALS, RedisAway, away_from
+from sendmill.connecting.away import FULL, REFUSALS, RedisAway, away_from
 
 _HEAD = "#!lua flags=allow-oom"
 _OVER = f"{_HEAD}\nreturn redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))"

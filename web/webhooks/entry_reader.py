@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from sendmill.ledger.connection import Ledger
-from sendmill.ledger.entries import Run, alert_event, kind_of, placed, report_event, runs_of, slice_of
+from sendmill.ledger.event_entries import Run, alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import Entry, entry_of
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.slices import SliceBody, decode_body

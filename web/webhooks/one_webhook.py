@@ -20,10 +20,13 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from sendmill.ledger.away import RedisAway
+from sendmill.connecting.away import RedisAway
 from sendmill.ledger.connection import Ledger
-from sendmill.ledger.entries import plain
-from sendmill.ledger.hooks import (
+from sendmill.ledger.event_entries import plain
+from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.lock import Lock, try_lock_renewed
+from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.webhooks import (
     AGAIN,
     AT,
     DELIVERIES_KEPT,
@@ -38,15 +41,12 @@ from sendmill.ledger.hooks import (
     secrets_now,
     webhook_decoder,
 )
-from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.lock import Lock, try_lock_renewed
-from sendmill.ledger.scripts import ledger_script
 from sendmill.messages import AnyEvent
-from sendmill.signing import signed_headers
-from sendmill.webhooks import WEBHOOK_DISABLED
-from web.webhooks.bell import Bell
-from web.webhooks.following import Follower
+from sendmill.webhooks.client import WEBHOOK_DISABLED
+from sendmill.webhooks.signing import signed_headers
+from web.webhooks.next_events import Follower
 from web.webhooks.posting import Outcome, Poster
+from web.webhooks.wait_for_events import Bell
 
 SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
 """Standard Webhooks' waits between one try and the next; the last one is repeated."""

@@ -1,0 +1,1 @@
+"""What an operator watches: metrics, charts, what is stuck, what happens now; traces."""
