@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -60,7 +60,7 @@ class Charts:
         self._ledger = ledger
         self._minutes: dict[str, dict[int, Counts]] = {}
         self._hours: dict[str, dict[int, Counts]] = {}
-        self._running: dict[str, Counts] = {}
+        self._over: dict[str, _Over] = {}
         self._lock = threading.Lock()
 
     def of(self, accounts: Collection[str]) -> dict[str, History]:
@@ -73,16 +73,18 @@ class Charts:
             with store_errors():
                 seconds, _ = self._ledger.server.time()
             this = seconds * 1000 // MINUTE_MS
-            self._read(accounts, this)
-            return {name: self._history(name, this) for name in accounts}
+            self._read([name for name in accounts if name not in self._over or self._over[name].this != this], this)
+            running = self._hashes([(name, this) for name in accounts], lambda keys, minute: keys.minute(minute))
+            return {name: self._over[name].history(counts) for (name, _), counts in running}
 
-    def _read(self, accounts: Iterable[str], this: int) -> None:
+    def _read(self, accounts: Sequence[str], this: int) -> None:
+        """Read what is over and was not when it was looked at last."""
         hour = this // _IN_HOUR
         wanted: list[tuple[str, int]] = []
         self._read_hours(accounts, hour)
         for name in accounts:
             hours, minutes = self._hours[name], self._minutes.setdefault(name, {})
-            needed = {minute for minute in range((hour - 1) * _IN_HOUR, this + 1) if minute not in minutes}
+            needed = {minute for minute in range((hour - 1) * _IN_HOUR, this) if minute not in minutes}
             for each in range(hour - MINUTES_KEPT_H, hour):
                 if each not in hours:
                     needed.update(minute for minute in minutes_of(each) if minute not in minutes)
@@ -129,17 +131,35 @@ class Charts:
         self._hours[name] = {each: counts for each, counts in hours.items() if each > hour - HOURS}
         first = (hour - 1) * _IN_HOUR
         self._minutes[name] = {each: counts for each, counts in minutes.items() if first <= each < this}
-        self._running[name] = minutes[this]
+        self._over[name] = _over(self._hours[name], self._minutes[name], this)
 
-    def _history(self, name: str, this: int) -> History:
-        minutes = {**self._minutes[name], this: self._running[name]}
-        hour = this // _IN_HOUR
-        running = summed(minutes[minute] for minute in range(hour * _IN_HOUR, this + 1))
-        hours = [*sorted(self._hours[name].items()), (hour, running)]
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """What is over in minute `this`; `so_far` is of its hour."""
+
+    this: int
+    minutes: Sequence[tuple[datetime, Counts]]
+    hours: Sequence[tuple[datetime, Counts]]
+    so_far: Counts
+
+    def history(self, running: Counts) -> History:
+        """With the minute that runs."""
+        hour = self.this // _IN_HOUR
         return History(
-            [(_at(minute), minutes[minute]) for minute in range(this - MINUTES + 1, this + 1)],
-            [(_at(each * _IN_HOUR), counts) for each, counts in hours],
+            [*self.minutes, (_at(self.this), running)],
+            [*self.hours, (_at(hour * _IN_HOUR), summed([self.so_far, running]))],
         )
+
+
+def _over(hours: Mapping[int, Counts], minutes: Mapping[int, Counts], this: int) -> _Over:
+    first = this // _IN_HOUR * _IN_HOUR
+    return _Over(
+        this,
+        [(_at(minute), minutes[minute]) for minute in range(this - MINUTES + 1, this)],
+        [(_at(each * _IN_HOUR), counts) for each, counts in sorted(hours.items())],
+        summed(minutes[minute] for minute in range(first, this)),
+    )
 
 
 def _at(minute: int) -> datetime:

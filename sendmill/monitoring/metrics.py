@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+from redis.exceptions import ResponseError
 
 from sendmill.accounts.standing import read_accounts
 from sendmill.errors import StoreError
@@ -94,7 +95,7 @@ class LedgerCollector(Collector):
 
     def _accounts(self) -> Iterator[Metric]:
         infos = read_accounts(self._ledger)
-        raw = {info.name: self._raw(info.name) for info in infos}
+        raw = self._raw([info.name for info in infos])
         state = {name: one["state"] for name, one in raw.items()}
 
         yield _gauge(
@@ -125,28 +126,32 @@ class LedgerCollector(Collector):
             [((name, has.get("balance_unit", "")), amount) for name, has in state.items() for amount in _amount(has)],
         )
 
-    def _raw(self, name: str) -> dict[str, Any]:
-        keys = self._ledger.account(name)
+    def _raw(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """By account; two round trips, however many there are."""
+        found: dict[str, dict[str, Any]] = {}
         with store_errors():
             pipe = self._ledger.server.pipeline(transaction=False)
-            pipe.hgetall(keys.state)
-            pipe.zcard(keys.unconfirmed)
-            pipe.zrange(keys.unconfirmed, 0, 0, withscores=True)
-            pipe.xlen(keys.inbox)
-            pipe.hkeys(keys.alerts)
-            pipe.exists(keys.events)
-            pipe.hgetall(keys.counters)
-            raw_state, unconfirmed, oldest, inbox, alerts, events, counters = pipe.execute()
-            groups = self._ledger.server.xinfo_groups(keys.events) if events else []
-        return {
-            "state": {field.decode(): value.decode() for field, value in raw_state.items()},
-            "counters": {field.decode(): int(value) for field, value in counters.items()},
-            "unconfirmed": unconfirmed,
-            "oldest_ms": oldest[0][1] if oldest else None,
-            "inbox": inbox,
-            "alerts": sorted(code.decode() for code in alerts),
-            "lags": {group["name"].decode(): group["lag"] or 0 for group in groups},
-        }
+            for keys in map(self._ledger.account, names):
+                pipe.hgetall(keys.state)
+                pipe.zcard(keys.unconfirmed)
+                pipe.zrange(keys.unconfirmed, 0, 0, withscores=True)
+                pipe.xlen(keys.inbox)
+                pipe.hkeys(keys.alerts)
+                pipe.hgetall(keys.counters)
+                pipe.xinfo_groups(keys.events)
+            answers = iter([_there(answer) for answer in pipe.execute(raise_on_error=False)])
+        for name in names:
+            raw_state, unconfirmed, oldest, inbox, alerts, counters, groups = (next(answers) for _ in range(7))
+            found[name] = {
+                "state": {field.decode(): value.decode() for field, value in raw_state.items()},
+                "counters": {field.decode(): int(value) for field, value in counters.items()},
+                "unconfirmed": unconfirmed,
+                "oldest_ms": oldest[0][1] if oldest else None,
+                "inbox": inbox,
+                "alerts": sorted(code.decode() for code in alerts),
+                "lags": {group["name"].decode(): group["lag"] or 0 for group in groups or ()},
+            }
+        return found
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
@@ -175,6 +180,15 @@ def registry_of(ledger: Ledger) -> CollectorRegistry:
 def rendered(ledger: Ledger) -> str:
     """All of it in Prometheus' text format, once."""
     return generate_latest(registry_of(ledger)).decode()
+
+
+def _there(answer: Any) -> Any:
+    """An answer; None of a stream that is not there yet."""
+    if isinstance(answer, ResponseError) and "no such key" in str(answer):
+        return None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _leads(living: Mapping[str, ProcessInfo]) -> bool:

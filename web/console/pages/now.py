@@ -112,9 +112,10 @@ def now(visit: Visit) -> Model:
 def account(visit: Visit) -> Model:
     """One account: its lanes, limits, calls, codes, the last hour, day and week."""
     name = visit.match["account"]
-    standing = next((each for each in read_standings(visit.ledger) if each.info.name == name), None)
-    if standing is None:
+    standings = read_standings(visit.ledger, [name])
+    if not standings:
         raise UnknownAccount(f"there is no account {name[:40]}")
+    (standing,) = standings
     history = visit.charts.of([name])[name]
     alerts = [alert for alert in visit.client.alerts() if alert.account == name]
     return {
