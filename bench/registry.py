@@ -7,12 +7,14 @@ from typing import Final
 from bench.section import Section
 from bench.sections import (
     batch,
+    eta,
     hostile,
     http,
     keeping,
     lanes,
     ledger,
     limit,
+    pages,
     producer,
     profile,
     replicas,
@@ -43,4 +45,6 @@ SECTIONS: Final[tuple[Section, ...]] = (
     reports.SECTION,
     hostile.SECTION,
     http.SECTION,
+    eta.SECTION,
+    pages.SECTION,
 )

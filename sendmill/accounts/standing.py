@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median_low
@@ -75,16 +75,20 @@ def read_accounts(ledger: Ledger) -> list[AccountInfo]:
     return [standing.info for standing in read_standings(ledger)]
 
 
-def read_standings(ledger: Ledger) -> list[Standing]:
-    """How every account stands that a worker published, by name. Three round trips, however many there are.
+def read_standings(ledger: Ledger, names: Collection[str] | None = None) -> list[Standing]:
+    """How every account stands that a worker published, by name; of some names, those of them that are published.
+
+    Four round trips, however many there are.
 
     Raises:
         StoreError: Redis is away.
     """
     told = published_accounts(ledger)
+    removed = removed_accounts(told)
+    if names is not None:
+        told = {name: one for name, one in told.items() if name in names}
     if not told:
         return []
-    removed = removed_accounts(told)
     return [_standing(name, told[name], read, removed=name in removed) for name, read in _read(ledger, told).items()]
 
 

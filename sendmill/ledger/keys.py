@@ -105,9 +105,13 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
 counters            hash    what `sendmill metrics` tells: rows:<lane>:<state>, call:<service>:<state>, code:<code>,
-                            took:<service>:<bucket>, took_ms:<service>, report:<state>, reason:<state>:<code> of
-                            reports; came:<lane> rows, calls:<lane> that were taken; and what waits: waiting:<lane> rows
-minute:<n>          hash    of what was counted in a minute (since the epoch) the same, but took and waiting; 49 hours
+                            took:<service>:<bucket>, took_ms:<service>, wait:<lane>:<bucket>, wait_ms:<lane>,
+                            delivery:<lane>:<bucket>, delivery_ms:<lane>, report:<state>, reason:<state>:<code> and
+                            carrier:<state>:<carrier> of reports; came:<lane> rows, calls:<lane> that were taken; undone
+                            calls that a sweep had counted; and what waits: waiting:<lane> rows
+minute:<n>          hash    of what was counted in a minute (since the epoch) the same, but no histograms; 49 hours
+hour:<n>            hash    the minutes of an hour (since the epoch) together, once it is over; 8 days
+hours               string  the last hour of which that was done
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
                             until which nothing goes), failed, broken, broken_ms, trial (`tasks/send/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
@@ -274,6 +278,7 @@ class AccountKeys:
         self.events = self.prefix + "events"
         self.groups = self.prefix + "groups"
         self.counters = self.prefix + "counters"
+        self.hours = self.prefix + "hours"
         self.replies = self.prefix + "replies"
         self.alerts = self.prefix + "alerts"
         self.moving = self.prefix + "moving"
@@ -318,6 +323,10 @@ class AccountKeys:
     def minute(self, minute: int) -> str:
         """What was counted in a minute since the epoch."""
         return f"{self.prefix}minute:{minute}"
+
+    def hour(self, hour: int) -> str:
+        """What was counted in an hour since the epoch that is over."""
+        return f"{self.prefix}hour:{hour}"
 
     @staticmethod
     def past_field(number: int) -> int:

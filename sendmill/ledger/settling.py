@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sendmill.errors import InvalidOption, NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
@@ -41,13 +41,17 @@ def read_unconfirmed(ledger: Ledger, account: str | None) -> Iterator[Unconfirme
     if account is not None:
         published_account(ledger, account)
     names = [account] if account is not None else list(published_accounts(ledger))
-    return (message for name in names for message in _of_account(ledger, name))
-
-
-def _of_account(ledger: Ledger, account: str) -> Iterator[Unconfirmed]:
-    keys = ledger.account(account)
     with store_errors():
-        calls = [int(raw) for raw in ledger.server.zrange(keys.unconfirmed, 0, -1)]
+        pipe = ledger.server.pipeline(transaction=False)
+        for name in names:
+            pipe.zrange(ledger.account(name).unconfirmed, 0, -1)
+        answers = pipe.execute()
+    calls = {name: [int(raw) for raw in raws] for name, raws in zip(names, answers, strict=True)}
+    return (message for name in names for message in _of_account(ledger, name, calls[name]))
+
+
+def _of_account(ledger: Ledger, account: str, calls: Sequence[int]) -> Iterator[Unconfirmed]:
+    keys = ledger.account(account)
     for start in range(0, len(calls), _CALLS_AT_ONCE):
         part = calls[start : start + _CALLS_AT_ONCE]
         carried: dict[str, dict[int, PastCall]] = defaultdict(dict)

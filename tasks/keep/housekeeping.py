@@ -10,6 +10,7 @@ from __future__ import annotations
 from sendmill.moment import HOUR_MS
 from tasks.keep import sweeps
 from tasks.keep.expiry import expire_waiting, give_up_reports
+from tasks.keep.hours import fold_hours
 from tasks.keep.removed_accounts import clean_up_removed
 from tasks.keep.retire import retire_old
 from tasks.keep.trim import trim
@@ -38,6 +39,7 @@ async def clean_up(runtime: Runtime) -> None:
 
 async def _clean_up_account(runtime: Runtime, account: Account, now_ms: int) -> None:
     await expire_waiting(account.outbox)
+    await fold_hours(account.outbox, now_ms)
     await sweeps.sweep_inbox(runtime, account, now_ms)
     await give_up_reports(account.outbox, now_ms)
     # No report of a first sending comes any more.

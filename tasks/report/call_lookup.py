@@ -6,7 +6,7 @@ What a call carried and who a slice's recipients are never changes, so both are 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -106,6 +106,11 @@ class Recipients(msgspec.Struct, array_like=True, frozen=True):
         for offset, (number,) in enumerate(_NUMBER.iter_unpack(part), first):
             if number in numbers:
                 yield number, offset
+
+    def number(self, offset: int) -> str:
+        """The recipient of a row, E.164; empty where it was forgotten."""
+        number = int.from_bytes(self.numbers[_NUMBER_BYTES * offset : _NUMBER_BYTES * (offset + 1)], "little")
+        return f"+{number}" if number else ""
 
     def message_id(self, offset: int) -> str:
         """The public id of a row's message."""
@@ -236,3 +241,10 @@ def row_of(record: CallRecord, recipients: dict[str, Recipients], report: Vendor
         if offset is not None:
             return slice_id, offset
     return None
+
+
+def number_of(report: VendorReport, recipients: Mapping[str, Recipients], row: tuple[str, int]) -> str:
+    """The number of a row that a report speaks of, E.164, whether or not the report names it; empty for none."""
+    slice_id, offset = row
+    each = recipients.get(slice_id)
+    return report.number or (each.number(offset) if each is not None else "")

@@ -14,9 +14,10 @@ from sendmill.ledger.ended_calls import Attempt
 from sendmill.ledger.pages import reading_rows, rows_of
 from sendmill.ledger.slices import HEADER_BYTES
 from sendmill.numbers import mask
+from sendmill.numbers.carriers import carrier_of
 from tasks.process.account import Account
 from tasks.process.runtime import Runtime
-from tasks.report.call_lookup import CallRecord, Calls, Kept, row_of
+from tasks.report.call_lookup import CallRecord, Calls, Kept, number_of, row_of
 from tasks.report.vendor_report import VendorReport
 from tasks.report.write_reports import CHANGED, Folding, fold_reports, note_attempts
 
@@ -64,7 +65,8 @@ class Matcher:
                 self._tell_misfit(report, record)
             elif report.state:
                 by_reference = record.state == _UNCONFIRMED and self.account.call_of(report.reference) == call
-                foldings.append(folding(report, record.number, row, BY_REFERENCE if by_reference else ""))
+                to = number_of(report, recipients, row)
+                foldings.append(folding(report, record.number, row, BY_REFERENCE if by_reference else "", to))
                 if record.state == _UNCONFIRMED:
                     confirmed.append(record)
             else:
@@ -135,8 +137,8 @@ def forget_calls(runtime: Runtime) -> None:
     runtime.shared.pop(_KEPT, None)
 
 
-def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: str) -> Folding:
-    """A report on a row that was found."""
+def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: str, number: str) -> Folding:
+    """A report on a row that was found; `number` is the row's."""
     slice_id, offset = row
     return Folding(
         slice_id=slice_id,
@@ -148,4 +150,5 @@ def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: s
         vmid=report.vmid,
         at_ms=report.occurred_ms,
         matched_by=matched_by,
+        carrier=carrier_of(number),
     )

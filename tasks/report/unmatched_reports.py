@@ -178,7 +178,10 @@ class UnmatchedReports:
         known = [(report.vmid, each.record.number) for report, each in settled if report.vmid]
         await note_ids(self._account.outbox, known)
         await self._matcher.fold_rows(
-            [folding(report, each.record.number, (each.slice_id, each.offset), BY_NUMBER) for report, each in settled]
+            [
+                folding(report, each.record.number, (each.slice_id, each.offset), BY_NUMBER, report.number)
+                for report, each in settled
+            ]
         )
         await self._matcher.forget_confirmed(each.record for _, each in settled)
 

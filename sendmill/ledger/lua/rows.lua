@@ -77,7 +77,9 @@ local function set_alert(code, detail, open, now)
 end
 
 local MINUTE_MS, MINUTES_KEPT_S = 60000, 49 * 3600
-local WITHOUT_MINUTES = { took = true, waiting = true } -- kinds of counters that no chart is drawn from
+local WITHOUT_MINUTES = { -- kinds of counters that no chart is drawn from
+  took = true, waiting = true, wait = true, wait_ms = true, delivery = true, delivery_ms = true,
+}
 
 -- Add to the account's counters, which `sendmill metrics` reads, and to those of this minute, which charts are drawn
 -- from: a command or two for each that a script has something for.
@@ -86,7 +88,7 @@ local function count(tallies)
   for field, by in pairs(tallies) do
     if by ~= 0 then
       redis.call('HINCRBY', key('counters'), field, by)
-      if not WITHOUT_MINUTES[string.match(field, '^%a+')] then
+      if not WITHOUT_MINUTES[string.match(field, '^[%a_]+')] then
         minute = minute or key('minute:' .. math.floor((seen_ms or clock_ms()) / MINUTE_MS))
         new = redis.call('HINCRBY', minute, field, by) == by or new
       end
@@ -95,7 +97,7 @@ local function count(tallies)
   if new then redis.call('EXPIRE', minute, MINUTES_KEPT_S) end
 end
 
-local MOST_COUNTERS, CODE_CHARS = 600, 40
+local MOST_COUNTERS, CODE_CHARS = 800, 40
 
 -- The counter of a code. Codes are the vendor's: how many there are has a bound, whatever it says.
 local function coded(tallies, kind, code)
@@ -171,7 +173,10 @@ local function own_slice(id, raw)
     numbers_at = struct.unpack('<I4', raw, 105),
   }
   if n <= SMALL_ROWS then
-    for _, array in ipairs(ARRAYS) do s[array] = { raw = raw, base = HEADER_BYTES + BEFORE[array] * n + 1 } end
+    for _, array in ipairs(ARRAYS) do
+      local at = HEADER_BYTES + BEFORE[array] * n
+      s[array] = { raw = raw, base = at + 1, at = at }
+    end
   end
   return s
 end
@@ -281,7 +286,7 @@ local function set_rows(s, array, first, last, entry)
   for row = first, last do new[row] = entry end
 end
 
--- The entries of some rows of a small slice, with what was changed.
+-- The entries of some rows of a slice that are held here, with what was changed.
 local function held_rows(held, first, last, size)
   local new = held.new
   if not new then return string.sub(held.raw, held.base + size * first, held.base + size * last + size - 1) end
@@ -293,6 +298,17 @@ local function held_rows(held, first, last, size)
   return table.concat(entries)
 end
 
+-- Hold rows first..last of a slice, whatever its size, as those of a small one are held. Until flush() the script may ask
+-- of no other rows of it, and change no other.
+local function hold(s, first, last)
+  if s.states then return end
+  for _, array in ipairs(ARRAYS) do
+    local size, at = SIZE[array], HEADER_BYTES + BEFORE[array] * s.n
+    local raw = redis.call('GETRANGE', s.key, at + size * first, at + size * last + size - 1)
+    s[array] = { raw = raw, base = 1 - size * first, at = at }
+  end
+end
+
 local function states_of(s, first, last)
   if s.states then return held_rows(s.states, first, last, 1) end
   return redis.call('GETRANGE', s.key, HEADER_BYTES + first, HEADER_BYTES + last)
@@ -302,6 +318,18 @@ local function calls_of(s, first, last)
   if s.calls then return held_rows(s.calls, first, last, 4) end
   local at = HEADER_BYTES + s.n
   return redis.call('GETRANGE', s.key, at + 4 * first, at + 4 * last + 3)
+end
+
+-- What the array `calls` or `passed` (ms after `created` at which a row last changed) has of one row.
+local function number_of(s, array, row)
+  local held = s[array]
+  if not held then
+    local at = HEADER_BYTES + BEFORE[array] * s.n + 4 * row
+    return (struct.unpack('<I4', redis.call('GETRANGE', s.key, at, at + 3)))
+  end
+  local new = held.new and held.new[row]
+  if new then return (struct.unpack('<I4', new)) end
+  return (struct.unpack('<I4', held.raw, held.base + 4 * row))
 end
 
 local function name_call(s, first, last, call)
@@ -384,7 +412,7 @@ local function write_changes(s, from, to)
     if held and held.new then
       if s.page then return write_folded(s) end
       pieces[#pieces + 1] = {
-        held.base - 1 + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
+        held.at + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
       }
     end
   end
