@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from sendmill.cli import cli
 from sendmill.client import Client
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from sendmill.states import State
 from simulator.system import FIVE_ROUTES, System
 from simulator.vendor_accounts import Accounts, five_accounts
 from tests.support.flow import hong_kong, mainland
+from tests.support.shell import run_here
 
 DONE_S = 60.0
 
@@ -210,10 +209,9 @@ def test_every_endpoint_is_reached_from_the_command_line(system: System, tmp_pat
 
 
 def _run(system: System, *arguments: str) -> str:
-    """A command in this process: thirty interpreters would take longer than all that they ask for."""
-    said = CliRunner().invoke(cli, arguments, env=system.environment())
-    assert 0 == said.exit_code, f"{arguments}: {said.stderr}"
-    return said.stdout
+    said = run_here(system, *arguments)
+    assert 0 == said.exit_code, f"{arguments}: {said.err}"
+    return said.out
 
 
 @pytest.mark.parametrize(
