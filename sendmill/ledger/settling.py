@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from sendmill.errors import InvalidOption, NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
@@ -48,6 +49,24 @@ def read_unconfirmed(ledger: Ledger, account: str | None) -> Iterator[Unconfirme
         answers = pipe.execute()
     calls = {name: [int(raw) for raw in raws] for name, raws in zip(names, answers, strict=True)}
     return (message for name in names for message in _of_account(ledger, name, calls[name]))
+
+
+def given_up_at(ledger: Ledger, message: Unconfirmed) -> datetime | None:
+    """When a message becomes `unknown` where no report comes; None where its job is gone.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    try:
+        _, entries = read_job(ledger, message.message_id.rpartition("-")[0])
+    except NoSuchJob:
+        return None
+    keys = ledger.account(message.account)
+    slices = [entry.slice_id for entry in entries if entry.account == message.account]
+    with store_errors():
+        horizons = ledger.server.zmscore(keys.horizon, slices) if slices else []
+    known = [int(at_ms) for at_ms in horizons if at_ms is not None]
+    return moment(min(known)) if known else None
 
 
 def _of_account(ledger: Ledger, account: str, calls: Sequence[int]) -> Iterator[Unconfirmed]:
