@@ -89,13 +89,14 @@ def cancel_job(ledger: Ledger, job_id: str, plan: Callable[[str], object]) -> Ca
 def _read(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
     """The job, its slices, and those of a chunk that is being planned: they may be there before the job lists them."""
     with store_errors():
-        cuts: Mapping[bytes, bytes] = ledger.server.hgetall(ledger.jobs.cut(job_id))
+        cuts: dict[bytes, bytes] = ledger.server.hgetall(ledger.jobs.cut(job_id))
     # What was planned since is listed now, and known by its name.
     record, entries = read_job(ledger, job_id)
     listed = {entry.slice_id for entry in entries}
+    page = cuts.pop(b"page", b"").decode()
     for number, raw in cuts.items():
         for index, (account, _, rows, _) in enumerate(_CUT.decode(raw).slices):
-            entry = SliceEntry(account, f"{job_id}.{int(number)}.{index}", rows)
+            entry = SliceEntry(account, f"{job_id}.{int(number)}.{page or index}", rows)
             if entry.slice_id not in listed:
                 entries.append(entry)
     return record, entries

@@ -13,6 +13,7 @@ from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.moved_rows import links
+from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
 from sendmill.moment import clock_ms, moment
@@ -34,9 +35,10 @@ def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, Me
     keys = ledger.account(account)
     with store_errors():
         pipe = ledger.server.pipeline(transaction=False)
-        pipe.get(keys.slice(slice_id))
+        pipe.execute_command(*reading(keys, slice_id))
         pipe.hgetall(keys.details(slice_id))
         raw, details = pipe.execute()
+    raw = whole(slice_id, raw)
     if raw is None:
         return []
     read = decode(raw)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sendmill.ledger.find_by_number import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Slice, decode, pack_u64
 from sendmill.states import State
@@ -143,12 +144,12 @@ class LatestMessages:
         at = 0
         while at < len(slice_ids):
             part = slice_ids[at : at + SLICES_AT_ONCE]
-            looked_at, *places = await script.arun(server, keys.state, *scan_arguments(recipients, part))
-            hits += [part[place - 1] for place in places]
+            looked_at, *raws = await script.arun(server, keys.state, *scan_arguments(recipients, part))
+            hits += map(bytes.decode, raws)
             at += looked_at
         found: list[Slice] = []
         for start in range(0, len(hits), _READ_AT_ONCE):
-            raws = await server.mget([keys.slice(slice_id) for slice_id in hits[start : start + _READ_AT_ONCE]])
+            raws = await read_whole(server, keys, hits[start : start + _READ_AT_ONCE])
             found += [decode(raw) for raw in raws if raw is not None]
         return found
 

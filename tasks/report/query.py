@@ -23,7 +23,7 @@ from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account
 from tasks.process.runtime import Runtime
 from tasks.report.billed import count_as_billed
-from tasks.report.call_lookup import CallRecord, row_of
+from tasks.report.call_lookup import CallRecord, number_of, row_of
 from tasks.report.ended_calls import past_calls
 from tasks.report.inbox import Entry, Inbox
 from tasks.report.matching import Matcher, folding
@@ -185,8 +185,7 @@ class _Asker:
         if unmapped := [word.raw_state for word in words if not word.state]:
             shown = Redactor().text(unmapped[0])
             await alerts.open_alert(self._server, self._keys, alerts.UNMAPPED_STATE, f"a query was answered {shown}")
-        by_number = any(word.number for word in words)
-        recipients = await self._matcher.calls.recipients(record.slice_ids) if by_number else {}
+        recipients = await self._matcher.calls.recipients(record.slice_ids)
         rows = [row_of(record, recipients, word) for word in words]
         if misfits := rows.count(None):
             log.warning(
@@ -196,7 +195,7 @@ class _Asker:
                 answers=misfits,
             )
         foldings = [
-            folding(word, record.number, row, "")
+            folding(word, record.number, row, "", number_of(word, recipients, row))
             for word, row in zip(words, rows, strict=True)
             if row is not None and word.state
         ]

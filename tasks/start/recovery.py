@@ -17,6 +17,7 @@ import structlog
 import tenacity
 from redis.exceptions import RedisError
 
+from sendmill.ledger.pages import is_there, read_whole, whole
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import decode, decode_body
 from sendmill.moment import DAY_MS, HOUR_MS
@@ -206,7 +207,7 @@ class _Restoring:
         """The slices that were claimed; those that are gone, of jobs that are there, as they were."""
         keys, jobs = self._account.keys, self._runtime.jobs
         for slice_id, lease in self._account.outbox.last_seconds.leases.items():
-            there, job = await self._server.exists(keys.slice(slice_id)), slice_id.partition(".")[0]
+            there, job = await is_there(self._server, keys, slice_id), slice_id.partition(".")[0]
             again = not there and await self._server.exists(jobs.job(job))
             if not there and not again:
                 log.error("Redis has lost a job that messages went out of", account=self._account.name, job=job)
@@ -227,11 +228,12 @@ class _Restoring:
 
     async def _move_again(self, slice_id: str, blob: bytes) -> None:
         """Rows of a slice that was restored may be queued again at the account that they had left: move them again."""
-        origin = decode_body(blob).origin if blob else None
+        raw = whole(slice_id, blob)
+        origin = decode_body(raw).origin if raw else None
         if origin is None:
             return
         outbox = Outbox(self._server, self._runtime.keys_of(origin[0]), self._runtime.process)
-        old = await self._server.get(outbox.keys.slice(origin[1]))
+        (old,) = await read_whole(self._server, outbox.keys, [origin[1]])
         if old is not None:
             horizon_ms = self._runtime.settings.report_horizon_h * HOUR_MS
             await begin_again(outbox, decode(old), slice_id, blob, self._account.name, horizon_ms)

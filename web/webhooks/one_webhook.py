@@ -26,6 +26,7 @@ from sendmill.ledger.event_entries import plain
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.lock import Lock, try_lock_renewed
 from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.wait_for_events import Bell
 from sendmill.ledger.webhooks import (
     AGAIN,
     AT,
@@ -47,7 +48,6 @@ from sendmill.webhooks.client import WEBHOOK_DISABLED
 from sendmill.webhooks.signing import signed_headers
 from web.webhooks.next_events import Follower
 from web.webhooks.posting import Outcome, Poster
-from web.webhooks.wait_for_events import Bell
 
 SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
 """Standard Webhooks' waits between one try and the next; the last one is repeated."""
