@@ -114,6 +114,7 @@ async def _drip(target: Target) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", target.port)
             for place in range(len(raw) - 1):
                 writer.write(raw[place : place + 1])
+                await writer.drain()  # raises where it was closed: then it comes again
                 await asyncio.sleep(_DRIP_S)
             writer.close()
 

@@ -2,7 +2,8 @@
 
 A `send` to up to 100 recipients runs on the loop, and those that run at the same time share their round trips. All
 else runs a `Client` in a few threads: reading a million recipients would block a loop whatever spoke to Redis. What
-waits for long (events, a worker's answer) has a thread of its own.
+waits for long (an iteration over events, a worker's answer) has a thread of its own; who waits for a batch of events
+has none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from sendmill.access.apikeys import ApiKey, KeyInfo, NewKey
 from sendmill.actor import Actor, AuditEntry
@@ -28,6 +29,7 @@ from sendmill.doctor import Finding
 from sendmill.estimates.tariff import Tariff
 from sendmill.ledger.apikeys import OLD_KEPT_H
 from sendmill.ledger.connection import aconnect, store_errors
+from sendmill.ledger.event_waiters import EventWaiters
 from sendmill.ledger.jobs import COMMIT, SMALL_ROWS
 from sendmill.ledger.pipelining import Pipelined
 from sendmill.media import MediaName
@@ -73,6 +75,15 @@ _THREADS = 8
 _ITEMS_AT_ONCE = 500
 
 
+class _OfLoop(NamedTuple):
+    """What of a client one loop uses."""
+
+    loop: asyncio.AbstractEventLoop
+    server: Any
+    commits: Pipelined
+    waiters: EventWaiters
+
+
 class AsyncClient:
     """Hands jobs over and tells what became of them, as coroutines. Arguments and errors are those of `Client`.
 
@@ -103,7 +114,7 @@ class AsyncClient:
         self._sending = self._client._sending  # noqa: SLF001 - a part of it
         self._url = url
         self._timeout_s = timeout_s
-        self._commits: tuple[asyncio.AbstractEventLoop, Any, Pipelined] | None = None
+        self._of_loop: _OfLoop | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sendmill")
 
     @classmethod
@@ -149,19 +160,21 @@ class AsyncClient:
             for batch in batches:
                 writer.add(batch)
             with store_errors():
-                answer = await self._committing().run(self._sending.commit_args(writer, chosen, plan_at_ms))
+                answer = await self._here().commits.run(self._sending.commit_args(writer, chosen, plan_at_ms))
             uploaded = writer.committed(answer)
             if self._sending.is_stored(uploaded, chosen):
                 return self._sending.stored(uploaded, chosen)
             return await self._run(partial(self._sending.stored, uploaded, chosen))
 
-    def _committing(self) -> Pipelined:
-        """What runs commit.lua for this loop; a client may be used by one loop after another."""
+    def _here(self) -> _OfLoop:
+        """What belongs to this loop; a client may be used by one loop after another."""
         loop = asyncio.get_running_loop()
-        if self._commits is None or self._commits[0] is not loop:
+        if self._of_loop is None or self._of_loop.loop is not loop:
             server = aconnect(self._url, timeout_s=self._timeout_s)
-            self._commits = (loop, server, Pipelined(server, COMMIT, self._sending.due_key))
-        return self._commits[2]
+            ledger = replace(self._client._ledger, server=server)  # noqa: SLF001 - a part of it
+            commits = Pipelined(server, COMMIT, self._sending.due_key)
+            self._of_loop = _OfLoop(loop, server, commits, EventWaiters(ledger))
+        return self._of_loop
 
     async def estimate(self, content: Content, **options: Any) -> Estimate:
         """What a job would come to: `Client.estimate`."""
@@ -246,10 +259,20 @@ class AsyncClient:
                 yield replace(event, acknowledge=partial(self._run, event.ack))
 
     async def event_batch(
-        self, group: str, *, kinds: Collection[str] | None = None, most: int = 100, wait_s: float = 0.0
+        self,
+        group: str,
+        *,
+        kinds: Collection[str] | None = None,
+        most: int = 100,
+        wait_s: float = 0.0,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> EventBatch:
-        """The next events of a group, to be acknowledged together: `Client.event_batch`."""
-        return await _alone(partial(self._client.event_batch, group, kinds=kinds, most=most, wait_s=wait_s))
+        """The next events of a group, to be acknowledged together: `Client.event_batch`.
+
+        Hundreds may wait at once. `is_wanted` is asked once a second; the wait ends when it says no.
+        """
+        take = partial(self._run, partial(self._client.event_batch, group, kinds=kinds, most=most))
+        return await self._here().waiters.batch(group, take, wait_s, is_wanted)
 
     async def ack_events(self, group: str, receipt: str) -> None:
         """Say that the events of a batch have been dealt with: `Client.ack_events`."""
@@ -377,9 +400,10 @@ class AsyncClient:
         """Wait for the calls under way and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._client.close)
-        if self._commits is not None and self._commits[0] is asyncio.get_running_loop():
-            await self._commits[1].aclose()
-        self._commits = None
+        if self._of_loop is not None and self._of_loop.loop is asyncio.get_running_loop():
+            await self._of_loop.waiters.close()
+            await self._of_loop.server.aclose()
+        self._of_loop = None
 
     async def __aenter__(self) -> Self:
         return self

@@ -86,7 +86,9 @@ class SendOptions:
 
     def at_site(self, check_numbers: NumberCheck) -> SendOptions:
         """The same with what the site's settings say of whatever was left out."""
-        return self if self.check_numbers is not None else replace(self, check_numbers=check_numbers)
+        if self.check_numbers is not None or check_numbers is NumberCheck.ASSIGNED:
+            return self  # as it is read where nothing is said
+        return replace(self, check_numbers=check_numbers)
 
     @classmethod
     def validated(cls, *, now: datetime | None = None, **given: Any) -> SendOptions:

@@ -18,7 +18,7 @@ IDLE_S: Final = 15.0
 """A connection that has brought no whole head of a request for so long is closed."""
 
 MOST_CONNECTIONS: Final = 2000
-MOST_OF_A_PEER: Final = 500
+MOST_OF_A_PEER: Final = 1000
 """Of one address: who holds them open takes no place from others. A proxy before us is one address too."""
 
 LINGER_S: Final = 2.0

@@ -27,6 +27,7 @@ from tasks.process.heartbeat import Heartbeat
 from web.limited_server import BACKLOG, port_in
 from web.server import make_app, make_runner
 from workers.alive import AliveFile
+from workers.loop import collect_rarely
 from workers.start import exit_with, listen_or_exit, settings_or_exit
 
 DEFAULT_PORT: Final = 8090
@@ -50,6 +51,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
     try:
         await TCPSite(runner, host, port, backlog=BACKLOG).start()
         log.info("answering", host=host, port=port)
+        collect_rarely()
         watching.append(asyncio.create_task(_live(heartbeat)))
         await stop.wait()
     finally:

@@ -10,12 +10,14 @@ key                 type    holds
 =================== ======= ==========================================================================================
 job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
                             (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
-                            (msgpack [account, rows], where one chunk became one slice), ahead_ms (Redis' clock before
-                            the producer's), forgot (how often somebody was taken out of its chunks)
+                            (msgpack [account, rows, its page where it lies in one], where one chunk became one slice),
+                            ahead_ms (Redis' clock before the producer's), forgot (how often somebody was taken out of
+                            its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 job:<job>:planning  string  token of the process that plans it
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
-cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
+cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it; page: the only row's
+pages               hash    account → rows that were given a place in a page, ms since which its last page is filled
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
                             job's hash has `slice`
 moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
@@ -30,6 +32,7 @@ kept                zset    job → ms of the last change that is known, of jobs
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
+listed_since        string  ms since which all slices of new jobs stand in `horizon` or `given_up` of their account
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 pressure            string  whether the server had room for new jobs, for half a second: see `ledger/lua/pressure.lua`
 processes           zset    sending process → ms of its last heartbeat
@@ -64,7 +67,7 @@ webhook:<name>      hash    how far its receiver was told: at:<account>, batch, 
 webhook:<name>:told list    JSON of what was delivered, or tried; the last 500
 webhook:<name>:lock string  token of the process that tells it
 callbacks:at        hash    up to where events were looked through for callbacks: at:<account>
-callbacks:due       zset    callback → ms when it is to be made: its ref and its event (`web.facades.callbacks`)
+callbacks:due       zset    callback → ms when it is to be made: its ref and its event, or message
 callbacks:tries     hash    callback → how often it was tried in vain
 callbacks:lock      string  token of the process that looks through the events for them
 callback:<ref>      string  JSON: where to, and how it is signed; as long as its job may tell something
@@ -79,6 +82,7 @@ state               hash    state (active, paused, suspended), why, by, reason (
                             quiet:<lane> (ms until which what waited in it is postponed for quiet hours), probes,
                             probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/account/lua/suspend.lua`)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
+p<n>                hash    job → its only slice, folded, of up to 64 jobs of one message: see `sendmill.ledger.pages`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
 m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
 moving              hash    slice id → msgpack Move (`tasks.failover.begin_move`): on its way to another account
@@ -119,7 +123,8 @@ cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
 resent              zset    call without an answer whose rows go again → ms when it began
 sweeps              hash    as that of the jobs
-horizon             zset    slice → ms when what is still open in it is given up
+horizon             zset    slice, or page → ms when what is still open in it is given up
+given_up            zset    slice, or page → ms when that was done; until it is removed
 inbox               stream  raw polls and pushes until they are folded
 proof:<mark>:<sha1> string  that a push came under a vendor's proof, for as long as the proof is good
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -163,6 +168,8 @@ class JobKeys:
         self.kept = self._prefix + "kept"
         self.accounts = self._prefix + "accounts"
         self.routes = self._prefix + "routes"
+        self.pages = self._prefix + "pages"
+        self.listed_since = self._prefix + "listed_since"
         self.format = self._prefix + "format"
         self.processes = self._prefix + "processes"
         self.living = self._prefix + "living"
@@ -262,6 +269,7 @@ class AccountKeys:
         self.refs = self.prefix + "refs"
         self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
+        self.given_up = self.prefix + "given_up"
         self.inbox = self.prefix + "inbox"
         self.inbox_bytes = self.prefix + "inbox_bytes"
         self.bad = self.prefix + "bad"
@@ -279,6 +287,10 @@ class AccountKeys:
     def slice(self, slice_id: str) -> str:
         """A slice."""
         return f"{self.prefix}s:{slice_id}"
+
+    def page(self, name: str) -> str:
+        """Slices of one row that lie together: see `sendmill.ledger.pages`."""
+        return self.prefix + name
 
     def details(self, slice_id: str) -> str:
         """What there is to tell about single rows of a slice."""

@@ -30,6 +30,7 @@ from sendmill.ledger.format import FORMAT
 from sendmill.ledger.processes import ProcessInfo, read_processes
 from sendmill.ledger.sweep_counts import read_sweeps
 from sendmill.messages import AccountInfo
+from sendmill.moment import clock_ms
 from sendmill.states import State
 
 _Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)
@@ -282,7 +283,7 @@ def _limits(infos: Sequence[AccountInfo]) -> Iterator[Metric]:
 
 
 def _raw_gauges(raw: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
-    now_ms = time.time() * 1000
+    now_ms = clock_ms()
     by_account = ["account"]
     ages = [((name,), max(0.0, now_ms - (one["oldest_ms"] or now_ms)) / 1000) for name, one in raw.items()]
     yield _gauge("unconfirmed_oldest_seconds", "since the oldest of them began", by_account, ages)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from sendmill.ledger.ended_calls import past_calls, past_fields
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.refs import pack_id, ref_name
 from sendmill.ledger.slices import HEADER_BYTES, check_format
 from tasks.process.account import Account
@@ -221,12 +222,9 @@ class Calls:
         return found
 
     async def _read_slices(self, slice_ids: Sequence[str]) -> list[bytes | None]:
-        if not slice_ids:
-            return []
         found: list[bytes | None] = []
         for start in range(0, len(slice_ids), _SLICES_AT_ONCE):
-            keys = [self._keys.slice(slice_id) for slice_id in slice_ids[start : start + _SLICES_AT_ONCE]]
-            found += await self._server.mget(keys)
+            found += await read_whole(self._server, self._keys, slice_ids[start : start + _SLICES_AT_ONCE])
         return found
 
 

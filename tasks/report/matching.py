@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from sendmill.ledger.ended_calls import Attempt
+from sendmill.ledger.pages import reading_rows, rows_of
 from sendmill.ledger.slices import HEADER_BYTES
 from sendmill.numbers import mask
 from sendmill.numbers.carriers import carrier_of
@@ -100,10 +101,11 @@ class Matcher:
             return
         async with server.pipeline(transaction=False) as pipe:
             for _, (slice_id, first, last) in runs:
-                pipe.getrange(keys.slice(slice_id), HEADER_BYTES + first, HEADER_BYTES + last)
+                pipe.execute_command(*reading_rows(keys, slice_id, HEADER_BYTES + first, HEADER_BYTES + last))
             states = await pipe.execute()
         left: dict[int, bool] = defaultdict(bool)
-        for (call, _), found in zip(runs, states, strict=True):
+        for (call, (slice_id, first, last)), answer in zip(runs, states, strict=True):
+            found = rows_of(slice_id, answer, HEADER_BYTES + first, HEADER_BYTES + last)
             left[call] |= _UNCONFIRMED.encode() in found
         if done := [call for call, open_rows in left.items() if not open_rows]:
             await server.zrem(keys.unconfirmed, *done)

@@ -15,7 +15,18 @@ import msgspec
 import pytest
 
 import sendmill.events
-from sendmill import AlertEvent, AnyEvent, AsyncClient, Client, InvalidOption, ReplyEvent, ReportEvent, Sms, State
+from sendmill import (
+    AlertEvent,
+    AnyEvent,
+    AsyncClient,
+    Client,
+    InvalidOption,
+    ReplyEvent,
+    ReportEvent,
+    Sms,
+    State,
+    StoreError,
+)
 from sendmill.errors import NoBalance
 from sendmill.ledger.eventlog import AGAIN_MS
 from sendmill.ledger.keys import REFUSED
@@ -424,6 +435,46 @@ async def test_a_consumer_outlives_redis(own_valkey: EmbeddedValkey, namespace: 
         await _told(ledger, "last", digest="2")
         await asyncio.wait_for(consumer, 10)
     assert ["first", "last"] == heard
+
+
+async def test_all_who_wait_for_a_batch_hear_that_redis_is_gone(own_valkey: EmbeddedValkey, namespace: str) -> None:
+    """At once, not one after the other; whoever waits when it is back misses nothing."""
+    async with (
+        driven(own_valkey.redis_url, namespace, ["hk"]) as ledger,
+        AsyncClient(own_valkey.redis_url, namespace=namespace) as client,
+    ):
+        groups = ["billing", "other"] * 10
+        waiting = [asyncio.create_task(client.event_batch(group, wait_s=60)) for group in groups]
+        await _listened_to(ledger)
+        own_valkey.stop()
+        heard = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+        assert {StoreError} == {type(each) for each in heard}
+        own_valkey.start()
+        await ledger.runtime.server.connection_pool.disconnect()
+        await until_known(ledger.runtime.server)
+        again = asyncio.create_task(client.event_batch("billing", wait_s=60))
+        await _listened_to(ledger)
+        await _told(ledger, "first")
+        batch = await asyncio.wait_for(again, 10)
+        assert ["first"] == [event.text for event in batch.events if isinstance(event, ReplyEvent)]
+
+
+async def test_a_wait_ends_when_it_is_not_wanted_any_more(ledger: Driven, redis_url: str, namespace: str) -> None:
+    """With nothing taken."""
+    wanted = [True, True, False]
+    async with AsyncClient(redis_url, namespace=namespace) as client:
+        waiting = client.event_batch("billing", wait_s=600, is_wanted=lambda: wanted.pop(0))
+        assert ([], None) == await asyncio.wait_for(waiting, 30)
+    assert [] == wanted
+    await _told(ledger)
+    assert 1 == len(_acknowledged(ledger.client))
+
+
+async def _listened_to(ledger: Driven) -> None:
+    """Wait until somebody hears the account's bell."""
+    async with asyncio.timeout(10):
+        while not await ledger.runtime.server.pubsub_channels(ledger.runtime.keys_of("hk").events):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_the_async_client_gives_and_acknowledges_events(ledger: Driven, redis_url: str, namespace: str) -> None:

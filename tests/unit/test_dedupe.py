@@ -74,15 +74,23 @@ def test_large_jobs_answer_like_a_set() -> None:
     assert len(known) == len(seen)
 
 
-def test_an_entry_is_not_found_across_the_border_of_two_others(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("counted_blocks", "buckets", "quotients", "absent"),
+    [
+        (512, dedupe._COUNTED_BUCKETS, [0x01, 0x0200, 0x0100], 0),
+        (0, dedupe._NUMBER_BUCKETS, [0x01_00_00_00_00, 0x01, 0x02_01_00_00_00, 0x0100, 0x010000], 0x0101),
+    ],
+)
+def test_an_entry_is_not_found_across_the_border_of_two_others(
+    monkeypatch: pytest.MonkeyPatch, counted_blocks: int, buckets: int, quotients: list[int], absent: int
+) -> None:
     """The bytes of two entries side by side contain those of others."""
     monkeypatch.setattr(dedupe, "_SMALL_JOB_ROWS", -1)
+    monkeypatch.setattr(dedupe, "_BLOCKS", counted_blocks)
     seen = SeenRows()
-    bucket_count = dedupe._NUMBER_BUCKETS
-    quotients = [0x01_00_00_00_00, 0x01, 0x02_01_00_00_00, 0x0100, 0x010000]
-    assert [] == seen.add_many([quotient * bucket_count for quotient in quotients])
-    assert not seen.add(0x0100 * bucket_count)
-    assert seen.add(0x0101 * bucket_count)
+    assert all(seen.add(quotient * buckets) for quotient in quotients)
+    assert not seen.add(0x0100 * buckets)
+    assert seen.add(absent * buckets)
 
 
 def test_rows_of_a_template_differ_by_number_or_text() -> None:
@@ -95,8 +103,10 @@ def test_rows_of_a_template_differ_by_number_or_text() -> None:
 
 def test_the_largest_number_and_hash_fit() -> None:
     """No key of 15 digits, and no hash, overflows its bytes."""
-    assert (10**15 - 1) // dedupe._NUMBER_BUCKETS < 1 << 8 * dedupe._NUMBER_QUOTIENT_BYTES
-    assert dedupe._HASH_MASK // dedupe._HASH_BUCKETS < 1 << 8 * dedupe._HASH_QUOTIENT_BYTES
+    largest = (dedupe._BLOCKS << dedupe._BLOCK_BITS) - 1
+    assert largest // dedupe._COUNTED_BUCKETS < 1 << 8 * dedupe._COUNTED_BYTES
+    assert (10**15 - 1) // dedupe._NUMBER_BUCKETS < 1 << 8 * dedupe._NUMBER_BYTES
+    assert dedupe._HASH_MASK // dedupe._HASH_BUCKETS < 1 << 8 * dedupe._HASH_BYTES
 
 
 def test_the_row_after_the_last_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

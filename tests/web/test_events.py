@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
 from config.settings import Settings
-from sendmill.ledger import eventlog
+from sendmill.ledger import event_waiters, eventlog
 from sendmill.messages import Sms
 from tests.support.api import Api, serving, until
 from tests.support.flow import flow, mainland
@@ -27,6 +29,7 @@ async def test_events_come_until_they_are_acknowledged(
 ) -> None:
     """What nobody acknowledged comes again, to whichever process; a receipt is good at any."""
     monkeypatch.setattr(eventlog, "AGAIN_MS", 100)
+    monkeypatch.setattr(event_waiters, "AGAIN_EVERY_S", 0.1)
     jobs = await _refused(settings, 3)
     first = (await api.get("/v1/events?group=billing")).body
     assert sorted(jobs) == sorted(event["job_id"] for event in first["events"])
@@ -114,6 +117,27 @@ async def test_so_many_wait_and_no_more(api: Api, monkeypatch: pytest.MonkeyPatc
     api.app[events.WAITING].ending = True
     async with asyncio.timeout(10):
         assert {"events": [], "receipt": None} == (await waiting).body
+
+
+async def test_two_hundred_wait_and_take_no_thread(api: Api, settings: Settings) -> None:
+    """A hundred groups hear an event at once; of a hundred consumers of one group, one does."""
+    groups = [*(f"group-{number}" for number in range(100)), *["shared"] * 100]
+    headers = {"Authorization": f"Bearer {api.token}"}
+    heard: dict[str, list[str]] = {group: [] for group in groups}
+    async with aiohttp.ClientSession(api.url, headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def wait(group: str) -> None:
+            async with session.get(f"/v1/events?group={group}&wait=60") as answer:
+                heard[group] += [event["job_id"] for event in (await answer.json())["events"]]
+
+        consumers = [asyncio.create_task(wait(group)) for group in groups]
+        await until(lambda: api.app[events.WAITING].now == len(groups))
+        (job,) = await _refused(settings)
+        await until(lambda: all(heard.values()))
+        assert threading.active_count() < 100
+        api.app[events.WAITING].ending = True
+        await asyncio.gather(*consumers)
+    assert {group: [job] for group in groups} == heard
 
 
 async def test_a_job_of_many_rows_is_told_whole(api: Api, settings: Settings) -> None:

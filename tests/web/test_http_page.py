@@ -22,18 +22,22 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "py": (sys.executable,),
     "js": ("node",),
     "java": ("java",),
+    "go": ("go", "run"),
+    "php": ("php",),
 }
-NAMES = {"bash": "send.sh", "py": "send.py", "js": "send.mjs", "java": "Send.java"}
+NAMES = {"bash": "send.sh", "py": "send.py", "js": "send.mjs", "java": "Send.java", "go": "send.go", "php": "send.php"}
 BLOCKS = [
     pytest.param(found[1], found[2], id=f"{found[1]}-{number}")
-    for number, found in enumerate(re.finditer(r"^```(bash|py|js|java)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    for number, found in enumerate(
+        re.finditer(r"^```(bash|py|js|java|go|php)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    )
 ]
 
 
 @pytest.mark.parametrize(("language", "code"), BLOCKS)
 async def test_an_example_runs(api: Api, language: str, code: str, tmp_path: Path) -> None:
     """As a reader would run it, with a key of the scopes that the page's first lines make."""
-    if language in {"js", "java"} and shutil.which(COMMANDS[language][0]) is None:
+    if language not in {"bash", "py"} and shutil.which(COMMANDS[language][0]) is None:
         pytest.skip(f"{COMMANDS[language][0]} is not on this machine: the page's example was not run")
     token = await asyncio.to_thread(api.key, "send:otp", "send:bulk", "read")
     (tmp_path / NAMES[language]).write_text(code, encoding="utf-8")

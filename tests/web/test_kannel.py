@@ -121,6 +121,15 @@ async def test_a_delivery_report_asks_the_dlr_url(mill: Driven, address: str, to
     assert {"to": three, "type": "2"} == second.query
 
 
+async def test_the_dlr_url_is_asked_when_the_vendor_has_a_message(mill: Driven, address: str, token: str) -> None:
+    """Type 8, with the vendor's id, though the message has ended by then."""
+    (to,) = numbers(1)
+    async with hook_receiver() as receiver:
+        await _told(mill, address, token, receiver, to, "d", mask=9, query="type=%d&id=%F")
+        await receiver.until(lambda: len(receiver.told) == 2, "both")
+    assert [("1", "v1"), ("8", "v1")] == sorted((told.query["type"], told.query["id"]) for told in receiver.told)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

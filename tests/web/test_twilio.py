@@ -14,7 +14,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client as TwilioClient
 
-from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.keys import AccountKeys, JobKeys
 from tests.support.driving import Driven, driven, numbers
 from tests.support.hook_receiver import HookReceiver, hook_receiver, status
 from tests.support.web_app import web_app
@@ -58,7 +58,7 @@ def sdk(address: str, token: str) -> TwilioClient:
 
 
 async def test_a_message_is_sent_seen_and_reported(mill: Driven, receiver: HookReceiver, address: str) -> None:
-    """From `create` to a StatusCallback that Twilio's RequestValidator takes for Twilio's own."""
+    """From `create` to StatusCallbacks that Twilio's RequestValidator takes for Twilio's own."""
     token = token_of(mill)
     client, (to,) = sdk(address, token), numbers(1)
     url = f"{receiver.url}/status?order=7"
@@ -73,19 +73,15 @@ async def test_a_message_is_sent_seen_and_reported(mill: Driven, receiver: HookR
     seen = await asyncio.to_thread(client.messages(sent.sid).fetch)
     assert (sent.sid, to, "sent") == (seen.sid, seen.to, seen.status)
     assert None is not seen.date_sent
+    await receiver.until(lambda: bool(receiver.told), "the first callback")
     await mill.report("hk", claimed, 0, "d", vmid="v1")
-    await receiver.until(lambda: bool(receiver.told), "the callback")
-    (told,) = receiver.told
-    form = dict(parse_qsl(told.body.decode()))
-    assert (sent.sid, SID, to, "delivered") == (
-        form["MessageSid"],
-        form["AccountSid"],
-        form["To"],
-        form["MessageStatus"],
-    )
-    signature = told.headers["x-twilio-signature"]
-    assert RequestValidator(token).validate(url, form, signature)
-    assert not RequestValidator(token).validate(url, {**form, "MessageStatus": "failed"}, signature)
+    await receiver.until(lambda: len(receiver.told) == 2, "the second callback")
+    for told, expected in zip(receiver.told, ("sent", "delivered"), strict=True):
+        form, signature = dict(parse_qsl(told.body.decode())), told.headers["x-twilio-signature"]
+        said = (form["MessageSid"], form["AccountSid"], form["To"], form["MessageStatus"])
+        assert (sent.sid, SID, to, expected) == said
+        assert RequestValidator(token).validate(url, form, signature)
+        assert not RequestValidator(token).validate(url, {**form, "MessageStatus": "failed"}, signature)
     seen = await asyncio.to_thread(client.messages(sent.sid).fetch)
     assert "delivered" == seen.status
 
@@ -95,6 +91,7 @@ async def test_a_callback_that_is_not_taken_is_made_again(
 ) -> None:
     """Another one meanwhile, to another host, is not held up; what it tells is the same."""
     monkeypatch.setattr(callbacks, "SCHEDULE_S", (0.05,))
+    monkeypatch.setattr(callbacks, "_FIRST_S", 3600.0)
     async with web_app(redis_url, namespace, private_callbacks=True) as address:
         await _fails_once(mill, receiver, address)
 
@@ -118,6 +115,27 @@ async def _fails_once(mill: Driven, receiver: HookReceiver, address: str) -> Non
     form = dict(parse_qsl(second.body.decode()))
     assert ("undelivered", "30008") == (form["MessageStatus"], form["ErrorCode"])
     assert RequestValidator(token).validate(f"{receiver.url}/down", form, second.headers["x-twilio-signature"])
+
+
+async def test_after_its_end_a_message_is_not_told_as_sent(
+    namespace: str, mill: Driven, receiver: HookReceiver, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twilio's users take the last status for the latest."""
+    monkeypatch.setattr(callbacks, "_FIRST_S", 3600.0)
+    client, (to,) = sdk(address, token_of(mill)), numbers(1)
+    sent = await asyncio.to_thread(
+        client.messages.create, to=to, body="Hello", status_callback=f"{receiver.url}/status"
+    )
+    await mill.plan(str(message_of(sent.sid)).removesuffix("-1"))
+    await mill.report("hk", await mill.submit("hk", vmid="v1"), 0, "d", vmid="v1")
+    await receiver.until(lambda: bool(receiver.told), "the end")
+    server, due = mill.runtime.server, JobKeys(namespace).callbacks + ":due"
+    for member in await server.zrange(due, 0, -1):
+        await server.zadd(due, {member: 0}, xx=True)
+    async with asyncio.timeout(30):
+        while await server.zcard(due):  # noqa: ASYNC110 - it is Redis that changes
+            await asyncio.sleep(0.01)
+    assert ["delivered"] == [dict(parse_qsl(told.body.decode()))["MessageStatus"] for told in receiver.told]
 
 
 async def test_what_twilio_refuses_is_refused_in_its_words(mill: Driven, address: str) -> None:

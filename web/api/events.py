@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import msgspec
@@ -11,13 +10,14 @@ from aiohttp import web
 from sendmill.access.apikeys import Scope
 from sendmill.errors import SendmillError
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReplyEvent, ReportEvent
-from web.api import shapes
 from web.api.problems import Problem
 from web.api.route import NO_STORE, Call, Route
+from web.api.shapes import events as shapes
+from web.api.shapes.common import maybe_time, time_of
 
 EVENT_STREAM: Final = "text/event-stream"
-MOST_WAITING: Final = 32
-"""Consumers that may wait at once in a process, each in a thread; more hear 503."""
+MOST_WAITING: Final = 500
+"""Consumers that may wait at once in a process; more hear 503."""
 
 _KEEP_ALIVE_S: Final = 10.0
 _AT_ONCE: Final = 100
@@ -37,7 +37,7 @@ WAITING: Final = web.AppKey("waiting", Waiting)
 
 def told(call: Call, event: AnyEvent) -> shapes.AnyEvent:
     """An event as its key may see it."""
-    occurred_at, received_at = shapes.maybe_time(event.occurred_at), shapes.time_of(event.received_at)
+    occurred_at, received_at = maybe_time(event.occurred_at), time_of(event.received_at)
     match event:
         case ReportEvent():
             return shapes.ReportEvent(
@@ -102,16 +102,16 @@ def _answer(call: Call, batch: EventBatch) -> shapes.Events:
 
 
 async def _batch(call: Call, group: str, kinds: str | None, most: int, wait_s: float) -> EventBatch:
-    """Wait in steps, so that a process that is to end does not wait for its consumers."""
-    waiting, loop = call.request.app[WAITING], asyncio.get_running_loop()
+    """What there is; a process that is to end, or a client that left, waits for nothing."""
+    waiting = call.request.app[WAITING]
     chosen = None if kinds is None else [each.strip() for each in kinds.split(",")]
-    until = loop.time() + wait_s
-    while True:
-        left_s = 0.0 if waiting.ending or call.request.transport is None else max(0.0, until - loop.time())
-        step_s = min(left_s, 1.0)
-        batch = await call.context.client.event_batch(group, kinds=chosen, most=most, wait_s=step_s)
-        if batch.events or left_s <= step_s:
-            return batch
+    return await call.context.client.event_batch(
+        group,
+        kinds=chosen,
+        most=most,
+        wait_s=wait_s,
+        is_wanted=lambda: not waiting.ending and call.request.transport is not None,
+    )
 
 
 async def acknowledged(call: Call) -> None:

@@ -26,11 +26,12 @@ def add_routes(app: web.Application) -> None:
 
 
 async def _telling(app: web.Application) -> AsyncIterator[None]:
-    settings = app[CONTEXT].settings
+    context = app[CONTEXT]
+    settings = context.settings
     server = aconnect(settings.redis_url, timeout_s=TIMEOUT_S)
     ledger = Ledger(server, settings.namespace, JobKeys(settings.namespace), TIMEOUT_S / 4)
     poster = Poster()
-    callbacks = Callbacks(ledger, poster, allow_private=settings.web.private_callbacks)
+    callbacks = Callbacks(ledger, poster, context.client.show, allow_private=settings.web.private_callbacks)
     callbacks.start()
     yield
     await callbacks.stop(STOP_S)

@@ -47,8 +47,9 @@ _TWILIO_CODE: Final[Mapping[State, int]] = {
     State.EXPIRED: _TOO_LATE,
 }
 
-KANNEL_SUCCESS, KANNEL_FAIL, KANNEL_SMSC_FAIL = 1, 2, 16
+KANNEL_SUCCESS, KANNEL_FAIL, KANNEL_SMSC_SUCCESS, KANNEL_SMSC_FAIL = 1, 2, 8, 16
 _KANNEL_TYPE: Final[Mapping[State, int]] = {
+    State.SUBMITTED: KANNEL_SMSC_SUCCESS,
     State.DELIVERED: KANNEL_SUCCESS,
     State.UNDELIVERED: KANNEL_FAIL,
     State.EXPIRED: KANNEL_FAIL,
@@ -57,7 +58,7 @@ _KANNEL_TYPE: Final[Mapping[State, int]] = {
     State.SUPPRESSED: KANNEL_SMSC_FAIL,
     State.CANCELLED: KANNEL_SMSC_FAIL,
 }
-"""dlr-type of Kannel's user guide. That a message is on its way is no event here."""
+"""dlr-type of Kannel's user guide. Type 4 is a message that waits at its SMSC, of which vendors here do not tell."""
 
 _ESCAPE: Final = re.compile(r"%([a-zA-Z%])")
 
@@ -87,6 +88,18 @@ class TwilioCallback(msgspec.Struct, frozen=True, tag="twilio"):
     account_sid: str
     sender: str
     signatures: dict[str, str] = {}
+    begins_ms: int = 0
+    """When its messages may go to the vendor."""
+
+    @property
+    def tells_accepted(self) -> bool:
+        """Whether it tells that the vendor has taken a message."""
+        return True
+
+    @property
+    def tells_late(self) -> bool:
+        """Whether it still does when the message has ended: Twilio's users take the last status for the latest."""
+        return False
 
     def signed(self, token: str, message_id: str, to: str) -> TwilioCallback:
         """The same with its signatures."""
@@ -126,6 +139,18 @@ class KannelCallback(msgspec.Struct, frozen=True, tag="kannel"):
     url: str
     mask: int
     sender: str
+    begins_ms: int = 0
+    """When its messages may go to the vendor."""
+
+    @property
+    def tells_accepted(self) -> bool:
+        """Whether it tells that the vendor has taken a message."""
+        return bool(self.mask & KANNEL_SMSC_SUCCESS)
+
+    @property
+    def tells_late(self) -> bool:
+        """Whether it still does when the message has ended."""
+        return True
 
     def request(self, event: ReportEvent) -> CallbackRequest | None:
         """What to ask for an event; None where the mask leaves it out."""
@@ -167,4 +192,4 @@ def twilio_signature(token: str, url: str, form: Mapping[str, str]) -> str:
 
 def _is_told(state: State) -> bool:
     """Of an unknown end Twilio says nothing: its last word is `sent`."""
-    return state.final and state is not State.UNKNOWN
+    return state is State.SUBMITTED or (state.final and state is not State.UNKNOWN)

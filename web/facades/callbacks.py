@@ -3,6 +3,9 @@
 A job that wants one bears a `ref` that begins with the façade's name. One process at a time looks through the events
 for those and notes them as due; every process makes those that are due, each a few at a time to one host. A number is
 never noted: a callback is known by its ref and its event, which is read again when it is made.
+
+That a vendor has taken a message is no event. Who wants to be told of it has one callback more noted for each message
+when the job is stored; what becomes of the message is looked at until the vendor has it, ever more rarely.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,17 +26,20 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from sendmill.connecting.away import RedisAway
+from sendmill.errors import NoSuchJob, StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.lock import try_lock_renewed
 from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.wait_for_events import Bell
 from sendmill.ledger.webhooks import StoredWebhook
 from sendmill.messages import ReportEvent
+from sendmill.moment import clock_ms
+from sendmill.states import State
 from web.context import Context
 from web.facades.callback_requests import Callback
 from web.webhooks.entry_reader import EntryReader
 from web.webhooks.next_events import Follower
 from web.webhooks.posting import Outcome, Poster
-from web.webhooks.wait_for_events import Bell
 
 SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0)
 """Waits between one try and the next; after the last try it is given up."""
@@ -48,6 +54,13 @@ GROUP: Final = "callbacks:"
 """The consumer group; no webhook has such a name."""
 
 _PREFIXES: Final = ("twilio:", "kannel:")
+_ACCEPTED: Final = "accepted:"
+"""Stands, with the message's id, where else an event's id does."""
+
+_FIRST_S: Final = 0.5
+"""Whether the vendor has a message is looked at for the first time after this, then after half of its age more."""
+
+_MOST_RARELY_S: Final = 600.0
 _RESTS_S: Final = 30.0
 """A host that failed is asked for nothing else for so long, so that it keeps no place from others."""
 
@@ -89,17 +102,27 @@ def _begin(context: Context) -> None:
                 ledger.server.hsetnx(ledger.jobs.callbacks + ":at", place, stored)
 
 
-async def keep(context: Context, ref: str, callback: Callback, *, kept_s: float) -> None:
-    """Note what a job's sender wants to be told.
+async def keep(
+    context: Context, ref: str, callback: Callback, message_ids: Iterable[str], *, ahead_s: float, kept_s: float
+) -> None:
+    """Note what a job's sender wants to be told of these messages, which go out so long from now.
 
     Raises:
         StoreError: Redis is away.
     """
+    begins_ms = clock_ms() + int(1000 * ahead_s)
+    stored = msgspec.json.encode(msgspec.structs.replace(callback, begins_ms=begins_ms))
+    looked_at = begins_ms + int(1000 * _FIRST_S)
+    accepted = {f"{ref} {_ACCEPTED}{each}": looked_at for each in message_ids} if callback.tells_accepted else {}
 
     def store() -> None:
         ledger = context.blocking._ledger  # noqa: SLF001 - a part of the client
         with store_errors():
-            ledger.server.set(ledger.jobs.callback(ref), msgspec.json.encode(callback), ex=int(kept_s))
+            pipe = ledger.server.pipeline(transaction=True)
+            pipe.set(ledger.jobs.callback(ref), stored, ex=int(kept_s))
+            if accepted:
+                pipe.zadd(ledger.jobs.callbacks + ":due", accepted, nx=True)
+            pipe.execute()
 
     await context.run(store)
 
@@ -118,11 +141,20 @@ class Callbacks:
     Args:
         ledger: with a server for coroutines.
         poster: makes them.
+        show: what is known of a message, as `AsyncClient.show`.
         allow_private: whether they may lead to a private network.
     """
 
-    def __init__(self, ledger: Ledger, poster: Poster, *, allow_private: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        poster: Poster,
+        show: Callable[[str], Awaitable[Mapping[str, Any]]],
+        *,
+        allow_private: bool,
+    ) -> None:
         self._ledger = ledger
+        self._show = show
         self._server = ledger.server
         self._poster = poster
         self._allow_private = allow_private
@@ -200,7 +232,7 @@ class Callbacks:
     async def _make(self) -> None:
         while not self._stopping.is_set():
             free = AT_ONCE - len(self._making)
-            now_ms = _now_ms()
+            now_ms = clock_ms()
             claim = ledger_script("claimdue")
             due: list[bytes] = []
             if free > 0:
@@ -214,7 +246,7 @@ class Callbacks:
         ref, _, event_id = member.partition(" ")
         raw = await self._server.get(self._ledger.jobs.callback(ref))
         if raw is None:
-            if _now_ms() - _ended_ms(event_id) > _RECORD_MS:
+            if event_id.startswith(_ACCEPTED) or clock_ms() - _ended_ms(event_id) > _RECORD_MS:
                 await self._end(member)
             else:
                 await self._put_off(member, 1.0)
@@ -241,8 +273,12 @@ class Callbacks:
             log.error("a callback broke: it is tried again", exc_info=error)
 
     async def _made(self, member: str, event_id: str, callback: Callback, host: str) -> None:
-        event = await self._event(event_id)
-        request = None if event is None else callback.request(event)
+        is_accepted = event_id.startswith(_ACCEPTED)
+        found = await (self._accepted(event_id, callback) if is_accepted else self._event(event_id))
+        if isinstance(found, float):
+            await self._put_off(member, found)
+            return
+        request = None if found is None else callback.request(found)
         if request is None:
             await self._end(member)
             return
@@ -254,6 +290,34 @@ class Callbacks:
         else:
             self._rests_until[host] = time.monotonic() + min(_RESTS_S, self._schedule_s[0])
             await self._surviving(partial(self._failed, member, outcome))
+
+    async def _accepted(self, event_id: str, callback: Callback) -> ReportEvent | float | None:
+        """That the vendor has a message; seconds until the next look, where it may come to that; None where not."""
+        message_id = event_id.removeprefix(_ACCEPTED)
+        age_s = (clock_ms() - callback.begins_ms) / 1000
+        later_s = min(_MOST_RARELY_S, max(_FIRST_S, age_s / 2))
+        try:
+            shown = await self._show(message_id)
+        except NoSuchJob:
+            return None
+        except StoreError:
+            return later_s
+        state, at = State(shown["state"]), shown["submitted_at"]
+        if at is None:
+            return None if state.final else later_s
+        if state.final and not callback.tells_late:
+            return None
+        return ReportEvent(
+            id=event_id,
+            account=shown["account"],
+            occurred_at=at,
+            received_at=at,
+            job_id=message_id.rpartition("-")[0],
+            message_id=message_id,
+            to=shown["to"],
+            state=State.SUBMITTED,
+            vendor_message_id=shown["vendor_message_id"],
+        )
 
     async def _event(self, event_id: str) -> ReportEvent | None:
         account, entry_id, index = event_id.rsplit(":", 2)
@@ -274,7 +338,7 @@ class Callbacks:
 
     async def _put_off(self, member: str, wait_s: float) -> None:
         wait_ms = 1000 * wait_s * random.uniform(1.0, _LATEST)  # noqa: S311 - no secret
-        await self._server.zadd(self._name + ":due", {member: _now_ms() + int(wait_ms)}, xx=True)
+        await self._server.zadd(self._name + ":due", {member: clock_ms() + int(wait_ms)}, xx=True)
 
     async def _end(self, member: str) -> None:
         async with self._server.pipeline(transaction=True) as pipe:
@@ -293,7 +357,3 @@ class Callbacks:
 
 def _ended_ms(event_id: str) -> int:
     return int(event_id.rsplit(":", 2)[1].partition("-")[0])
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

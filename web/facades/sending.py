@@ -17,7 +17,7 @@ from web.api.access import RING
 from web.api.jobs import admit, options_of
 from web.api.problems import Problem
 from web.api.route import Call
-from web.api.shapes import Options
+from web.api.shapes.jobs import Options
 from web.context import CONTEXT, Context
 from web.facades import callbacks
 from web.facades.callback_requests import Callback
@@ -78,7 +78,7 @@ async def send(
 
 
 async def tell(context: Context, sent: Sent, callback: Callback, **options: Any) -> None:
-    """Have a callback made when the messages end; `options` are those that were sent with.
+    """Have a callback made when the vendor has the messages, and when they end; `options` are those of `send`.
 
     Raises:
         StoreError: Redis is away.
@@ -87,7 +87,10 @@ async def tell(context: Context, sent: Sent, callback: Callback, **options: Any)
     ahead_s = 0.0 if at is None else max(0.0, (at - datetime.now(UTC)).total_seconds())
     waits_s = ahead_s + (options.get("expires_in") or max(EXPIRES_IN_S.values()))
     kept_s = callbacks.kept_s(context.settings, waits_s)
-    await callbacks.keep(context, sent.ref, callback, kept_s=kept_s)
+    refused = {refusal.row for refusal in sent.job.refused}
+    rows = (row for row in range(1, sent.job.total + 1) if row not in refused)
+    message_ids = [f"{sent.job.id}-{row}" for row in rows]
+    await callbacks.keep(context, sent.ref, callback, message_ids, ahead_s=ahead_s, kept_s=kept_s)
 
 
 def sender_of(given: str | None) -> str | None:

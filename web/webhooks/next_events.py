@@ -18,6 +18,7 @@ from sendmill.ledger.connection import Ledger
 from sendmill.ledger.eventlog import Entry, entry_of
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.scripts import ledger_script
+from sendmill.ledger.wait_for_events import Bell
 from sendmill.ledger.webhooks import (
     AGAIN,
     AT,
@@ -33,7 +34,6 @@ from sendmill.messages import AlertEvent, AnyEvent
 from sendmill.moment import moment
 from sendmill.webhooks.signing import new_id
 from web.webhooks.entry_reader import EntryReader
-from web.webhooks.wait_for_events import Bell
 
 MOST_EVENTS: Final = 500
 """In one POST."""
