@@ -17,7 +17,7 @@ ANSWER: Final = {"id": "1m8jvx32csa4d8f3jx", "total": 1, "accepted": 1}
 
 
 class Content(BaseModel):
-    """As `web.api.shapes.SmsContent`."""
+    """As `web.api.shapes.jobs.SmsContent`."""
 
     kind: str
     text: str
@@ -25,7 +25,7 @@ class Content(BaseModel):
 
 
 class Job(BaseModel):
-    """As `web.api.shapes.JobRequest`, as far as the bench's body goes."""
+    """As `web.api.shapes.jobs.JobRequest`, as far as the bench's body goes."""
 
     content: Content
     lane: str = "normal"

@@ -7,11 +7,14 @@ from typing import Final
 from bench.section import Section
 from bench.sections import (
     batch,
+    eta,
     hostile,
     http,
+    keeping,
     lanes,
     ledger,
     limit,
+    pages,
     producer,
     profile,
     replicas,
@@ -29,6 +32,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     unique.SECTION,
     producer.SECTION,
     singles.SECTION,
+    keeping.SECTION,
     ledger.SECTION,
     profile.SECTION,
     limit.SECTION,
@@ -41,4 +45,6 @@ SECTIONS: Final[tuple[Section, ...]] = (
     reports.SECTION,
     hostile.SECTION,
     http.SECTION,
+    eta.SECTION,
+    pages.SECTION,
 )

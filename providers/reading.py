@@ -10,10 +10,11 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
-from xml.etree.ElementTree import Element, ParseError
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
 _DECLARED_CHARSET = re.compile(rb"^[^<]{0,16}<\?xml\b[^>]{0,100}?encoding=[\"']([A-Za-z0-9._-]{1,20})[\"']")
@@ -23,6 +24,10 @@ _CHARSETS = {"gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030"}
 
 _JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _BLANK = "\ufeff \t\r\n\0"
+
+
+MOST_LEVELS: Final = 10_000
+"""Vendors nest three deep. A megabyte of elements in each other would hold the process's loop for half a second."""
 
 
 class Unreadable(Exception):
@@ -67,17 +72,37 @@ def read_json(text: str) -> object:
     return value
 
 
+class _Shallow(TreeBuilder):
+    """Elements no deeper than `MOST_LEVELS`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._levels = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self._levels += 1
+        if self._levels > MOST_LEVELS:
+            raise Unreadable("is XML that is nested beyond reason")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> Element:
+        self._levels -= 1
+        return super().end(tag)
+
+
 def xml_root(text: str) -> Element:
     """One root over everything: AccessYou's delivery log answers with two roots side by side.
 
     Raises:
-        Unreadable: no well-formed XML, or a document type, entity or other trap in it.
+        Unreadable: no well-formed XML, nested beyond reason, or a document type, entity or other trap in it.
     """
     with contextlib.suppress(ParseError, DefusedXmlException, ValueError):
         # Matched where it may stand, at the start: a search would begin again at every blank of a long answer.
         declared = _DECLARATION.match(text)
         body = text[declared.end() :] if declared else text
-        root: Element = fromstring(f"<answer>{body}</answer>", forbid_dtd=True)
+        parser = DefusedXMLParser(target=_Shallow(), forbid_dtd=True)
+        parser.feed(f"<answer>{body}</answer>")
+        root: Element = parser.close()
         return root
     raise Unreadable("begins like XML and is none")
 

@@ -25,10 +25,11 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.event_entries import alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import AGAIN_MS, Entry, EventLog, Losses
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReportEvent
-from sendmill.moment import moment
+from sendmill.moment import clock_ms, moment
 
 GAP = "gap"
 """The code of the alert that says how much of the streams was trimmed before the group read it."""
@@ -259,9 +260,9 @@ class EventReader(Iterator[AnyEvent]):
 
     def _gap(self, losses: Losses) -> AlertEvent:
         return AlertEvent(
-            id=f"{losses.account}:gap:{time.time_ns() // 1_000_000}",
+            id=f"{losses.account}:gap:{clock_ms()}",
             account=None if losses.account == REFUSED else losses.account,
-            received_at=moment(time.time() * 1000),
+            received_at=moment(clock_ms()),
             code=GAP,
             detail=f"{losses.entries} entries went before this group had acknowledged them: ask for the jobs' states",
             acknowledge=partial(self._log.forgive, losses),
@@ -305,7 +306,8 @@ class _Bodies:
             self._kept.move_to_end((account, slice_id))
             return known[0]
         with store_errors():
-            raw = self._ledger.server.get(self._ledger.account(account).slice(slice_id))
+            command = reading(self._ledger.account(account), slice_id)
+            raw = whole(slice_id, self._ledger.server.execute_command(*command))
         if raw is None:
             return None
         body = decode_body(raw)

@@ -19,6 +19,7 @@ from simulator.proxying import Proxy
 from simulator.sentinels import SentinelGroup
 from simulator.system import NAMESPACE, System
 from soak.books import Books, compare
+from soak.counts import compare_counts
 from soak.jobs import JobPlan, make_jobs
 from soak.plan import Action, Plan
 from soak.sending import Producer, Sent
@@ -64,6 +65,8 @@ class Run:
     accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     replies: int = 0
     sweeps: Counter[str] = field(default_factory=Counter)
+    miscounted: Sequence[str] = ()
+    """Where counts, the ledger and the vendors' journal differ."""
     away: Sequence[Away] = ()
 
     @property
@@ -71,6 +74,7 @@ class Run:
         """What must not be, a line each; none where every promise held."""
         books = self.books
         found = [f"{count:,} x {what}" for what, count in books.wrong.most_common()]
+        found += self.miscounted
         if not self.settled:
             found.append("not at rest in time")
         if self.hung:
@@ -189,6 +193,7 @@ def _reckon(system: System, client: Client, run: Run, sent: Sequence[Sent], say:
         if not run.books.unasked or time.monotonic() > deadline:
             break
         time.sleep(_ASK_AGAIN_S)
+    run.miscounted = compare_counts(client._ledger, list(system.accounts), taken.by_account)  # noqa: SLF001 - all of it
     run.replies = sum(1 for _ in client.replies())
     for sweep in client.sweeps():
         run.sweeps[sweep.sweep] += sweep.found

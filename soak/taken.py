@@ -50,6 +50,8 @@ class Taken:
 
     messages: dict[int, int] = field(default_factory=dict)
     by_vendor: Counter[str] = field(default_factory=Counter)
+    by_account: Counter[str] = field(default_factory=Counter)
+    """Messages, by our name of the account."""
     nameless: int = 0
     struck: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """When calls that were struck by a fault arrived (seconds since 1970), by our name of the account."""
@@ -80,6 +82,7 @@ def read_journal(system: System) -> Taken:
                 taken.polls_struck += 1
         if call["accepted"] and call["kind"] in _SUBMITS:
             _note(taken, call)
+            taken.by_account[names.get((call["vendor"], call["account"]), "")] += len(call["numbers"])
     return taken
 
 

@@ -15,6 +15,8 @@ from tests.support.installing import OTHER_PYTHONS, interpreter
 
 # How long an example takes depends on what else runs here.
 settings.register_profile("sendmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Where the same tests run once more, in another environment: `--hypothesis-profile=few`.
+settings.register_profile("few", settings.get_profile("sendmill"), max_examples=15)
 settings.load_profile("sendmill")
 
 

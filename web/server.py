@@ -18,9 +18,9 @@ MAX_BODY_BYTES: Final = 2_000_000
 """What `request.read()` takes, for every part: streamed bodies are read by hand."""
 
 
-def make_runner(app: web.Application, log: logging.Logger, *, idle_s: float = IDLE_S) -> LimitedRunner:
+def make_runner(app: web.Application, log: logging.Logger) -> LimitedRunner:
     """What serves it, within limits; `log` is where what is no HTTP is told."""
-    return LimitedRunner(app, log, refusal, idle_s=idle_s)
+    return LimitedRunner(app, log, refusal, idle_s=IDLE_S)
 
 
 def make_app(settings: Settings) -> web.Application:

@@ -33,6 +33,29 @@ SYSTEM: Sequence[Panel] = (
     ),
     ("Until all is sent", "s", [("sendmill_backlog_drain_seconds", "{{account}} {{lane}}")], 12),
     ("Oldest waiting", "s", [("sendmill_backlog_oldest_seconds", "{{account}} {{lane}}")], 12),
+    (
+        "Half of the messages wait for, 95 of 100",
+        "s",
+        [
+            (
+                f"histogram_quantile({q}, sum by (le, lane) (rate(sendmill_wait_seconds_bucket[5m])))",
+                f"{{{{lane}}}} {q:g}",
+            )
+            for q in (0.5, 0.95)
+        ],
+        12,
+    ),
+    (
+        "Delivered by carrier, of what is reported",
+        "percentunit",
+        [
+            (
+                'sum by (carrier) (increase(sendmill_carrier_reports_total{state="delivered"}[1h])) / sum by (carrier) (increase(sendmill_carrier_reports_total[1h]))',
+                "{{carrier}}",
+            )
+        ],
+        12,
+    ),
     ("Unconfirmed calls", "short", [("sendmill_unconfirmed_calls", "{{account}}")], 8),
     ("Reports not folded", "short", [("sendmill_inbox_entries", "{{account}}")], 8),
     ("Events not read", "short", [("sendmill_events_lag_entries", "{{group}} at {{account}}")], 8),
@@ -66,6 +89,24 @@ ONE: Sequence[Panel] = (
             for q in (0.5, 0.95)
         ],
         12,
+    ),
+    *(
+        (
+            title,
+            "s",
+            [
+                (
+                    f"histogram_quantile({q}, sum by (le, lane) (rate({metric}_bucket{ACCOUNT}[{over}])))",
+                    f"{{{{lane}}}} {q:g}",
+                )
+                for q in (0.5, 0.95)
+            ],
+            12,
+        )
+        for title, metric, over in (
+            ("Messages wait for", "sendmill_wait_seconds", "5m"),
+            ("From the vendor's answer to the report", "sendmill_delivery_seconds", "1h"),
+        )
     ),
     (
         "Messages by state",

@@ -52,9 +52,9 @@ def _eta(
             waiting[entry.account] += header.counts[State.QUEUED]
     unplanned = max(0, record.accepted - planned)
     total = waiting.total() + unplanned
-    paces = {standing.info.name: standing.pace for standing in read_standings(ledger)}
     # What is not planned yet goes where most of it went, or where the job says.
     most = max(waiting, key=lambda name: waiting[name], default=record.meta.account)
+    paces = {standing.info.name: standing.pace for standing in read_standings(ledger, {*waiting, most or ""})}
     if unplanned and most in paces:
         waiting[most] += unplanned
     is_to_come = record.meta.at_ms is not None and unplanned
@@ -102,7 +102,7 @@ def unsent_eta(ledger: Ledger, rows: Mapping[str, int], lane: Lane, expires_in: 
         StoreError: Redis is away.
     """
     found: dict[str, Eta] = {}
-    for standing in read_standings(ledger):
+    for standing in read_standings(ledger, rows.keys()):
         pace, many = standing.pace, rows.get(standing.info.name, 0)
         if many:
             expires = pace.now + timedelta(seconds=expires_in)

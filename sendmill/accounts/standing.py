@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median_low
@@ -15,8 +15,9 @@ from sendmill.accounts.quiet_hours import ToldHours
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.minutes import MINUTE_MS, Counts, counts_of, submitted, summed
+from sendmill.ledger.pages import reading_header, whole
 from sendmill.ledger.published import published_accounts, removed_accounts
-from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header
+from sendmill.ledger.slices import Header, decode_header
 from sendmill.messages import AccountInfo
 from sendmill.options import Lane
 
@@ -74,16 +75,20 @@ def read_accounts(ledger: Ledger) -> list[AccountInfo]:
     return [standing.info for standing in read_standings(ledger)]
 
 
-def read_standings(ledger: Ledger) -> list[Standing]:
-    """How every account stands that a worker published, by name. Three round trips, however many there are.
+def read_standings(ledger: Ledger, names: Collection[str] | None = None) -> list[Standing]:
+    """How every account stands that a worker published, by name; of some names, those of them that are published.
+
+    Four round trips, however many there are.
 
     Raises:
         StoreError: Redis is away.
     """
     told = published_accounts(ledger)
+    removed = removed_accounts(told)
+    if names is not None:
+        told = {name: one for name, one in told.items() if name in names}
     if not told:
         return []
-    removed = removed_accounts(told)
     return [_standing(name, told[name], read, removed=name in removed) for name, read in _read(ledger, told).items()]
 
 
@@ -166,13 +171,14 @@ def _read_ends(ledger: Ledger, found: Mapping[str, _Read], ends: Sequence[tuple[
     with store_errors():
         pipe = ledger.server.pipeline(transaction=False)
         for name, _, _, slice_id in ends:
-            pipe.getrange(ledger.account(name).slice(slice_id), 0, HEADER_BYTES - 1)
+            pipe.execute_command(*reading_header(ledger.account(name), slice_id))
         for name in found:
             pipe.xinfo_stream(ledger.account(name).events)
         answers = pipe.execute(raise_on_error=False)
-    for (name, lane, end, _), raw in zip(ends, answers, strict=False):
-        if isinstance(raw, bytes) and len(raw) == HEADER_BYTES:
-            (found[name].heads if end == 0 else found[name].tails)[lane] = decode_header(raw)
+    for (name, lane, end, slice_id), raw in zip(ends, answers, strict=False):
+        header = whole(slice_id, raw) if isinstance(raw, bytes) else None
+        if header:
+            (found[name].heads if end == 0 else found[name].tails)[lane] = decode_header(header)
     for one, stream in zip(found.values(), answers[len(ends) :], strict=True):
         if not isinstance(stream, ResponseError):  # where there is no stream yet
             one.events = stream["length"], stream["entries-added"] - stream["length"]

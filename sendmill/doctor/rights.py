@@ -28,7 +28,7 @@ COMMANDS: Final = frozenset(
         *("SREM", "TIME", "TTL", "UNLINK", "WAIT", "WATCH", "UNWATCH", "XACK", "XADD", "XAUTOCLAIM", "XDEL"),
         *("XGROUP|CREATE", "XGROUP|DESTROY", "XGROUP|SETID", "XINFO|GROUPS", "XINFO|STREAM", "XLEN", "XRANGE"),
         *("XREADGROUP", "XREVRANGE", "XTRIM", "ZADD", "ZCARD", "ZCOUNT", "ZINCRBY", "ZRANGE", "ZRANGEBYSCORE", "ZRANK"),
-        *("ZREM", "ZREMRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCORE"),
+        *("ZMSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCAN", "ZSCORE"),
     }
 )
 """What sendmill, Celery and redbeat ask for, those of the scripts included."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.processes import ProcessInfo, read_processes
 from sendmill.ledger.published import published_accounts, removed_accounts
 from sendmill.ledger.sweep_counts import read_sweeps
+from sendmill.moment import clock_ms
 
 CLOCKS_DIFFER_MS = 1_000
 """Machines' clocks may differ by this: expiries and times are compared between them."""
@@ -108,7 +108,7 @@ def _tick(ledger: Ledger, now_ms: int) -> Finding:
 
 
 def _clocks(now_ms: int, living: Mapping[str, ProcessInfo]) -> Iterator[Finding]:
-    ahead_ms = {"this machine": int(time.time() * 1000) - now_ms}
+    ahead_ms = {"this machine": clock_ms() - now_ms}
     for each in living.values():
         ahead_ms[each.host] = max(ahead_ms.get(each.host, 0), each.ahead_ms, key=abs)
     wrong = {host: ms for host, ms in ahead_ms.items() if abs(ms) > CLOCKS_DIFFER_MS}

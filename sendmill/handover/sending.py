@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from sendmill.broker.publisher import Publisher
@@ -15,6 +14,7 @@ from sendmill.ledger.published import KnownNames
 from sendmill.ledger.vendor_files import read_kept
 from sendmill.media import MediaName, fitting, named_file, refuse_forgotten
 from sendmill.messages import Content, Job, Refusal
+from sendmill.moment import clock_ms
 from sendmill.options import Durability, SendOptions
 from sendmill.preparing.prepare import PreparedBatch, prepare_batches
 
@@ -62,7 +62,7 @@ class Sending:
 
         Raises: as `send`.
         """
-        now_ms = int(time.time() * 1000)
+        now_ms = clock_ms()
         chosen = chosen.at_site(self._names.check_numbers)
         prepared = prepare_batches(content, chosen)
         self._names.check(account=chosen.account, route=chosen.route)

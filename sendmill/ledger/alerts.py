@@ -22,9 +22,13 @@ def read_alerts(ledger: Ledger) -> list[AlertInfo]:
         StoreError: Redis is away.
     """
     found = []
-    for account in (*published_accounts(ledger), REFUSED):
-        with store_errors():
-            raws = ledger.server.hgetall(ledger.account(account).alerts)
+    accounts = (*published_accounts(ledger), REFUSED)
+    with store_errors():
+        pipe = ledger.server.pipeline(transaction=False)
+        for account in accounts:
+            pipe.hgetall(ledger.account(account).alerts)
+        answers = pipe.execute()
+    for account, raws in zip(accounts, answers, strict=True):
         for code, raw in raws.items():
             alert = json.loads(raw)
             found.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -15,10 +14,9 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import key_digest
 from sendmill.ledger.published import published_account
 from sendmill.ledger.scripts import ledger_script
-from sendmill.moment import moment
+from sendmill.moment import DAY_MS, HOUR_MS, clock_ms, moment
 
 SECOND_MS: Final = 1_000
-DAY_MS: Final = 86_400_000
 
 OLD_KEPT_H: Final = 24.0
 """How long the secret that was rotated away is good, where nobody says."""
@@ -68,7 +66,7 @@ def add_key(ledger: Ledger, name: str, scopes: Collection[str], **wishes: Any) -
         UnknownAccount: no worker has published an account that it names.
         StoreError: Redis is away: make it again.
     """
-    now_ms = int(time.time() * 1000)
+    now_ms = clock_ms()
     key = checked_key(name, scopes, now_ms=now_ms, **wishes)
     providers = [published_account(ledger, account)["provider"] for account in key.accounts]
     if key.test and providers != [SIMULATED]:
@@ -86,9 +84,9 @@ def rotate_key(ledger: Ledger, key_id: str, old_for_h: float = OLD_KEPT_H) -> Ne
     if not 0 <= old_for_h <= OLD_KEPT_H * 31:
         raise InvalidOption("the old secret is good for 0 to 744 hours more")
     for _ in range(_TRIES):
-        now_ms = int(time.time() * 1000)
+        now_ms = clock_ms()
         raw, key = _key(ledger, key_id)
-        ends_ms = now_ms + int(old_for_h * 3_600_000)
+        ends_ms = now_ms + int(old_for_h * HOUR_MS)
         good = [each for each in key.secrets if each.ends_ms is None or each.ends_ms > now_ms]
         kept = [
             msgspec.structs.replace(each, ends_ms=min(each.ends_ms or ends_ms, ends_ms)) for each in good[1 - SECRETS :]

@@ -20,6 +20,7 @@ from sendmill.ledger.reading import JobRecord, SliceEntry, read_headers, read_jo
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Header
 from sendmill.messages import CancelResult
+from sendmill.moment import clock_ms
 from sendmill.states import State
 
 WIRE_S = 0.5
@@ -80,7 +81,7 @@ def cancel_job(ledger: Ledger, job_id: str, plan: Callable[[str], object]) -> Ca
     if record.planned < record.chunks:
         with store_errors():
             # Its time is now, so that the clock's tick finds it where no wake-up arrives.
-            ledger.server.zadd(ledger.jobs.due, {job_id: int(time.time() * 1000)}, xx=True)
+            ledger.server.zadd(ledger.jobs.due, {job_id: clock_ms()}, xx=True)
         plan(job_id)
     return _counted(record, _settled(ledger, entries))
 
@@ -88,13 +89,14 @@ def cancel_job(ledger: Ledger, job_id: str, plan: Callable[[str], object]) -> Ca
 def _read(ledger: Ledger, job_id: str) -> tuple[JobRecord, list[SliceEntry]]:
     """The job, its slices, and those of a chunk that is being planned: they may be there before the job lists them."""
     with store_errors():
-        cuts: Mapping[bytes, bytes] = ledger.server.hgetall(ledger.jobs.cut(job_id))
+        cuts: dict[bytes, bytes] = ledger.server.hgetall(ledger.jobs.cut(job_id))
     # What was planned since is listed now, and known by its name.
     record, entries = read_job(ledger, job_id)
     listed = {entry.slice_id for entry in entries}
+    page = cuts.pop(b"page", b"").decode()
     for number, raw in cuts.items():
         for index, (account, _, rows, _) in enumerate(_CUT.decode(raw).slices):
-            entry = SliceEntry(account, f"{job_id}.{int(number)}.{index}", rows)
+            entry = SliceEntry(account, f"{job_id}.{int(number)}.{page or index}", rows)
             if entry.slice_id not in listed:
                 entries.append(entry)
     return record, entries

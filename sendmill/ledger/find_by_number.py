@@ -1,8 +1,10 @@
 """Messages by their recipient: the bodies of all slices are looked through, because no index knows a number.
 
 An index would cost more than the messages themselves. The looking is done by Redis (scan.lua), a few milliseconds at a
-time: a million messages in slices of 100 rows take a tenth of a second for 20 numbers at once; a million jobs of one
-message 20 s, most of it spent here.
+time: a million messages in slices of 100 rows, or in pages of jobs of one message, take some tenths of a second.
+
+What there is to look through stands in each account's `horizon`, and past that in `given_up`. Workers of before format
+3 took the names of slices out there: jobs that were made in their time are looked for one by one.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.message_life import read_slices
 from sendmill.ledger.moved_rows import Place, trail
+from sendmill.ledger.published import published_accounts
 from sendmill.ledger.reading import SliceEntry
 from sendmill.ledger.rows import read_row, unplanned_rows
 from sendmill.ledger.scripts import ledger_script
@@ -38,8 +41,8 @@ class NewestJobs:
     Jobs that come meanwhile stand before the page, so the next one is found by time and not by place.
     """
 
-    def __init__(self) -> None:
-        self._latest = "+inf"
+    def __init__(self, latest_ms: int | None = None) -> None:
+        self._latest = "+inf" if latest_ms is None else str(latest_ms)
         self._skipped = 0
         self.ended = False
 
@@ -57,9 +60,9 @@ class NewestJobs:
         return [job.decode() for job, _ in answer]
 
 
-def scan_arguments(recipients: Sequence[bytes], slice_ids: Sequence[str]) -> list[bytes | str | int]:
+def scan_arguments(recipients: Sequence[bytes], names: Sequence[str]) -> list[bytes | str | int]:
     """The arguments of scan.lua."""
-    return [len(recipients), *recipients, *slice_ids]
+    return [len(recipients), *recipients, *names]
 
 
 def account_and_slice(raw: bytes) -> tuple[str, str]:
@@ -111,22 +114,14 @@ class Wanted:
 
 
 def _found(ledger: Ledger, wanted: Wanted) -> Iterator[MessageInfo]:
-    with store_errors():
-        unplanned = {raw.decode() for raw in ledger.server.zrange(ledger.jobs.due, 0, -1)}
-    pages = NewestJobs()
-    while not pages.ended:
-        with store_errors():
-            answer = ledger.server.zrevrangebyscore(ledger.jobs.all, **pages.question())
-        yield from _of_jobs(ledger, wanted, pages.take(answer), unplanned)
-
-
-def _of_jobs(ledger: Ledger, wanted: Wanted, jobs: Sequence[str], unplanned: Collection[str]) -> Iterator[MessageInfo]:
     # What is not planned is read first: what is planned meanwhile is found in its slice.
-    waiting = {job: _waiting(ledger, wanted, job) for job in jobs if job in unplanned}
+    with store_errors():
+        unplanned = [raw.decode() for raw in ledger.server.zrange(ledger.jobs.due, 0, -1)]
+    waiting = {job: rows for job in unplanned if (rows := _waiting(ledger, wanted, job))}
     by_job: dict[str, list[SliceEntry]] = defaultdict(list)
-    for account, slice_id in _hits(ledger, wanted, jobs):
+    for account, slice_id in slices_with(ledger, wanted):
         by_job[slice_id.partition(".")[0]].append(SliceEntry(account, slice_id, 0))
-    for job in jobs:
+    for job in _newest_first(ledger, {*waiting, *by_job}):
         rows = waiting.get(job, {})
         for entry, read in zip(by_job[job], read_slices(ledger, by_job[job]), strict=True):
             if read is None:
@@ -137,17 +132,46 @@ def _of_jobs(ledger: Ledger, wanted: Wanted, jobs: Sequence[str], unplanned: Col
         yield from (rows[row] for row in sorted(rows))
 
 
+def _newest_first(ledger: Ledger, jobs: Collection[str]) -> list[str]:
+    names = sorted(jobs)
+    with store_errors():
+        made_ms = ledger.server.zmscore(ledger.jobs.all, names) if names else []
+    newest = sorted(((ms or 0, name) for ms, name in zip(made_ms, names, strict=True)), reverse=True)
+    return [name for _, name in newest]
+
+
 def slices_with(ledger: Ledger, wanted: Wanted) -> Iterator[tuple[str, str]]:
     """Account and id of every kept slice that may hold a recipient.
 
     Raises:
         StoreError: Redis is away.
     """
-    pages = NewestJobs()
-    while not pages.ended:
+    with store_errors():
+        since = ledger.server.get(ledger.jobs.listed_since)
+    found: set[tuple[str, str]] = set()
+    for account in (*published_accounts(ledger), REFUSED) if since is not None else ():
+        for names in _names(ledger, account):
+            found.update((account, hit) for hit in _scan(ledger, account, wanted.bytes_at(account), names))
+    yield from sorted(found)
+    jobs = NewestJobs(int(since) if since is not None else None)
+    while not jobs.ended:
         with store_errors():
-            answer = ledger.server.zrevrangebyscore(ledger.jobs.all, **pages.question())
-        yield from _hits(ledger, wanted, pages.take(answer))
+            answer = ledger.server.zrevrangebyscore(ledger.jobs.all, **jobs.question())
+        yield from (hit for hit in _hits(ledger, wanted, jobs.take(answer)) if hit not in found)
+
+
+def _names(ledger: Ledger, account: str) -> Iterator[list[str]]:
+    """All slices of an account, and pages of slices."""
+    keys = ledger.account(account)
+    # In this order: what goes from the one to the other meanwhile is found there.
+    for key in (keys.horizon, keys.given_up):
+        cursor = 0
+        while True:
+            with store_errors():
+                cursor, some = ledger.server.zscan(key, cursor, count=SLICES_AT_ONCE)
+            yield [name.decode() for name, _ in some]
+            if not cursor:
+                break
 
 
 def _hits(ledger: Ledger, wanted: Wanted, jobs: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -185,13 +209,13 @@ def _waiting(ledger: Ledger, wanted: Wanted, job: str) -> dict[int, MessageInfo]
     }
 
 
-def _scan(ledger: Ledger, account: str, recipients: Sequence[bytes], slice_ids: Sequence[str]) -> Iterator[str]:
-    """The slices that may hold one of the recipients."""
+def _scan(ledger: Ledger, account: str, recipients: Sequence[bytes], names: Sequence[str]) -> Iterator[str]:
+    """Those of slices, and of slices in pages, that may hold one of the recipients."""
     script, state = ledger_script("scan"), ledger.account(account).state
     at = 0
-    while at < len(slice_ids):
-        part = slice_ids[at : at + SLICES_AT_ONCE]
+    while at < len(names):
+        part = names[at : at + SLICES_AT_ONCE]
         with store_errors():
             looked_at, *hits = script.run(ledger.server, state, *scan_arguments(recipients, part))
-        yield from (part[place - 1] for place in hits)
+        yield from map(bytes.decode, hits)
         at += looked_at

@@ -24,6 +24,7 @@ from sendmill.ledger.jobs import Chunk, chunks_left, decode_chunk, decode_meta, 
 from sendmill.ledger.keys import REFUSED, AccountKeys
 from sendmill.ledger.moved_rows import is_under_way
 from sendmill.ledger.optouts import Digester, decode_stored
+from sendmill.ledger.pages import FOLDED_BYTES, fold_body, page_of, reading, whole
 from sendmill.ledger.personal_traces import CapDigester, Traces, reply_digest
 from sendmill.ledger.processes import read_processes
 from sendmill.ledger.published import published_accounts
@@ -165,7 +166,7 @@ class _Forgetting:
         job_id = slice_id.partition(".")[0]
         job = self._ledger.jobs.job(job_id)
         with store_errors():
-            raw = server.get(keys.slice(slice_id))
+            raw = whole(slice_id, server.execute_command(*reading(keys, slice_id)))
             if raw is None:
                 return True
             read = decode(raw)
@@ -177,13 +178,17 @@ class _Forgetting:
             alone = _is_one(server.hmget(job, _COUNTS))
             body, numbers_at = encode_body(without(read.body, set(offsets), alone=alone))
             body_at = HEADER_BYTES + _ARRAYS_BYTES * read.header.rows
+            old_body = raw[body_at:]
+            if page_of(slice_id) is not None:
+                body_at, old_body, folded = FOLDED_BYTES, fold_body(old_body), fold_body(body)
+                body, numbers_at = folded, numbers_at - len(body) + len(folded)
             if account == REFUSED:
                 numbers_at = -body_at  # its rows are final, and are no numbers
             answer = ledger_script("forget").run(
                 server,
                 keys.state,
                 slice_id,
-                hashlib.sha1(raw[body_at:], usedforsecurity=False).hexdigest(),
+                hashlib.sha1(old_body, usedforsecurity=False).hexdigest(),
                 body,
                 body_at + numbers_at,
                 msgspec.msgpack.encode(offsets),

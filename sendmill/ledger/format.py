@@ -16,7 +16,7 @@ from sendmill.errors import ConfigError, StoreError
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import ledger_script
 
-FORMAT = 2
+FORMAT = 3
 """What this version writes. It grows with every change that an older version would misread."""
 
 OLDEST = 2

@@ -146,8 +146,8 @@ def own_slices(job: str, only: bytes | None, listed: Iterable[bytes]) -> list[tu
     """
     slices: list[tuple[str, str, int]] = [tuple(msgspec.msgpack.decode(raw)) for raw in listed]
     if only is not None:
-        account, rows = msgspec.msgpack.decode(only)
-        slices.append((account, f"{job}.0.0", rows))
+        account, rows, *page = msgspec.msgpack.decode(only)
+        slices.append((account, f"{job}.0.{page[0] if page else 0}", rows))
     return slices
 
 

@@ -10,12 +10,14 @@ key                 type    holds
 =================== ======= ==========================================================================================
 job:<job>           hash    meta (msgpack JobMeta), accepted, failed, suppressed (rows, where there are any), chunks
                             (where they are not one), planned (chunks), segments, cost:<currency>, key, cancelled, slice
-                            (msgpack [account, rows], where one chunk became one slice), ahead_ms (Redis' clock before
-                            the producer's), forgot (how often somebody was taken out of its chunks)
+                            (msgpack [account, rows, its page where it lies in one], where one chunk became one slice),
+                            ahead_ms (Redis' clock before the producer's), forgot (how often somebody was taken out of
+                            its chunks)
 job:<job>:woken     string  a plan of the job was asked for
 job:<job>:planning  string  token of the process that plans it
 chunk:<job>:<n>     string  rows of an upload (msgpack Chunk); goes once it is planned
-cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it
+cut:<job>           hash    chunk number → msgpack Cut, stored once: a second plan repeats it; page: the only row's
+pages               hash    account → rows that were given a place in a page, ms since which its last page is filled
 slices:<job>        list    msgpack [account, slice id, rows that `send` had accepted], chunk by chunk; none where the
                             job's hash has `slice`
 moved:<job>         hash    slice id → msgpack [account, slice id, rows]: slices to which rows of others were moved
@@ -30,6 +32,7 @@ kept                zset    job → ms of the last change that is known, of jobs
 key:<digest>        string  job id and content digest of an idempotency key
 accounts            hash    account → JSON of what workers publish (never credentials)
 routes              string  JSON of the routes, as workers publish them
+listed_since        string  ms since which all slices of new jobs stand in `horizon` or `given_up` of their account
 format              string  the format that workers write, and the oldest that they read: see `sendmill.ledger.format`
 pressure            string  whether the server had room for new jobs, for half a second: see `ledger/lua/pressure.lua`
 processes           zset    sending process → ms of its last heartbeat
@@ -79,6 +82,7 @@ state               hash    state (active, paused, suspended), why, by, reason (
                             quiet:<lane> (ms until which what waited in it is postponed for quiet hours), probes,
                             probe_ms, barred:<host>, probes:<host>, probe_ms:<host> (`tasks/account/lua/suspend.lua`)
 s:<slice>           string  a slice: see `sendmill.ledger.slices`
+p<n>                hash    job → its only slice, folded, of up to 64 jobs of one message: see `sendmill.ledger.pages`
 d:<slice>           hash    row offset → msgpack Detail, only where there is something to tell
 m:<slice>           hash    slice id → msgpack [account, first, last, …]: where rows of this slice were moved to
 moving              hash    slice id → msgpack Move (`tasks.failover.begin_move`): on its way to another account
@@ -101,9 +105,13 @@ cap:<digest>        string  what went lately to a number, or of a text to a numb
 used:<limit>        list    sliding log: "ms count" entries
 unwritten           zset    call under limits of which nobody has said yet that it was written → ms of its grant
 counters            hash    what `sendmill metrics` tells: rows:<lane>:<state>, call:<service>:<state>, code:<code>,
-                            took:<service>:<bucket>, took_ms:<service>, report:<state>, reason:<state>:<code> of
-                            reports; came:<lane> rows, calls:<lane> that were taken; and what waits: waiting:<lane> rows
-minute:<n>          hash    of what was counted in a minute (since the epoch) the same, but took and waiting; 49 hours
+                            took:<service>:<bucket>, took_ms:<service>, wait:<lane>:<bucket>, wait_ms:<lane>,
+                            delivery:<lane>:<bucket>, delivery_ms:<lane>, report:<state>, reason:<state>:<code> and
+                            carrier:<state>:<carrier> of reports; came:<lane> rows, calls:<lane> that were taken; undone
+                            calls that a sweep had counted; and what waits: waiting:<lane> rows
+minute:<n>          hash    of what was counted in a minute (since the epoch) the same, but no histograms; 49 hours
+hour:<n>            hash    the minutes of an hour (since the epoch) together, once it is over; 8 days
+hours               string  the last hour of which that was done
 clock               hash    last (latest ms seen), sum:<limit>, pace:<limit>, otp (ms until which otp waits), cool (ms
                             until which nothing goes), failed, broken, broken_ms, trial (`tasks/send/lua/finish.lua`),
                             run_id of the server, restarted (ms when it was first seen), quarantine (ms until which no
@@ -115,7 +123,8 @@ cancelled           set     jobs that were cancelled
 unconfirmed         zset    call whose answer was never read → ms when it began
 resent              zset    call without an answer whose rows go again → ms when it began
 sweeps              hash    as that of the jobs
-horizon             zset    slice → ms when what is still open in it is given up
+horizon             zset    slice, or page → ms when what is still open in it is given up
+given_up            zset    slice, or page → ms when that was done; until it is removed
 inbox               stream  raw polls and pushes until they are folded
 proof:<mark>:<sha1> string  that a push came under a vendor's proof, for as long as the proof is good
 inbox_bytes         string  what the entries of `inbox` take, roughly
@@ -159,6 +168,8 @@ class JobKeys:
         self.kept = self._prefix + "kept"
         self.accounts = self._prefix + "accounts"
         self.routes = self._prefix + "routes"
+        self.pages = self._prefix + "pages"
+        self.listed_since = self._prefix + "listed_since"
         self.format = self._prefix + "format"
         self.processes = self._prefix + "processes"
         self.living = self._prefix + "living"
@@ -258,6 +269,7 @@ class AccountKeys:
         self.refs = self.prefix + "refs"
         self.sweeps = self.prefix + "sweeps"
         self.horizon = self.prefix + "horizon"
+        self.given_up = self.prefix + "given_up"
         self.inbox = self.prefix + "inbox"
         self.inbox_bytes = self.prefix + "inbox_bytes"
         self.bad = self.prefix + "bad"
@@ -266,6 +278,7 @@ class AccountKeys:
         self.events = self.prefix + "events"
         self.groups = self.prefix + "groups"
         self.counters = self.prefix + "counters"
+        self.hours = self.prefix + "hours"
         self.replies = self.prefix + "replies"
         self.alerts = self.prefix + "alerts"
         self.moving = self.prefix + "moving"
@@ -274,6 +287,10 @@ class AccountKeys:
     def slice(self, slice_id: str) -> str:
         """A slice."""
         return f"{self.prefix}s:{slice_id}"
+
+    def page(self, name: str) -> str:
+        """Slices of one row that lie together: see `sendmill.ledger.pages`."""
+        return self.prefix + name
 
     def details(self, slice_id: str) -> str:
         """What there is to tell about single rows of a slice."""
@@ -306,6 +323,10 @@ class AccountKeys:
     def minute(self, minute: int) -> str:
         """What was counted in a minute since the epoch."""
         return f"{self.prefix}minute:{minute}"
+
+    def hour(self, hour: int) -> str:
+        """What was counted in an hour since the epoch that is over."""
+        return f"{self.prefix}hour:{hour}"
 
     @staticmethod
     def past_field(number: int) -> int:

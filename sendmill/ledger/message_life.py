@@ -14,6 +14,7 @@ from sendmill.ledger.ended_calls import Attempt, PastCall, read_attempts, read_c
 from sendmill.ledger.jobs import chunks_left, decode_meta
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.moved_rows import Place, trail
+from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.reading import SliceEntry, read_job
 from sendmill.ledger.rows import decode_detail, read_row, unplanned_rows
 from sendmill.ledger.slices import Slice, decode
@@ -107,8 +108,9 @@ def read_slices(ledger: Ledger, entries: Sequence[SliceEntry]) -> list[Slice | N
     with store_errors():
         pipe = ledger.server.pipeline(transaction=False)
         for entry in entries:
-            pipe.get(ledger.account(entry.account).slice(entry.slice_id))
-        return [decode(raw) if raw is not None else None for raw in pipe.execute()]
+            pipe.execute_command(*reading(ledger.account(entry.account), entry.slice_id))
+        raws = map(whole, (entry.slice_id for entry in entries), pipe.execute())
+        return [decode(raw) if raw is not None else None for raw in raws]
 
 
 def _told(ledger: Ledger, entry: SliceEntry, read: Slice, offset: int) -> dict[str, Any]:

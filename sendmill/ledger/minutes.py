@@ -1,7 +1,8 @@
 """What the scripts counted minute by minute, for charts and for the rate of the last minutes.
 
 Each minute of an account is a hash with the fields of its counters (`sendmill.ledger.keys`), kept for two days. A
-minute that is over never changes, so who draws charts may keep what was read.
+minute that is over never changes, so who draws charts may keep what was read. Housekeeping adds the minutes of an hour
+that is over together (`tasks.keep.hours`), and these are kept for eight days.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from sendmill.ledger.connection import Ledger, store_errors
 
 MINUTE_MS = 60_000
+MINUTES_KEPT_H = 48
+"""At least so many hours that are over have their minutes still."""
 
 Counts = Mapping[str, int]
 """Counter → by how much it went up."""
+
+
+def minutes_of(hour: int) -> range:
+    """The minutes since the epoch that an hour since the epoch has."""
+    return range(hour * 60, (hour + 1) * 60)
 
 
 def counts_of(raw: Mapping[bytes, bytes]) -> dict[str, int]:

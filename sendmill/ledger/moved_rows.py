@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from sendmill.ledger.connection import Ledger, store_errors
+from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.slices import Slice, decode
 from sendmill.states import MOVED
 
@@ -90,7 +91,8 @@ def _next(ledger: Ledger, place: Place) -> Place | None:
         if not link.has(place.offset):
             continue
         with store_errors():
-            raw = ledger.server.get(ledger.account(link.account).slice(link.slice_id))
+            command = reading(ledger.account(link.account), link.slice_id)
+            raw = whole(link.slice_id, ledger.server.execute_command(*command))
         read = decode(raw) if raw is not None else None
         offset = read.body.offset_of_row(row) if read is not None else None
         return Place(link.account, link.slice_id, read, offset) if read is not None and offset is not None else None

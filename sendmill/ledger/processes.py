@@ -39,6 +39,11 @@ class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 _DECODER = msgspec.json.Decoder(ProcessInfo)
 
 
+def written_format(raw: bytes) -> int:
+    """The ledger's format that a process writes, of what it said of itself."""
+    return _DECODER.decode(raw).format
+
+
 def process_info(
     kind: str, asked_at: float, redis_time: tuple[int, int], *, queues: tuple[str, ...] = (), leads: bool = False
 ) -> bytes:

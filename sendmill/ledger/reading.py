@@ -18,9 +18,10 @@ from sendmill.errors import InvalidOption, NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
 from sendmill.ledger.keys import REFUSED
+from sendmill.ledger.pages import reading_header, whole
 from sendmill.ledger.rows import read_rows, unplanned_rows, waiting_state
 from sendmill.ledger.scripts import ledger_script
-from sendmill.ledger.slices import HEADER_BYTES, Header, decode_header, header_of_sums
+from sendmill.ledger.slices import Header, decode_header, header_of_sums
 from sendmill.messages import JobPage, JobStatus, JobSummary, MessageInfo, MessagePage
 from sendmill.states import State
 
@@ -105,10 +106,11 @@ def read_headers(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tupl
         with store_errors():
             pipe = ledger.server.pipeline(transaction=False)
             for entry in part:
-                pipe.getrange(ledger.account(entry.account).slice(entry.slice_id), 0, HEADER_BYTES - 1)
+                pipe.execute_command(*reading_header(ledger.account(entry.account), entry.slice_id))
             raws = pipe.execute()
         for entry, raw in zip(part, raws, strict=True):
-            yield entry, decode_header(raw) if len(raw) == HEADER_BYTES else None
+            header = whole(entry.slice_id, raw)
+            yield entry, decode_header(header) if header else None
 
 
 def read_sums(ledger: Ledger, entries: Sequence[SliceEntry]) -> Iterator[tuple[SliceEntry, Header | None]]:

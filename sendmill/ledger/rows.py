@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,9 +13,10 @@ from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.moved_rows import links
+from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import MessageInfo
-from sendmill.moment import moment
+from sendmill.moment import clock_ms, moment
 from sendmill.numbers import unpack
 from sendmill.states import State
 
@@ -35,9 +35,10 @@ def read_rows(ledger: Ledger, account: str, slice_id: str) -> list[tuple[int, Me
     keys = ledger.account(account)
     with store_errors():
         pipe = ledger.server.pipeline(transaction=False)
-        pipe.get(keys.slice(slice_id))
+        pipe.execute_command(*reading(keys, slice_id))
         pipe.hgetall(keys.details(slice_id))
         raw, details = pipe.execute()
+    raw = whole(slice_id, raw)
     if raw is None:
         return []
     read = decode(raw)
@@ -133,7 +134,7 @@ def decode_detail(raw: bytes) -> dict[str, Any]:
 
 def waiting_state(meta: JobMeta) -> State:
     """The state of accepted rows that are not planned yet."""
-    return State.SCHEDULED if (meta.at_ms or 0) > time.time() * 1000 else State.ACCEPTED
+    return State.SCHEDULED if (meta.at_ms or 0) > clock_ms() else State.ACCEPTED
 
 
 def unplanned_rows(ledger: Ledger, meta: JobMeta, number: int) -> Iterator[MessageInfo] | None:

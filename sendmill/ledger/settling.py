@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from sendmill.errors import InvalidOption, NoSuchJob
 from sendmill.ledger.connection import Ledger, store_errors
@@ -11,6 +12,7 @@ from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.message_life import find_row
 from sendmill.ledger.moved_rows import Place, trail
+from sendmill.ledger.pages import reading, whole
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job
 from sendmill.ledger.scripts import ledger_script
@@ -40,13 +42,35 @@ def read_unconfirmed(ledger: Ledger, account: str | None) -> Iterator[Unconfirme
     if account is not None:
         published_account(ledger, account)
     names = [account] if account is not None else list(published_accounts(ledger))
-    return (message for name in names for message in _of_account(ledger, name))
-
-
-def _of_account(ledger: Ledger, account: str) -> Iterator[Unconfirmed]:
-    keys = ledger.account(account)
     with store_errors():
-        calls = [int(raw) for raw in ledger.server.zrange(keys.unconfirmed, 0, -1)]
+        pipe = ledger.server.pipeline(transaction=False)
+        for name in names:
+            pipe.zrange(ledger.account(name).unconfirmed, 0, -1)
+        answers = pipe.execute()
+    calls = {name: [int(raw) for raw in raws] for name, raws in zip(names, answers, strict=True)}
+    return (message for name in names for message in _of_account(ledger, name, calls[name]))
+
+
+def given_up_at(ledger: Ledger, message: Unconfirmed) -> datetime | None:
+    """When a message becomes `unknown` where no report comes; None where its job is gone.
+
+    Raises:
+        StoreError: Redis is away.
+    """
+    try:
+        _, entries = read_job(ledger, message.message_id.rpartition("-")[0])
+    except NoSuchJob:
+        return None
+    keys = ledger.account(message.account)
+    slices = [entry.slice_id for entry in entries if entry.account == message.account]
+    with store_errors():
+        horizons = ledger.server.zmscore(keys.horizon, slices) if slices else []
+    known = [int(at_ms) for at_ms in horizons if at_ms is not None]
+    return moment(min(known)) if known else None
+
+
+def _of_account(ledger: Ledger, account: str, calls: Sequence[int]) -> Iterator[Unconfirmed]:
+    keys = ledger.account(account)
     for start in range(0, len(calls), _CALLS_AT_ONCE):
         part = calls[start : start + _CALLS_AT_ONCE]
         carried: dict[str, dict[int, PastCall]] = defaultdict(dict)
@@ -60,7 +84,7 @@ def _of_account(ledger: Ledger, account: str) -> Iterator[Unconfirmed]:
 def _of_slice(ledger: Ledger, account: str, slice_id: str, calls: dict[int, PastCall]) -> Iterator[Unconfirmed]:
     keys = ledger.account(account)
     with store_errors():
-        raw = ledger.server.get(keys.slice(slice_id))
+        raw = whole(slice_id, ledger.server.execute_command(*reading(keys, slice_id)))
     if raw is None:
         return
     read = decode(raw)

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+from redis.exceptions import ResponseError
 
 from sendmill.accounts.standing import read_accounts
 from sendmill.errors import StoreError
@@ -29,6 +30,7 @@ from sendmill.ledger.format import FORMAT
 from sendmill.ledger.processes import ProcessInfo, read_processes
 from sendmill.ledger.sweep_counts import read_sweeps
 from sendmill.messages import AccountInfo
+from sendmill.moment import clock_ms
 from sendmill.states import State
 
 _Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)
@@ -40,6 +42,12 @@ _OUTCOMES: Final = {"s": "accepted", "q": "not_sent", "r": "refused", "f": "refu
 
 _TOOK_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The bounds of `call_duration_seconds`: finish.lua has the same."""
+
+_WAIT_S: Final = (0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
+"""Those of `wait_seconds`, as finish.lua has them."""
+
+_DELIVERY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 36_000.0, 108_000.0)
+"""Those of `delivery_seconds`, as fold.lua has them."""
 
 _BY_BYTE: Final = {state.byte.decode(): state.value for state in State}
 _KINDS: Final = ("worker", "beat", "push", "web")
@@ -88,7 +96,7 @@ class LedgerCollector(Collector):
 
     def _accounts(self) -> Iterator[Metric]:
         infos = read_accounts(self._ledger)
-        raw = {info.name: self._raw(info.name) for info in infos}
+        raw = self._raw([info.name for info in infos])
         state = {name: one["state"] for name, one in raw.items()}
 
         yield _gauge(
@@ -119,28 +127,32 @@ class LedgerCollector(Collector):
             [((name, has.get("balance_unit", "")), amount) for name, has in state.items() for amount in _amount(has)],
         )
 
-    def _raw(self, name: str) -> dict[str, Any]:
-        keys = self._ledger.account(name)
+    def _raw(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """By account; two round trips, however many there are."""
+        found: dict[str, dict[str, Any]] = {}
         with store_errors():
             pipe = self._ledger.server.pipeline(transaction=False)
-            pipe.hgetall(keys.state)
-            pipe.zcard(keys.unconfirmed)
-            pipe.zrange(keys.unconfirmed, 0, 0, withscores=True)
-            pipe.xlen(keys.inbox)
-            pipe.hkeys(keys.alerts)
-            pipe.exists(keys.events)
-            pipe.hgetall(keys.counters)
-            raw_state, unconfirmed, oldest, inbox, alerts, events, counters = pipe.execute()
-            groups = self._ledger.server.xinfo_groups(keys.events) if events else []
-        return {
-            "state": {field.decode(): value.decode() for field, value in raw_state.items()},
-            "counters": {field.decode(): int(value) for field, value in counters.items()},
-            "unconfirmed": unconfirmed,
-            "oldest_ms": oldest[0][1] if oldest else None,
-            "inbox": inbox,
-            "alerts": sorted(code.decode() for code in alerts),
-            "lags": {group["name"].decode(): group["lag"] or 0 for group in groups},
-        }
+            for keys in map(self._ledger.account, names):
+                pipe.hgetall(keys.state)
+                pipe.zcard(keys.unconfirmed)
+                pipe.zrange(keys.unconfirmed, 0, 0, withscores=True)
+                pipe.xlen(keys.inbox)
+                pipe.hkeys(keys.alerts)
+                pipe.hgetall(keys.counters)
+                pipe.xinfo_groups(keys.events)
+            answers = iter([_there(answer) for answer in pipe.execute(raise_on_error=False)])
+        for name in names:
+            raw_state, unconfirmed, oldest, inbox, alerts, counters, groups = (next(answers) for _ in range(7))
+            found[name] = {
+                "state": {field.decode(): value.decode() for field, value in raw_state.items()},
+                "counters": {field.decode(): int(value) for field, value in counters.items()},
+                "unconfirmed": unconfirmed,
+                "oldest_ms": oldest[0][1] if oldest else None,
+                "inbox": inbox,
+                "alerts": sorted(code.decode() for code in alerts),
+                "lags": {group["name"].decode(): group["lag"] or 0 for group in groups or ()},
+            }
+        return found
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
@@ -171,6 +183,15 @@ def rendered(ledger: Ledger) -> str:
     return generate_latest(registry_of(ledger)).decode()
 
 
+def _there(answer: Any) -> Any:
+    """An answer; None of a stream that is not there yet."""
+    if isinstance(answer, ResponseError) and "no such key" in str(answer):
+        return None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def _leads(living: Mapping[str, ProcessInfo]) -> bool:
     return any(each.leads for each in living.values())
 
@@ -181,8 +202,9 @@ def _counters(by_account: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     codes: Counter[tuple[str, ...]] = Counter()
     rows: Counter[tuple[str, ...]] = Counter()
     reports: Counter[tuple[str, ...]] = Counter()
-    took: dict[tuple[str, str], list[int]] = {}
-    took_ms: dict[tuple[str, str], int] = {}
+    carriers: Counter[tuple[str, ...]] = Counter()
+    took, waits, deliveries = _Histogram(_TOOK_S), _Histogram(_WAIT_S), _Histogram(_DELIVERY_S)
+    histograms = {"took": took, "wait": waits, "delivery": deliveries}
     for account, counters in by_account.items():
         for field, value in counters.items():
             kind, _, of = field.partition(":")
@@ -196,23 +218,43 @@ def _counters(by_account: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
                     rows[account, name, _BY_BYTE.get(last, last)] += value
                 case "report":
                     reports[account, _BY_BYTE.get(of, of)] += value
-                case "took":
-                    took.setdefault((account, name), [0] * (len(_TOOK_S) + 1))[int(last) - 1] += value
-                case "took_ms":
-                    took_ms[account, of] = value
+                case "carrier":
+                    state, _, carrier = of.partition(":")
+                    carriers[account, carrier, _BY_BYTE.get(state, state)] += value
+                case "took" | "wait" | "delivery":
+                    histograms[kind].add(account, name, int(last), value)
+                case "took_ms" | "wait_ms" | "delivery_ms":
+                    histograms[kind.removesuffix("_ms")].ms[account, of] = value
     yield _counter("calls_total", "calls that have ended", ["account", "service", "outcome"], calls.items())
     yield _counter("call_errors_total", "calls that ended with a code", ["account", "code"], codes.items())
     lanes = ["account", "lane", "state"]
     yield _counter("messages_ended_total", "messages that came into a state", lanes, rows.items())
     yield _counter("reports_total", "reports that ended a message", ["account", "state"], reports.items())
-    durations = HistogramMetricFamily(
-        f"{_PREFIX}call_duration_seconds", "from a call's grant to its outcome", labels=["account", "service"]
-    )
-    for service, counts in took.items():
-        bounds = [*map(floatToGoString, _TOOK_S), "+Inf"]
-        so_far = list(zip(bounds, accumulate(counts), strict=True))
-        durations.add_metric(service, so_far, took_ms.get(service, 0) / 1000)
-    yield durations
+    by_carrier = ["account", "carrier", "state"]
+    what = "those by the carrier whose range the number is of"
+    yield _counter("carrier_reports_total", what, by_carrier, carriers.items())
+    yield took.told("call_duration_seconds", "from a call's grant to its outcome", "service")
+    yield waits.told("wait_seconds", "from a job's commit until a message was handed to the vendor", "lane")
+    yield deliveries.told("delivery_seconds", "from handing a message over until the report that ended it", "lane")
+
+
+class _Histogram:
+    """Counts by bucket, as the scripts keep them: by account and something else, buckets from 1 on."""
+
+    def __init__(self, bounds_s: Sequence[float]) -> None:
+        self._bounds_s = bounds_s
+        self._counts: dict[tuple[str, str], list[int]] = {}
+        self.ms: dict[tuple[str, str], int] = {}
+
+    def add(self, account: str, of: str, bucket: int, count: int) -> None:
+        self._counts.setdefault((account, of), [0] * (len(self._bounds_s) + 1))[bucket - 1] += count
+
+    def told(self, name: str, what: str, label: str) -> Metric:
+        family = HistogramMetricFamily(f"{_PREFIX}{name}", what, labels=["account", label])
+        bounds = [*map(floatToGoString, self._bounds_s), "+Inf"]
+        for of, counts in self._counts.items():
+            family.add_metric(of, list(zip(bounds, accumulate(counts), strict=True)), self.ms.get(of, 0) / 1000)
+        return family
 
 
 def _lines(infos: Sequence[AccountInfo]) -> Iterator[Metric]:
@@ -243,7 +285,7 @@ def _limits(infos: Sequence[AccountInfo]) -> Iterator[Metric]:
 
 
 def _raw_gauges(raw: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
-    now_ms = time.time() * 1000
+    now_ms = clock_ms()
     by_account = ["account"]
     calls = [((name,), one["unconfirmed"]) for name, one in raw.items()]
     yield _gauge("unconfirmed_calls", "calls of which nobody knows whether the vendor took them", by_account, calls)

@@ -69,17 +69,18 @@ def form_of(path: str | Path, to_column: str, *, encoding: str = AUTO, delimiter
     known = detect_encoding(path) if encoding == AUTO else _checked(encoding)
     with io.TextIOWrapper(_opened(path), known, newline="") as text:
         try:
-            head = _head(text, to_column, delimiter)
-            first = next((each for each in text if not _is_blank(each)), "")
+            return _form(text, known, to_column, delimiter)
         except UnicodeDecodeError:
             raise _not_in(_name(path), known, 0) from None
-    cells = (_cells(line, head.delimiter) for line in (head.line, first))
-    return Form(known, head.delimiter, [_name_of(cell) for cell in next(cells)], next(cells))
 
 
-def form_of_text(text: str, to_column: str, *, encoding: str = "utf-8", delimiter: str | None = None) -> Form:
+def form_of_text(text: str, to_column: str, *, encoding: str) -> Form:
     """The same of a table that was read already, in an encoding that is known."""
-    lines = io.StringIO(text, newline="")
+    return _form(io.StringIO(text, newline=""), encoding, to_column, None)
+
+
+def _form(lines: Iterable[str], encoding: str, to_column: str, delimiter: str | None) -> Form:
+    lines = iter(lines)
     head = _head(lines, to_column, delimiter)
     first = next((each for each in lines if not _is_blank(each)), "")
     cells = (_cells(line, head.delimiter) for line in (head.line, first))

@@ -32,6 +32,7 @@ from sendmill.ledger.webhooks import (
     group_of,
     webhook_decoder,
 )
+from sendmill.moment import clock_ms
 from sendmill.states import FINAL
 from sendmill.webhooks.info import Webhook, WebhookDelivery, delivery_info, webhook_info
 from sendmill.webhooks.signing import new_id, new_secret
@@ -153,7 +154,7 @@ class Webhooks:
             InvalidOption: there is no such webhook, or the configuration file has its secrets.
             StoreError: Redis is away.
         """
-        secret, now_ms = new_secret(), _now_ms()
+        secret, now_ms = new_secret(), clock_ms()
         until_ms = now_ms + int(old_for_s * 1000)
 
         def rotated(known: StoredWebhook) -> StoredWebhook:
@@ -190,7 +191,7 @@ class Webhooks:
             InvalidOption: there is no such webhook.
             StoreError: Redis is away.
         """
-        by_a_person = {"disabled": "by a person", "disabled_ms": _now_ms()}
+        by_a_person = {"disabled": "by a person", "disabled_ms": clock_ms()}
         with self._recorded("disable_webhook", name):
             self.change(name, lambda known: msgspec.structs.replace(known, **by_a_person))
 
@@ -330,7 +331,7 @@ def made_webhook(
     """
     return StoredWebhook(
         url=checked_url(url, allow_private=allow_private),
-        created_ms=_now_ms(),
+        created_ms=clock_ms(),
         kinds=_some_of("kind", kinds, KINDS),
         states=_some_of("state", states, frozenset(state.value for state in FINAL)),
         allow_private=allow_private,
@@ -343,7 +344,3 @@ def _some_of(what: str, given: Collection[str] | None, known: Collection[str]) -
         if each not in known:
             raise InvalidOption(f"there is no {what} {each[:40]!r} to be told of: there are {', '.join(sorted(known))}")
     return chosen
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -17,6 +17,7 @@ import structlog
 from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
 from sendmill.ledger.lock import Lock, try_lock
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.slices import Slice, decode, encode
 from sendmill.states import State
 from tasks.account.blocked import Health, health_of_accounts
@@ -128,7 +129,7 @@ class _Rescue:
         wanted = [slice_id for slice_id in wanted if self._jobs[_job_of(slice_id)] is not None]
         if not wanted:
             return 0, 0
-        raws = await self._runtime.server.mget([self._account.keys.slice(slice_id) for slice_id in wanted])
+        raws = await read_whole(self._runtime.server, self._account.keys, wanted)
         begun: list[tuple[str, Move]] = []
         emptied = 0
         for slice_id, raw in zip(wanted, raws, strict=True):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from sendmill.ledger.format import NewerFormat
-from sendmill.ledger.slices import HEADER_BYTES, decode_header
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.pages import is_page, reading_header, slices_in, whole
+from sendmill.ledger.slices import decode_header
 from sendmill.options import Lane
 from sendmill.states import State
 from tasks.keep.retire import LONGEST_S
@@ -44,20 +48,43 @@ async def give_up_reports(outbox: Outbox, now_ms: int) -> int:
         ripe = [raw.decode() for raw in await server.zrangebyscore(keys.horizon, 0, now_ms, start=0, num=_RIPE_AT_ONCE)]
         if not ripe:
             break
+        slice_ids = await _slices(server, keys, ripe)
         async with server.pipeline(transaction=False) as pipe:
-            for slice_id in ripe:
-                pipe.getrange(keys.slice(slice_id), 0, HEADER_BYTES - 1)
+            for slice_id in slice_ids:
+                pipe.execute_command(*reading_header(keys, slice_id))
             headers = await pipe.execute()
-        for slice_id, raw in zip(ripe, headers, strict=True):
+        for slice_id, answer in zip(slice_ids, headers, strict=True):
+            raw = whole(slice_id, answer)
             if raw and _awaits_reports(raw):
                 # Where the vendor reports nothing, `submitted` is the end.
                 detail = "no report came within the horizon"
                 given_up += await outbox.close(
                     [slice_id], from_states="us", to="k", code="no_report", detail=detail, reported=True
                 )
-        await server.zrem(keys.horizon, *ripe)
+        # Until they are removed their names are needed, to look through them for a number.
+        left = {name for name, there in zip(ripe, await _are_there(server, keys, ripe), strict=True) if there}
+        async with server.pipeline(transaction=True) as pipe:
+            if left:
+                pipe.zadd(keys.given_up, dict.fromkeys(left, now_ms))
+            pipe.zrem(keys.horizon, *ripe)
+            await pipe.execute()
     await count_found(server, keys.sweeps, "unreported", given_up, now_ms, account=keys.account)
     return given_up
+
+
+async def _are_there(server: Any, keys: AccountKeys, ripe: Sequence[str]) -> list[int]:
+    async with server.pipeline(transaction=False) as pipe:
+        for name in ripe:
+            pipe.exists(keys.page(name) if is_page(name) else keys.slice(name))
+        return list(await pipe.execute())
+
+
+async def _slices(server: Any, keys: AccountKeys, ripe: Sequence[str]) -> list[str]:
+    """The slices of what stands in `horizon`: slices, and pages of slices."""
+    found = [name for name in ripe if not is_page(name)]
+    for page in filter(is_page, ripe):
+        found += slices_in(page, await server.hkeys(keys.page(page)))
+    return found
 
 
 def _awaits_reports(raw: bytes) -> bool:

@@ -11,9 +11,9 @@ import json
 import structlog
 
 from sendmill.ledger.published import removed_accounts
+from sendmill.moment import DAY_MS, HOUR_MS
 from sendmill.options import Lane
 from tasks.keep.expiry import expire_waiting, give_up_reports
-from tasks.keep.retire import DAY_MS
 from tasks.keep.tick import sweep_account
 from tasks.keep.trim import trim_account
 from tasks.process.alerts import NOT_CONFIGURED, open_alert, resolve_alert
@@ -21,7 +21,6 @@ from tasks.process.for_each_account import for_each_account
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 
-_HOUR_MS = 3_600_000
 _SCANNED_AT_ONCE = 1_000
 
 log = structlog.get_logger(__name__)
@@ -49,7 +48,7 @@ async def _clean_up(runtime: Runtime, name: str, now_ms: int, last_ms: int) -> N
         return
     await resolve_alert(runtime.server, outbox.keys, NOT_CONFIGURED)
     # By then no report is awaited, no job with rows here is kept, and no consumer has anything to read.
-    kept_ms = runtime.settings.retention_days * DAY_MS + runtime.settings.report_horizon_h * _HOUR_MS + DAY_MS
+    kept_ms = runtime.settings.retention_days * DAY_MS + runtime.settings.report_horizon_h * HOUR_MS + DAY_MS
     if now_ms - last_ms > kept_ms:
         await _remove(runtime, name)
 

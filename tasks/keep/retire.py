@@ -17,6 +17,8 @@ import structlog
 
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
+from sendmill.ledger.keys import AccountKeys
+from sendmill.ledger.pages import page_of, read_whole, reading, whole
 from sendmill.ledger.slices import decode
 from sendmill.options import Lane
 from tasks.process.outbox import Outbox
@@ -150,9 +152,9 @@ async def _read_slices(runtime: Runtime, jobs: Sequence[_OldJob]) -> None:
     """Find when rows of jobs last changed, whether some are open, and their calls."""
     all_slices = ((job, account, name) for job in jobs for account, name in job.slices)
     for part in _parts(all_slices, _SLICES_AT_ONCE):
-        commands = [("GET", runtime.keys_of(account).slice(name)) for _, account, name in part]
-        for (job, account, name), raw in zip(part, await _together(runtime, commands), strict=True):
-            if raw is None:
+        commands = [reading(runtime.keys_of(account), name) for _, account, name in part]
+        for (job, account, name), answer in zip(part, await _together(runtime, commands), strict=True):
+            if (raw := whole(name, answer)) is None:
                 continue
             try:
                 each = decode(raw)
@@ -214,27 +216,40 @@ async def _forget_slices(
         # Of calls that were not taken the rows name later ones.
         calls.update(of_rows, (msgspec.msgpack.decode(raw)[1] for raw in history), map(int, earlier))
         if any(b"vmid" in raw for raw in details.values()):
-            own_ids += await _own_ids(runtime, keys.slice(name), details)
+            own_ids += await _own_ids(runtime, keys, name, details)
     await forget_ids(outbox, own_ids)
     names = [name for name, _ in slices]
-    of_slice = (keys.slice, keys.details, keys.history, keys.earlier, keys.moved)
-    doomed = [key(name) for name in names for key in of_slice]
+    paged = [page for name in names if (page := page_of(name)) is not None]
+    beside = (keys.details, keys.history, keys.earlier, keys.moved)
+    doomed = [key(name) for name in names for key in beside]
+    own = [name for name in names if page_of(name) is None]
     turns = [f"job:{lane.value}:{job}" for lane in Lane for job in jobs]
     await _together(
         runtime,
         [
-            ("UNLINK", *doomed),
-            ("ZREM", keys.horizon, *names),
+            ("UNLINK", *doomed, *map(keys.slice, own)),
+            *(("HDEL", keys.page(page), job) for page, job in paged),
+            *([("ZREM", key, *own) for key in (keys.horizon, keys.given_up)] if own else []),
             ("SREM", keys.cancelled, *jobs),
             ("HDEL", keys.turn, *turns),
         ],
     )
+    await _forget_empty_pages(runtime, keys, sorted({page for page, _ in paged}))
     await drop_calls(outbox, sorted(calls))
 
 
-async def _own_ids(runtime: Runtime, key: str, details: dict[bytes, bytes]) -> list[tuple[str, int]]:
+async def _forget_empty_pages(runtime: Runtime, keys: AccountKeys, pages: Sequence[str]) -> None:
+    there = await _together(runtime, [("EXISTS", keys.page(page)) for page in pages])
+    empty = [page for page, is_there in zip(pages, there, strict=True) if not is_there]
+    if empty:
+        await _together(runtime, [("ZREM", key, *empty) for key in (keys.horizon, keys.given_up)])
+
+
+async def _own_ids(
+    runtime: Runtime, keys: AccountKeys, slice_id: str, details: dict[bytes, bytes]
+) -> list[tuple[str, int]]:
     """Vendors' ids of single rows, which no call has."""
-    raw = await runtime.server.get(key)
+    (raw,) = await read_whole(runtime.server, keys, [slice_id])
     each = decode(raw) if raw else None
     return [
         (vmid, each.call(int(offset)))

@@ -18,6 +18,7 @@ from tasks.process.wake import WOKEN_MS, free_seats, may_send, sending_processes
 
 _LUA = Path(__file__).parent / "lua"
 _DUE = Script(_LUA / "due.lua")
+_SWEPT_AT_ONCE = 1000
 _SWEEP = Script(_LUA / "sweep.lua")
 
 
@@ -66,8 +67,8 @@ async def tick_account(runtime: Runtime, account: Account, sending: frozenset[by
         await wake(runtime, account.name, many=free)
 
 
-async def sweep_account(outbox: Outbox, most: int = 1000) -> Swept:
+async def sweep_account(outbox: Outbox) -> Swept:
     """Do what time alone decides; see sweep.lua."""
-    answer = [int(part) for part in await _SWEEP.arun(outbox.server, outbox.keys.state, most)]
+    answer = [int(part) for part in await _SWEEP.arun(outbox.server, outbox.keys.state, _SWEPT_AT_ONCE)]
     due, leases, calls, otp, normal, bulk, seats, next_due_ms = answer
     return Swept(due, leases, calls, {"otp": otp, "normal": normal, "bulk": bulk}, seats, next_due_ms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import structlog
 
 from sendmill.ledger.keys import REFUSED, AccountKeys
-from tasks.keep.retire import DAY_MS
+from sendmill.moment import DAY_MS
 from tasks.process.runtime import Runtime
 from tasks.report.spool import Spool
 from tasks.report.vendor_report import decode_vendor_report

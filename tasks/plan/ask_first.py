@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import structlog
 
 from config.redaction import Redactor
@@ -12,6 +10,7 @@ from sendmill.features import Feature
 from sendmill.ledger.jobs import JobMeta
 from sendmill.media import is_address
 from sendmill.messages import Kind
+from sendmill.moment import clock_ms
 from sendmill.preparing.template import Template
 from tasks.account.vendor_errors import alert_or_suspend
 from tasks.ask.media import name_at_vendor
@@ -57,7 +56,7 @@ async def prepare(runtime: Runtime, account: Account, meta: JobMeta) -> dict[str
         raise NotPossible(str(refusal), refusal.code) from None
     except (NotSent, OutcomeUnknown, AccountBlocked) as trouble:
         error = trouble
-    if time.time() * 1000 >= meta.expires_ms:
+    if clock_ms() >= meta.expires_ms:
         return meta.parts
     log.warning("a vendor could not be asked", account=account.name, job=meta.job, error=type(error).__name__)
     await alert_or_suspend(account, error)

@@ -21,7 +21,6 @@ def message_of(
     values: tuple[str, ...] = (),
     *,
     signature: str | None = None,
-    send_at_ms: int | None = None,
 ) -> Message:
     """The message of one row, or of all where they share one content.
 
@@ -30,11 +29,10 @@ def message_of(
         text: the row's text, its values filled in.
         values: of a vendor's template, in the order of its fields.
         signature: the account's own, where the job names none.
-        send_at_ms: when the vendor is to send it; a slice's body says so itself.
     """
     parts: Mapping[str, str] = source.parts
     kind = Kind.SMS if source.kind == Kind.TEMPLATE else Kind(source.kind)
-    at_ms = getattr(source, "send_at_ms", None) or send_at_ms
+    at_ms = getattr(source, "send_at_ms", None)
     return Message(
         text=text,
         signature=source.signature or signature,

@@ -33,12 +33,13 @@ MILLIONTHS = 1_000_000
 """Costs are added up in whole millionths of a currency's unit, which Redis can add without a fraction's error."""
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a chunk's accepted rows are divided: for each slice its account, and the places of its rows in the chunk.
 
     `places` are 4 bytes each, or empty for all rows from `first` on. `refused` are rows that no account takes: place,
     code, reason. `opted_out` are the places of rows that lie in a slice and are suppressed from the start. `parts` are,
-    by account, the content's parts as they are called there. `cost` is in millionths, by currency.
+    `cost` is in millionths, by currency.
+    `page` is where its only row lies, beside those of other small jobs: it stands beside the cut.
     """
 
     slices: list[tuple[str, int, int, bytes]]
@@ -47,6 +48,7 @@ class Cut(msgspec.Struct, frozen=True):
     opted_out: list[int] = []
     parts: dict[str, dict[str, str]] = {}
     cost: dict[str, int] = {}
+    page: str = ""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from sendmill.errors import InvalidMessage
 from sendmill.ledger.jobs import Chunk, JobMeta, chunks_left, decode_chunk, decode_meta, own_slices
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.lock import try_lock_renewed
+from sendmill.ledger.pages import fold
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
 from sendmill.numbers import unpack
@@ -151,9 +152,9 @@ async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
     """
     jobs, server = runtime.jobs, runtime.server
     async with server.pipeline(transaction=True) as pipe:
-        pipe.hget(jobs.cut(meta.job), str(number))
+        pipe.hmget(jobs.cut(meta.job), str(number), "page")
         pipe.hget(jobs.job(meta.job), "forgot")
-        stored, forgot_now = await pipe.execute()
+        (stored, page), forgot_now = await pipe.execute()
     if (forgot_now or b"") != forgot:
         raise NotYetError  # a cut of the chunk as it is now does not fit the one that was read
     if stored is None:
@@ -170,27 +171,33 @@ async def _stored_cut(  # noqa: PLR0917 - all of it is needed, in one place
                 division.refuse(name, refusal.code, str(refusal))
         parts = {name: each for name, each in prepared.items() if isinstance(each, dict) and each != meta.parts}
         cut = cut_of(runtime.accounts, meta, division, parts)
-        (kept,) = await store_cuts(runtime, [(meta.job, number, cut, forgot)])
+        (kept,) = await store_cuts(runtime, [(meta.job, number, cut, forgot, "")])
         if kept is False:
             raise NotYetError
         return kept
-    return msgspec.msgpack.decode(stored, type=Cut)
+    return decode_cut(stored, page or b"")
 
 
 async def store_cuts(
-    runtime: Runtime, cuts: Sequence[tuple[str, int, Cut, bytes]]
+    runtime: Runtime, cuts: Sequence[tuple[str, int, Cut, bytes, str]]
 ) -> list[Cut | Literal[False] | None]:
-    """Store how chunks are cut: (job, chunk, cut, its job's `forgot` when it was read) each.
+    """Store how chunks are cut: (job, chunk, cut, its job's `forgot` when it was read, account in a page of which its
+    only row goes, or "") each.
 
     Returns:
         For each the cut that holds, which may be an earlier one; None where the chunk is planned already; False where
         it is to be read again.
     """
     args: list[str | int | bytes] = []
-    for job, number, cut, forgot in cuts:
-        args += (job, number, msgspec.msgpack.encode(cut), forgot)
+    for job, number, cut, forgot, account in cuts:
+        args += (job, number, msgspec.msgpack.encode(cut), forgot, account)
     kept = await _CUT.arun(runtime.server, runtime.jobs.due, *args)
-    return [False if each == 0 else each and msgspec.msgpack.decode(each, type=Cut) for each in kept]
+    return [False if each == 0 else each and decode_cut(*each) for each in kept]
+
+
+def decode_cut(raw: bytes, page: bytes) -> Cut:
+    """A stored cut, with what stands beside it."""
+    return msgspec.structs.replace(msgspec.msgpack.decode(raw, type=Cut), page=page.decode())
 
 
 # --- adding ------------------------------------------------------------------------------------------------------
@@ -211,7 +218,9 @@ def slices_of(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: C
     for index, (account, first, rows, places) in enumerate(cut.slices):
         where = places_of(first, rows, places)
         blob, details = new_slice(runtime, meta, chunk, account, where, opted, cut.parts.get(account, meta.parts))
-        by_account[account].append((_slice_id(meta, number, index), blob, details, horizon_ms))
+        by_account[account].append(
+            (_slice_id(meta, number, index, cut.page), fold(blob) if cut.page else blob, details, horizon_ms)
+        )
     for index, refused in enumerate(_refused(chunk, cut), len(cut.slices)):
         by_account[REFUSED].append((_slice_id(meta, number, index), *_refused_slice(meta, refused), horizon_ms))
     return by_account
@@ -229,8 +238,8 @@ def _outbox(runtime: Runtime, account: str) -> Outbox:
     return Outbox(runtime.server, runtime.keys_of(account), runtime.process)
 
 
-def _slice_id(meta: JobMeta, chunk: int, index: int) -> str:
-    return f"{meta.job}.{chunk}.{index}"
+def _slice_id(meta: JobMeta, chunk: int, index: int, page: str = "") -> str:
+    return f"{meta.job}.{chunk}.{page or index}"
 
 
 def batches(slices: Sequence[NewSlice]) -> Iterator[list[NewSlice]]:
@@ -359,7 +368,7 @@ async def count_planned(runtime: Runtime, chunks: Sequence[Sequence[str | int | 
 def planned_args(meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str | int | bytes]:
     """What planned.lua is told of a chunk whose slices lie at their accounts."""
     entries = [
-        msgspec.msgpack.encode((account, _slice_id(meta, number, index), rows))
+        msgspec.msgpack.encode((account, _slice_id(meta, number, index, cut.page), rows))
         for index, (account, _, rows, _) in enumerate(cut.slices)
     ]
     # Of refused rows only those that `send` had accepted: what is left of the job to plan is reckoned from that.

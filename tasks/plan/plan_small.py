@@ -31,17 +31,30 @@ from sendmill.optouts import SUPPRESSED_LANES
 from tasks.account.blocked import accounts_to_avoid
 from tasks.plan.cut import Cut, cut_of, divide
 from tasks.plan.optouts import opted_out
-from tasks.plan.plan import NewSlice, add_slices, count_planned, planned_args, slices_of, stop_if_cancelled, store_cuts
+from tasks.plan.plan import (
+    NewSlice,
+    add_slices,
+    count_planned,
+    decode_cut,
+    planned_args,
+    slices_of,
+    stop_if_cancelled,
+    store_cuts,
+)
 from tasks.plan.routes import Routes
 from tasks.process.runtime import Runtime
+from tasks.process.versions import pages_are_known
 
 TAKEN_AT_ONCE = 200
 AGAIN_MS = 5_000
 """What is planned apart, and a job that cannot be read, is looked at again after this."""
 
+_PAGED_BYTES = 250
+"""Of what a job asks for. A longer row would have Redis keep its whole page unpacked: `hash-max-listpack-value`."""
+
 _RIGHT_MS = 5_000
 _LONGEST_S = 20.0
-_FIELDS = 9
+_FIELDS = 10
 
 _TAKE = Script(Path(__file__).parent / "lua" / "take.lua")
 
@@ -49,12 +62,14 @@ log = structlog.get_logger(__name__)
 
 
 class _Job(NamedTuple):
-    """A small job as it was read: `forgot` as its hash had it then, `cut` where an earlier plan left one."""
+    """A small job as it was read: `forgot` as its hash had it then, `cut` where an earlier plan left one, the bytes of
+    what it asks for."""
 
     meta: JobMeta
     chunk: Chunk
     forgot: bytes
     cut: Cut | None
+    size: int
 
 
 async def plan_small(runtime: Runtime, begin_drain: Callable[[str], None]) -> None:
@@ -115,14 +130,14 @@ def _read(runtime: Runtime, now_ms: int, told: Sequence[bytes]) -> tuple[list[_J
     asks_about_bulk = any(account.settings.check_words for account in runtime.accounts.values())
     found, apart, gone = [], [], []
     for at in range(0, len(told), _FIELDS):
-        name, raw, raw_chunk, chunks, planned, ahead_ms, cancelled, forgot, raw_cut = told[at : at + _FIELDS]
+        name, raw, raw_chunk, chunks, planned, ahead_ms, cancelled, forgot, raw_cut, page = told[at : at + _FIELDS]
         job = name.decode()
         if not raw or int(planned or 0) >= int(chunks or 1):
             gone.append(job)
             continue
         try:
             meta = decode_meta(raw, job).by_redis_clock(int(ahead_ms or 0))
-            cut = msgspec.msgpack.decode(raw_cut, type=Cut) if raw_cut else None
+            cut = decode_cut(raw_cut, page) if raw_cut else None
             alone = (
                 bool(cancelled or chunks or not raw_chunk)
                 or meta.kind in {Kind.MMS, Kind.VOICE}
@@ -132,7 +147,7 @@ def _read(runtime: Runtime, now_ms: int, told: Sequence[bytes]) -> tuple[list[_J
             if alone:
                 apart.append(job)
             else:
-                found.append(_Job(meta, decode_chunk(raw_chunk), forgot, cut))
+                found.append(_Job(meta, decode_chunk(raw_chunk), forgot, cut, len(raw)))
         except msgspec.DecodeError:
             log.exception("a job cannot be read", job=job)
             apart.append(job)
@@ -158,10 +173,19 @@ async def _cut(runtime: Runtime, found: Sequence[_Job]) -> tuple[list[tuple[_Job
             log.exception("a job cannot be planned", job=job.meta.job)
             failed.append(job.meta.job)
     if asked:
-        kept = await store_cuts(runtime, [(job.meta.job, 0, cut, job.forgot) for job, cut in asked])
+        paging = await pages_are_known(runtime)
+        kept = await store_cuts(
+            runtime, [(job.meta.job, 0, cut, job.forgot, _paged_at(job, cut) if paging else "") for job, cut in asked]
+        )
         # One that was changed meanwhile is read again with the next ones.
         cuts += [(job, cut) for (job, _), cut in zip(asked, kept, strict=True) if cut]
     return cuts, failed
+
+
+def _paged_at(job: _Job, cut: Cut) -> str:
+    """The account in a page of which a job's row goes: its only one, which an account takes, and not too long."""
+    alone = len(cut.slices) == 1 and cut.slices[0][2] == 1 and not (cut.refused or job.chunk.refused or cut.opted_out)
+    return cut.slices[0][0] if alone and job.size <= _PAGED_BYTES else ""
 
 
 async def _put_off(runtime: Runtime, jobs: Sequence[str], now_ms: int) -> None:

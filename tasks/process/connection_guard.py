@@ -29,15 +29,11 @@ class ServerRestarted(RedisAway):
 
 
 class ConnectionGuard:
-    """Looks at every new connection of a pool.
+    """Looks at every new connection of a pool. `changed` is called when one finds another run of the server."""
 
-    Args:
-        changed: called when a connection finds another run of the server than the one before.
-    """
-
-    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self) -> None:
         self.run_id = ""
-        self.changed = changed
+        self.changed: Callable[[], None] = lambda: None
         self._closed = False
 
     def close(self) -> None:

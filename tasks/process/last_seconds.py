@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -52,14 +52,9 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class LastSeconds:
-    """The last seconds of one process at one account.
+    """The last seconds of one process at one account."""
 
-    Args:
-        clock: gives seconds that never run backwards.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
         self._open: dict[int, Seen] = {}
         self._ended: deque[tuple[float, Seen]] = deque()
@@ -77,7 +72,7 @@ class LastSeconds:
 
     def claimed(self, slice_id: str, epoch: int, blob: bytes) -> None:
         """Redis leased us a slice."""
-        now = self._clock()
+        now = time.monotonic()
         self._leases.pop(slice_id, None)  # the order is that of the claims
         self._leases[slice_id] = Lease(epoch, blob, now)
         while (first := next(iter(self._leases))) != slice_id and self._leases[first].at_s < now - KEPT_S:
@@ -108,7 +103,7 @@ class LastSeconds:
             self._keep(seen)
 
     def _keep(self, seen: Seen) -> None:
-        now = self._clock()
+        now = time.monotonic()
         self._ended.append((now, seen))
         while self._ended[0][0] < now - KEPT_S:
             self._ended.popleft()

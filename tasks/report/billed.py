@@ -13,6 +13,7 @@ import msgspec
 
 from providers.base import Bill
 from sendmill.ledger.jobs import JobMeta, decode_meta
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.slices import Slice, decode
 from tasks.plan.cut import MILLIONTHS, chunk_of, divide
 from tasks.plan.routes import Routes
@@ -34,7 +35,7 @@ async def count_as_billed(runtime: Runtime, account: Account, bills: Mapping[Row
         by_slice[slice_id][offset] = bill
     if not by_slice:
         return
-    blobs = await runtime.server.mget([account.keys.slice(slice_id) for slice_id in by_slice])
+    blobs = await read_whole(runtime.server, account.keys, list(by_slice))
     slices = [(decode(blob), billed) for blob, billed in zip(blobs, by_slice.values(), strict=True) if blob]
     names = sorted({read.body.job for read, _ in slices})
     async with runtime.server.pipeline(transaction=False) as pipe:

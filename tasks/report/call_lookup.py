@@ -6,13 +6,14 @@ What a call carried and who a slice's recipients are never changes, so both are 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
 
 from sendmill.ledger.ended_calls import past_calls, past_fields
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.refs import pack_id, ref_name
 from sendmill.ledger.slices import HEADER_BYTES, check_format
 from tasks.process.account import Account
@@ -105,6 +106,11 @@ class Recipients(msgspec.Struct, array_like=True, frozen=True):
         for offset, (number,) in enumerate(_NUMBER.iter_unpack(part), first):
             if number in numbers:
                 yield number, offset
+
+    def number(self, offset: int) -> str:
+        """The recipient of a row, E.164; empty where it was forgotten."""
+        number = int.from_bytes(self.numbers[_NUMBER_BYTES * offset : _NUMBER_BYTES * (offset + 1)], "little")
+        return f"+{number}" if number else ""
 
     def message_id(self, offset: int) -> str:
         """The public id of a row's message."""
@@ -216,12 +222,9 @@ class Calls:
         return found
 
     async def _read_slices(self, slice_ids: Sequence[str]) -> list[bytes | None]:
-        if not slice_ids:
-            return []
         found: list[bytes | None] = []
         for start in range(0, len(slice_ids), _SLICES_AT_ONCE):
-            keys = [self._keys.slice(slice_id) for slice_id in slice_ids[start : start + _SLICES_AT_ONCE]]
-            found += await self._server.mget(keys)
+            found += await read_whole(self._server, self._keys, slice_ids[start : start + _SLICES_AT_ONCE])
         return found
 
 
@@ -238,3 +241,10 @@ def row_of(record: CallRecord, recipients: dict[str, Recipients], report: Vendor
         if offset is not None:
             return slice_id, offset
     return None
+
+
+def number_of(report: VendorReport, recipients: Mapping[str, Recipients], row: tuple[str, int]) -> str:
+    """The number of a row that a report speaks of, E.164, whether or not the report names it; empty for none."""
+    slice_id, offset = row
+    each = recipients.get(slice_id)
+    return report.number or (each.number(offset) if each is not None else "")

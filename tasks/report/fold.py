@@ -17,6 +17,7 @@ from sendmill.connecting.away import RedisAway
 from sendmill.errors import AccountBlocked, OutcomeUnknown, PushRefused, SendmillError
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.lock import Lock, try_lock
+from sendmill.moment import HOUR_MS
 from sendmill.monitoring.tracing import fold_span
 from tasks.process import alerts
 from tasks.process.account import Account
@@ -37,7 +38,6 @@ LOCK_MS = 30_000
 """Renewed with every batch. A folder that died is followed after this."""
 
 _LONGEST_WORD_CHARS = 64
-_HOUR_MS = 3_600_000
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class Folder:
         self._account = account
         self._inbox = Inbox(runtime.server, account.keys)
         self._matcher = Matcher(runtime, account)
-        self._unmatched = UnmatchedReports(self._matcher, runtime.settings.report_horizon_h * _HOUR_MS)
+        self._unmatched = UnmatchedReports(self._matcher, runtime.settings.report_horizon_h * HOUR_MS)
         self._polls = {poll.name: poll for poll in account.provider.polls}
 
     async def run(self, lock: Lock, ends_at: float) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from sendmill.connecting.away import RedisAway
 from sendmill.errors import StoreError
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.scripts import Script
+from sendmill.moment import clock_ms
 
 MOST_ENTRIES = 50_000
 """Reports that nobody folds are 16 s of the 3,000 a second that one account may push: by then something is wrong, and
@@ -90,7 +90,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
 def entry_of_push(push: Push, proof: Proof | None = None) -> Entry:
     """A push that came now, under a proof where its vendor gives one."""
-    entry = Entry(PUSH, _now_ms(), push.method, push.query, _few(push.headers), push.body)
+    entry = Entry(PUSH, clock_ms(), push.method, push.query, _few(push.headers), push.body)
     if proof is None:
         return entry
     return msgspec.structs.replace(entry, proof=proof.mark, proof_ms=math.ceil(proof.valid_s * 1000))
@@ -98,7 +98,7 @@ def entry_of_push(push: Push, proof: Proof | None = None) -> Entry:
 
 def entry_of_poll(name: str, response: Response) -> Entry:
     """What a poll brought now."""
-    return Entry(POLL_PREFIX + name, _now_ms(), headers=_few(response.headers), body=response.body)
+    return Entry(POLL_PREFIX + name, clock_ms(), headers=_few(response.headers), body=response.body)
 
 
 class Inbox:
@@ -245,7 +245,3 @@ def _entry(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
 
 def _few(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,7 +1,8 @@
 """The latest message to a number from an account: what a reply seems to answer where its vendor names nothing.
 
-All slices of the account are looked through, those of the newest job first, for all replies of a batch at once
-(scan.lua), until each has its message. A reply that answers nothing of ours is what makes that long, so it has a bound.
+Slices of the account are looked through for all replies of a batch at once (scan.lua): those of the newest jobs first,
+because nearly all replies answer what was sent lately, and then all that there are, wherever a job asked for its slices
+would cost more than they do. A reply that answers nothing of ours is what makes that long, so it has a bound.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sendmill.ledger.find_by_number import SLICES_AT_ONCE, NewestJobs, account_and_slice, offsets_of, scan_arguments
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Slice, decode, pack_u64
 from sendmill.states import State
 from tasks.process.account import Account
+from tasks.process.connection import redis_now_ms
 from tasks.process.runtime import Runtime
 from tasks.report.call_lookup import Calls
 from tasks.report.matching import BY_NUMBER
@@ -24,9 +27,11 @@ BY_EXTNO = "extno"
 WINDOW_MS = 7 * 86_400_000
 """A message that was submitted longer ago is not what a reply answers."""
 
+NEAR_SLICES = 5_000
+"""Looked through job by job, the newest first. A reply that has no message then is looked for everywhere at once."""
+
 MOST_SLICES = 200_000
-"""Looked through for a batch of replies: a second or two, four where each is a job of its own. What lies further back
-is not found."""
+"""Looked through job by job where not all slices of the last days are listed at their accounts: after an upgrade."""
 
 _READ_AT_ONCE = 50
 _GONE = frozenset(
@@ -96,7 +101,8 @@ class LatestMessages:
         if "extno" not in self._account.provider.options:
             for reply in replies:
                 reply.extno = ""
-        open_ones, jobs, left = list(replies), NewestJobs(), MOST_SLICES
+        most = NEAR_SLICES if (listed := await self._are_listed()) else MOST_SLICES
+        open_ones, jobs, left = list(replies), NewestJobs(), most
         while open_ones and not jobs.ended and left > 0:
             answer = await self._runtime.server.zrevrangebyscore(self._runtime.jobs.all, **jobs.question())
             slice_ids = (await self._slices_of(jobs.take(answer)))[:left]
@@ -105,6 +111,24 @@ class LatestMessages:
             for reply in open_ones:
                 _answer(reply, sent)
             open_ones = [reply for reply in open_ones if not reply.settled]
+        if open_ones and not jobs.ended and listed:
+            sent = await self._sent(open_ones, await self._all_names())
+            for reply in open_ones:
+                _answer(reply, sent)
+
+    async def _are_listed(self) -> bool:
+        """Whether the names of all slices are kept that a reply could be an answer to."""
+        since = await self._runtime.server.get(self._runtime.jobs.listed_since)
+        return since is not None and int(since) <= await redis_now_ms(self._runtime.server) - WINDOW_MS
+
+    async def _all_names(self) -> list[str]:
+        """All slices of the account, and pages of slices."""
+        found: dict[str, None] = {}
+        # In this order: what goes from the one to the other meanwhile is found there.
+        for key in (self._account.keys.horizon, self._account.keys.given_up):
+            async for name, _ in self._runtime.server.zscan_iter(key, count=SLICES_AT_ONCE):
+                found[name.decode()] = None
+        return list(found)
 
     async def _slices_of(self, jobs: Sequence[str]) -> list[str]:
         """The account's slices of these jobs."""
@@ -118,11 +142,11 @@ class LatestMessages:
             ended += more
         return found
 
-    async def _sent(self, replies: Sequence[Asked], slice_ids: Sequence[str]) -> list[_Sent]:
-        """The messages to their senders that have gone, the latest first."""
+    async def _sent(self, replies: Sequence[Asked], names: Sequence[str]) -> list[_Sent]:
+        """The messages to their senders that have gone, of slices and pages; the latest first."""
         numbers = sorted({reply.number for reply in replies})
         rows: list[tuple[int, int, Slice]] = []
-        for each in await self._holding([pack_u64([number]) for number in numbers], slice_ids):
+        for each in await self._holding([pack_u64([number]) for number in numbers], names):
             rows += [(number, offset, each) for number in numbers for offset in offsets_of(each.body, number)]
         rows = [(number, offset, each) for number, offset, each in rows if each.state(offset) in _GONE | _REPORTED]
         records = await self._calls.records({each.call(offset) for _, offset, each in rows} - {0}, rows_only=True)
@@ -136,19 +160,19 @@ class LatestMessages:
             sent.append(_Sent(began_ms, each.body.job, each.body.row(offset), number, extno))
         return sorted(sent, reverse=True)
 
-    async def _holding(self, recipients: Sequence[bytes], slice_ids: Sequence[str]) -> list[Slice]:
+    async def _holding(self, recipients: Sequence[bytes], names: Sequence[str]) -> list[Slice]:
         """The slices that may hold one of the recipients."""
         script, keys, server = ledger_script("scan"), self._account.keys, self._runtime.server
         hits: list[str] = []
         at = 0
-        while at < len(slice_ids):
-            part = slice_ids[at : at + SLICES_AT_ONCE]
-            looked_at, *places = await script.arun(server, keys.state, *scan_arguments(recipients, part))
-            hits += [part[place - 1] for place in places]
+        while at < len(names):
+            part = names[at : at + SLICES_AT_ONCE]
+            looked_at, *raws = await script.arun(server, keys.state, *scan_arguments(recipients, part))
+            hits += map(bytes.decode, raws)
             at += looked_at
         found: list[Slice] = []
         for start in range(0, len(hits), _READ_AT_ONCE):
-            raws = await server.mget([keys.slice(slice_id) for slice_id in hits[start : start + _READ_AT_ONCE]])
+            raws = await read_whole(server, keys, hits[start : start + _READ_AT_ONCE])
             found += [decode(raw) for raw in raws if raw is not None]
         return found
 

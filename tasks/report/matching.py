@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from sendmill.ledger.ended_calls import Attempt
+from sendmill.ledger.pages import reading_rows, rows_of
 from sendmill.ledger.slices import HEADER_BYTES
 from sendmill.numbers import mask
+from sendmill.numbers.carriers import carrier_of
 from tasks.process.account import Account
 from tasks.process.runtime import Runtime
-from tasks.report.call_lookup import CallRecord, Calls, Kept, row_of
+from tasks.report.call_lookup import CallRecord, Calls, Kept, number_of, row_of
 from tasks.report.vendor_report import VendorReport
 from tasks.report.write_reports import CHANGED, Folding, fold_reports, note_attempts
 
@@ -63,7 +65,8 @@ class Matcher:
                 self._tell_misfit(report, record)
             elif report.state:
                 by_reference = record.state == _UNCONFIRMED and self.account.call_of(report.reference) == call
-                foldings.append(folding(report, record.number, row, BY_REFERENCE if by_reference else ""))
+                to = number_of(report, recipients, row)
+                foldings.append(folding(report, record.number, row, BY_REFERENCE if by_reference else "", to))
                 if record.state == _UNCONFIRMED:
                     confirmed.append(record)
             else:
@@ -98,10 +101,11 @@ class Matcher:
             return
         async with server.pipeline(transaction=False) as pipe:
             for _, (slice_id, first, last) in runs:
-                pipe.getrange(keys.slice(slice_id), HEADER_BYTES + first, HEADER_BYTES + last)
+                pipe.execute_command(*reading_rows(keys, slice_id, HEADER_BYTES + first, HEADER_BYTES + last))
             states = await pipe.execute()
         left: dict[int, bool] = defaultdict(bool)
-        for (call, _), found in zip(runs, states, strict=True):
+        for (call, (slice_id, first, last)), answer in zip(runs, states, strict=True):
+            found = rows_of(slice_id, answer, HEADER_BYTES + first, HEADER_BYTES + last)
             left[call] |= _UNCONFIRMED.encode() in found
         if done := [call for call, open_rows in left.items() if not open_rows]:
             await server.zrem(keys.unconfirmed, *done)
@@ -133,8 +137,8 @@ def forget_calls(runtime: Runtime) -> None:
     runtime.shared.pop(_KEPT, None)
 
 
-def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: str) -> Folding:
-    """A report on a row that was found."""
+def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: str, number: str) -> Folding:
+    """A report on a row that was found; `number` is the row's."""
     slice_id, offset = row
     return Folding(
         slice_id=slice_id,
@@ -146,4 +150,5 @@ def folding(report: VendorReport, call: int, row: tuple[str, int], matched_by: s
         vmid=report.vmid,
         at_ms=report.occurred_ms,
         matched_by=matched_by,
+        carrier=carrier_of(number),
     )

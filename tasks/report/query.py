@@ -16,13 +16,14 @@ from providers.base import Received, Response
 from providers.http import MAX_ANSWER_BYTES
 from sendmill.errors import AccountBlocked, InvalidMessage, OutcomeUnknown, ProviderError
 from sendmill.ledger.lock import Lock, try_lock
+from sendmill.moment import HOUR_MS, clock_ms
 from tasks.ask import refusals
 from tasks.process import alerts
 from tasks.process.account import Account
 from tasks.process.for_each_account import for_each_account
 from tasks.process.runtime import Runtime
 from tasks.report.billed import count_as_billed
-from tasks.report.call_lookup import CallRecord, row_of
+from tasks.report.call_lookup import CallRecord, number_of, row_of
 from tasks.report.ended_calls import past_calls
 from tasks.report.inbox import Entry, Inbox
 from tasks.report.matching import Matcher, folding
@@ -42,7 +43,6 @@ MESSAGE_BYTES = 1_000
 FIRST_WAIT_MS = 5_000
 LONGEST_WAIT_MS = 600_000
 
-_HOUR_MS = 3_600_000
 _FINAL_STATES = frozenset("dnerfpck")
 
 log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ class _Asker:
         self._server = runtime.server
         self._keys = account.keys
         self._matcher = Matcher(runtime, account)
-        self._horizon_ms = runtime.settings.report_horizon_h * _HOUR_MS
+        self._horizon_ms = runtime.settings.report_horizon_h * HOUR_MS
         self._at_once = asyncio.Semaphore(account.provider.queries_at_once)
         self._halted = False
         self._answered = False
@@ -100,7 +100,7 @@ class _Asker:
     async def run(self, lock: Lock, ends_at: float) -> int:
         asked = 0
         while not self._must_stop(ends_at):
-            due = await self._server.zrangebyscore(self._keys.ask, 0, _now_ms(), start=0, num=QUERIES_PER_PAGE)
+            due = await self._server.zrangebyscore(self._keys.ask, 0, clock_ms(), start=0, num=QUERIES_PER_PAGE)
             if not due:
                 break
             records = await self._matcher.calls.records((int(call) for call in due), rows_only=True)
@@ -124,7 +124,7 @@ class _Asker:
         async with self._at_once:
             if self._must_stop(ends_at):
                 return False
-            age_ms = _now_ms() - record.began_ms
+            age_ms = clock_ms() - record.began_ms
             past = (await past_calls(self._account.outbox, [record.number])).get(record.number)
             if past is None or not past.vmid or age_ms > self._horizon_ms:
                 # Nothing to ask with, or its rows are given up: settle says so.
@@ -134,7 +134,7 @@ class _Asker:
             if received is not None and await self._fold(record, received):
                 await self._done(record)
             else:
-                await self._server.zadd(self._keys.ask, {str(record.number): _now_ms() + wait_ms(age_ms)})
+                await self._server.zadd(self._keys.ask, {str(record.number): clock_ms() + wait_ms(age_ms)})
             return True
 
     async def _done(self, record: CallRecord) -> None:
@@ -174,19 +174,18 @@ class _Asker:
         await self._server.set(self._keys.polled("query"), 1, px=int(wait_s * 1000))
 
     async def _quarantine(self, vendor_message_id: str, response: Response, error: OutcomeUnknown) -> None:
-        entry = Entry(f"query:{vendor_message_id}", _now_ms(), headers={}, body=response.body)
+        entry = Entry(f"query:{vendor_message_id}", clock_ms(), headers={}, body=response.body)
         await Inbox(self._server, self._keys).quarantine(entry, str(error))
         await alerts.open_alert(self._server, self._keys, alerts.UNREADABLE_REPORT, f"an answer to a query: {error}")
 
     async def _fold(self, record: CallRecord, received: Received) -> bool:
         """Fold an answer; returns whether there is no more to be learnt."""
         bills = [report.bill for report in received.reports]
-        words = [vendor_report(report, "", _now_ms()) for report in received.reports]
+        words = [vendor_report(report, "", clock_ms()) for report in received.reports]
         if unmapped := [word.raw_state for word in words if not word.state]:
             shown = Redactor().text(unmapped[0])
             await alerts.open_alert(self._server, self._keys, alerts.UNMAPPED_STATE, f"a query was answered {shown}")
-        by_number = any(word.number for word in words)
-        recipients = await self._matcher.calls.recipients(record.slice_ids) if by_number else {}
+        recipients = await self._matcher.calls.recipients(record.slice_ids)
         rows = [row_of(record, recipients, word) for word in words]
         if misfits := rows.count(None):
             log.warning(
@@ -196,7 +195,7 @@ class _Asker:
                 answers=misfits,
             )
         foldings = [
-            folding(word, record.number, row, "")
+            folding(word, record.number, row, "", number_of(word, recipients, row))
             for word, row in zip(words, rows, strict=True)
             if row is not None and word.state
         ]
@@ -204,7 +203,3 @@ class _Asker:
         billed = {row: bill for row, bill in zip(rows, bills, strict=True) if row in changed and bill is not None}
         await count_as_billed(self._runtime, self._account, billed)
         return not received.more and all(word.state in _FINAL_STATES for word in words)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

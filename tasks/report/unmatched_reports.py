@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from sendmill.ledger.pages import reading_rows, rows_of
 from sendmill.ledger.slices import HEADER_BYTES
 from sendmill.states import State
 from tasks.report.call_lookup import CallRecord
@@ -54,6 +55,12 @@ class _Candidate(NamedTuple):
     rows: int
     resent: bool = False
     """A person had the row sent again: a report may be of its first sending, and then it says nothing of the row."""
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where its state and its call stand in the slice: the first and the last byte of each."""
+        state_at, call_at = HEADER_BYTES + self.offset, HEADER_BYTES + self.rows + 4 * self.offset
+        return (state_at, state_at), (call_at, call_at + 3)
 
 
 def retry_after_ms(age_ms: int) -> int:
@@ -171,7 +178,10 @@ class UnmatchedReports:
         known = [(report.vmid, each.record.number) for report, each in settled if report.vmid]
         await note_ids(self._account.outbox, known)
         await self._matcher.fold_rows(
-            [folding(report, each.record.number, (each.slice_id, each.offset), BY_NUMBER) for report, each in settled]
+            [
+                folding(report, each.record.number, (each.slice_id, each.offset), BY_NUMBER, report.number)
+                for report, each in settled
+            ]
         )
         await self._matcher.forget_confirmed(each.record for _, each in settled)
 
@@ -198,12 +208,12 @@ class UnmatchedReports:
             return {}
         async with self._server.pipeline(transaction=False) as pipe:
             for _, each in found:
-                key, named_at = self._keys.slice(each.slice_id), HEADER_BYTES + each.rows + 4 * each.offset
-                pipe.getrange(key, HEADER_BYTES + each.offset, HEADER_BYTES + each.offset)
-                pipe.getrange(key, named_at, named_at + 3)
+                for part in each.parts:
+                    pipe.execute_command(*reading_rows(self._keys, each.slice_id, *part))
             answers = await pipe.execute()
         by_number: dict[int, list[_Candidate]] = defaultdict(list)
-        for (number, each), state, named in zip(found, answers[::2], answers[1::2], strict=True):
+        for (number, each), *told in zip(found, answers[::2], answers[1::2], strict=True):
+            state, named = (rows_of(each.slice_id, raw, *part) for raw, part in zip(told, each.parts, strict=True))
             again = each.record.number in resent
             if int.from_bytes(named, "little") != each.record.number:
                 if again:

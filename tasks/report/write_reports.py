@@ -24,7 +24,10 @@ _ATTEMPTS = Script(_LUA / "attempts.lua")
 
 
 class Folding(msgspec.Struct, array_like=True, frozen=True):
-    """A report on one row, found: `call` is the call that the row must name, 0 for any; `state` a State's byte."""
+    """A report on one row, found: `call` is the call that the row must name, 0 for any; `state` a State's byte.
+
+    `carrier` is what the row's number says (`sendmill.numbers.carriers`), empty for nothing.
+    """
 
     slice_id: str
     offset: int
@@ -35,6 +38,7 @@ class Folding(msgspec.Struct, array_like=True, frozen=True):
     vmid: str = ""
     at_ms: int = 0
     matched_by: str = ""
+    carrier: str = ""
 
 
 async def fold_reports(outbox: Outbox, reports: Sequence[Folding]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sendmill.ledger.pages import whole
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import Slice, decode
 from sendmill.states import State
@@ -57,9 +58,10 @@ async def claim_slices(
         outbox.server, outbox.keys.state, rows, LEASE_MS, packed, other, outbox.process, SEAT_MS, *lanes
     )
     claimed = []
-    for slice_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
-        claimed.append(ClaimedSlice(slice_id.decode(), epoch, decode(blob)))
-        outbox.last_seconds.claimed(slice_id.decode(), epoch, blob)
+    for raw_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
+        slice_id = raw_id.decode()
+        claimed.append(ClaimedSlice(slice_id, epoch, decode(whole(slice_id, blob) or b"")))
+        outbox.last_seconds.claimed(slice_id, epoch, blob)
     return claimed
 
 

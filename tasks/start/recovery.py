@@ -17,8 +17,10 @@ import structlog
 import tenacity
 from redis.exceptions import RedisError
 
+from sendmill.ledger.pages import is_there, read_whole, whole
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import decode, decode_body
+from sendmill.moment import DAY_MS, HOUR_MS
 from tasks.failover.begin_move import begin_again
 from tasks.process.account import Account
 from tasks.process.connection import connect
@@ -46,7 +48,6 @@ remember reaches back a second further (`tasks.process.last_seconds.KEPT_S`)."""
 _CALLS_AT_ONCE = 64
 _BLOBS_AT_ONCE_BYTES = 2_000_000
 _AWAITED_MS = 600_000
-_HOUR_MS = 3_600_000
 
 _LUA = Path(__file__).parent / "lua"
 _RESTARTED = Script(_LUA / "restarted.lua")
@@ -105,7 +106,7 @@ async def _missing_ms(runtime: Runtime, server: Any) -> int:
 async def _stop_for_a_person(account: Account, server: Any, missing_ms: int) -> None:
     """Pause the account: messages of the missing time may be queued again though they were sent."""
     missing_s = missing_ms / 1000
-    much = "all that it held" if missing_s > _HOUR_MS else f"its last {missing_s:,.0f} s"
+    much = "all that it held" if missing_ms > 30 * DAY_MS else f"its last {missing_s:,.0f} s"
     await _LOST.arun(
         server, account.keys.state,
         f"Redis came back without {much}: messages of that time may be queued again though they were sent, and jobs of "
@@ -206,7 +207,7 @@ class _Restoring:
         """The slices that were claimed; those that are gone, of jobs that are there, as they were."""
         keys, jobs = self._account.keys, self._runtime.jobs
         for slice_id, lease in self._account.outbox.last_seconds.leases.items():
-            there, job = await self._server.exists(keys.slice(slice_id)), slice_id.partition(".")[0]
+            there, job = await is_there(self._server, keys, slice_id), slice_id.partition(".")[0]
             again = not there and await self._server.exists(jobs.job(job))
             if not there and not again:
                 log.error("Redis has lost a job that messages went out of", account=self._account.name, job=job)
@@ -216,7 +217,7 @@ class _Restoring:
         ask = {
             "owner": self._runtime.process,
             "lease_ms": LEASE_MS,
-            "horizon_ms": self._runtime.settings.report_horizon_h * _HOUR_MS,
+            "horizon_ms": self._runtime.settings.report_horizon_h * HOUR_MS,
             "open_ms": LEASE_MS,
             "slices": [[slice_id, epoch] for slice_id, epoch, _ in slices],
             "calls": [_told(call) for call in calls],
@@ -227,13 +228,14 @@ class _Restoring:
 
     async def _move_again(self, slice_id: str, blob: bytes) -> None:
         """Rows of a slice that was restored may be queued again at the account that they had left: move them again."""
-        origin = decode_body(blob).origin if blob else None
+        raw = whole(slice_id, blob)
+        origin = decode_body(raw).origin if raw else None
         if origin is None:
             return
         outbox = Outbox(self._server, self._runtime.keys_of(origin[0]), self._runtime.process)
-        old = await self._server.get(outbox.keys.slice(origin[1]))
+        (old,) = await read_whole(self._server, outbox.keys, [origin[1]])
         if old is not None:
-            horizon_ms = self._runtime.settings.report_horizon_h * _HOUR_MS
+            horizon_ms = self._runtime.settings.report_horizon_h * HOUR_MS
             await begin_again(outbox, decode(old), slice_id, blob, self._account.name, horizon_ms)
 
     async def _end(self, unended: set[int]) -> None:

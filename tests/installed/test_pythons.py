@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.installing import OTHER_PYTHONS, ROOT, Environment, install, interpreter
-
-SAME_EVERYWHERE = "proportion or hostile_form or million_rows or long_table or memory_does_not_grow"
-"""Tests of how cost grows with size take half of the time, and say the same on every Python."""
+from tests.support.installing import AGAIN, OTHER_PYTHONS, ROOT, Environment, install, interpreter
 
 
 @pytest.mark.parametrize("version", OTHER_PYTHONS)
@@ -21,8 +18,7 @@ def test_the_unit_and_provider_tests_pass_on_every_python(version: str, tmp_path
     environment = Environment(tmp_path / "env", ROOT)
     install(environment.folder, "--require-hashes", "-r", ROOT / "requirements-dev.lock", python=python)
     ended = environment.run(
-        environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({SAME_EVERYWHERE})",
-        "tests/unit", "tests/providers",
+        environment.python, "-m", "pytest", *AGAIN, "tests/unit", "tests/providers",
         env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from sendmill import AsyncClient, InvalidNumber, MessageInfo
 from sendmill.ledger import find_by_number
+from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import Script, ledger_script
 from sendmill.ledger.slices import SliceBody, pack_u64
 from sendmill.messages import Sms, TemplateSms
@@ -19,6 +21,14 @@ from sendmill.states import State
 from tests.support.driving import Driven, driven, numbers
 
 ONE, TWO = "+85298882844", "+85291234567"
+
+
+@pytest.fixture(autouse=True, params=["names of slices are kept", "jobs of before that"])
+def _listed(request: pytest.FixtureRequest, redis_url: str, namespace: str) -> None:
+    """Whether all slices are listed at their accounts, or each job is asked for its own."""
+    if request.param == "names of slices are kept":
+        with redis.Redis.from_url(redis_url) as server:
+            server.set(JobKeys(namespace).listed_since, 0)
 
 
 async def found(one: Driven, number: str, **options: Any) -> list[MessageInfo]:

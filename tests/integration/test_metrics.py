@@ -6,8 +6,11 @@ import asyncio
 import re
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
@@ -15,11 +18,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sendmill import Client, Sms
 from sendmill.cli import cli
-from sendmill.monitoring.metrics import _TOOK_S, LedgerCollector, rendered
+from sendmill.ledger.slices import HEADER_BYTES
+from sendmill.monitoring.metrics import _DELIVERY_S, _TOOK_S, _WAIT_S, LedgerCollector, rendered
 from simulator.client import Simulator
 from simulator.embedded import free_tcp_port
 from tasks.keep.tick import tick
 from tasks.process.call_records import CallOutcome
+from tasks.report import write_reports
 from tasks.report.write_reports import Folding, fold_reports
 from tasks.send import outcomes
 from tasks.send.outcomes import write_outcomes
@@ -28,7 +33,7 @@ from tests.support.rows import Rows
 from tests.support.vendors import settings_for
 
 LABELS = {"account", "service", "lane", "state", "limit", "outcome", "code", "unit", "group", "kind", "queue", "le"}
-LABELS |= {"version", "format"}
+LABELS |= {"carrier", "version", "format"}
 DOCUMENTED = re.compile(r"^\| `(sendmill_\w+)`", re.MULTILINE)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
@@ -96,11 +101,21 @@ async def test_the_page_names_every_metric_and_no_other(simulator: Simulator, re
     assert all(metric.documentation for metric in metrics)
 
 
-def test_the_script_and_the_exporter_have_the_same_bounds() -> None:
-    """What a call took is counted by the place of its bound."""
-    script = (Path(outcomes.__file__).parent / "lua" / "finish.lua").read_text("utf-8")
-    (bounds,) = re.findall(r"^local TOOK_MS = { (.+) }$", script, re.MULTILINE)
-    assert [1000 * bound for bound in _TOOK_S] == [int(bound) for bound in bounds.split(", ")]
+@pytest.mark.parametrize(
+    ("module", "script", "name", "bounds_s"),
+    [
+        (outcomes, "finish.lua", "TOOK_MS", _TOOK_S),
+        (outcomes, "finish.lua", "WAIT_MS", _WAIT_S),
+        (write_reports, "fold.lua", "DELIVERY_MS", _DELIVERY_S),
+    ],
+)
+def test_the_scripts_and_the_exporter_have_the_same_bounds(
+    module: ModuleType, script: str, name: str, bounds_s: Sequence[float]
+) -> None:
+    """What something took is counted by the place of its bound."""
+    text = (Path(module.__file__ or "").parent / "lua" / script).read_text("utf-8")
+    (bounds,) = re.findall(rf"^local {name} = {{ (.+) }}$", text, re.MULTILINE)
+    assert [1000 * bound for bound in bounds_s] == [int(bound) for bound in bounds.split(", ")]
 
 
 async def test_a_count_is_made_once_whoever_repeats_it(simulator: Simulator, redis_url: str, namespace: str) -> None:
@@ -113,16 +128,75 @@ async def test_a_count_is_made_once_whoever_repeats_it(simulator: Simulator, red
         (call,) = await rows.begin()
         for _ in range(2):
             await write_outcomes(box, [CallOutcome(call, "u", code="no_answer")])
-            await fold_reports(box, [Folding(slice_id, 0, call, "d")])
+            await fold_reports(box, [Folding(slice_id, 0, call, "d", carrier="CN China Mobile")])
         await write_outcomes(box, [CallOutcome(call, "s")])
         found = await _scraped(one)
     assert {("mainland", "unknown", "send"): 1} == found["sendmill_calls_total"]
     assert {("mainland", "no_answer"): 1} == found["sendmill_call_errors_total"]
     assert {("mainland", "delivered"): 1} == found["sendmill_reports_total"]
+    assert {("mainland", "CN China Mobile", "delivered"): 1} == found["sendmill_carrier_reports_total"]
+    # Nobody had read an answer to its call.
+    assert "sendmill_delivery_seconds_count" not in found
+    assert {("mainland", "normal"): 3} == found["sendmill_wait_seconds_count"]
+    assert 3 == found["sendmill_recipients_total"]["mainland",]
     ended = {"delivered": 1, "submitted": 2, "unconfirmed": 3}
     assert {("mainland", "normal", state): count for state, count in ended.items()} == found[
         "sendmill_messages_ended_total"
     ]
+
+
+async def test_a_call_that_its_process_left_open_is_counted(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """By the sweep that ends it: whoever died over it counted nothing."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        account = one.runtime.accounts["mainland"]
+        rows = Rows(account)
+        await rows.add(mainland(3))
+        (call,) = await rows.begin()
+        await one.runtime.server.zadd(account.keys.open, {str(call): 1})
+        await tick(one.runtime)
+        await write_outcomes(account.outbox, [CallOutcome(call, "s")])
+        found = await _scraped(one)
+        state = await one.runtime.server.hgetall(account.keys.state)
+    assert {("mainland", "unknown", "send"): 1} == found["sendmill_calls_total"]
+    assert {("mainland", "no_answer"): 1} == found["sendmill_call_errors_total"]
+    # Its answer came late: the vendor has them.
+    assert 3 == found["sendmill_recipients_total"]["mainland",]
+    assert 3 == found["sendmill_wait_seconds_count"]["mainland", "normal"]
+    assert (b"1", None) == (state[b"ended:u"], state.get(b"ended:s"))
+
+
+async def test_how_long_messages_waited_and_were_under_way_is_counted(
+    simulator: Simulator, redis_url: str, namespace: str
+) -> None:
+    """By lane, each message once, in the bucket that the slice's own times say: one of many rows or of one."""
+    async with flow(settings_for(simulator, redis_url, namespace, ["mainland"])) as one:
+        account = one.runtime.accounts["mainland"]
+        rows = Rows(account)
+        many = await rows.add(mainland(300))
+        single = await rows.add(mainland(1, first=300))
+        server = one.runtime.server
+        clock_ms = int(time.time() * 1000)
+        for slice_id, waited_ms in ((many, 4_000_000), (single, 100_000)):
+            created = (clock_ms - waited_ms).to_bytes(8, "little")
+            await server.setrange(account.keys.slice(slice_id), 16, created)
+        large, small = await rows.begin()
+        await write_outcomes(account.outbox, [CallOutcome(large, "s"), CallOutcome(small, "s")])
+        # The answer came an hour before its report.
+        answered = (400_000).to_bytes(4, "little")
+        for offset in (7, 8, 250):
+            await server.setrange(account.keys.slice(many), HEADER_BYTES + 5 * 300 + 4 * offset, answered)
+        reports = [Folding(many, offset, large, "d") for offset in (7, 8, 250, 8)]
+        assert [1, 1, 1, 0] == await fold_reports(account.outbox, [*reports])
+        found = await _scraped(one)
+    assert {("mainland", "normal"): 301} == found["sendmill_wait_seconds_count"]
+    waits = {le: count for (_, _, le), count in found["sendmill_wait_seconds_bucket"].items()}
+    assert (0, 1, 1, 301) == tuple(waits[le] for le in ("60.0", "300.0", "1800.0", "7200.0"))
+    assert {("mainland", "normal"): 3} == found["sendmill_delivery_seconds_count"]
+    under_way = {le: count for (_, _, le), count in found["sendmill_delivery_seconds_bucket"].items()}
+    assert (0, 3) == (under_way["1800.0"], under_way["7200.0"])
+    assert 3 == found["sendmill_delivery_seconds_sum"]["mainland", "normal"] // 3_600
 
 
 def test_where_redis_is_away_the_scrape_says_so() -> None:

@@ -400,7 +400,7 @@ class OutboxMachine(RuleBasedStateMachine):
 def test_whatever_happens_in_whatever_order_every_row_is_accounted_for(redis_url: str, namespace: str) -> None:
     """Counters, places, states, open calls and slots, after each step of every walk and at its end."""
     bounds = settings(
-        max_examples=300,
+        max_examples=150,
         stateful_step_count=40,
         derandomize=True,
         database=None,

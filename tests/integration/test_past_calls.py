@@ -50,8 +50,7 @@ async def _claimed(account: Account, slices: int, rows: int) -> list[ClaimedSlic
 async def _called(account: Account, claimed: ClaimedSlice, calls: int, first: int = 1) -> list[int]:
     """Calls of one row each, numbered on from one."""
     made = [CallRows(first + n, 1, [[claimed.slice_id, claimed.epoch, n, n]]) for n in range(calls)]
-    for call in made:
-        await begin_calls(account.outbox, [call], lane="normal", service="s", slots=0, call_ms=60_000, limits=[])
+    await begin_calls(account.outbox, made, lane="normal", service="s", slots=0, call_ms=60_000, limits=[])
     return [call.number for call in made]
 
 

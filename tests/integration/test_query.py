@@ -262,7 +262,7 @@ async def test_after_the_horizon_nothing_is_asked_any_more(
     runtime: Runtime, account: Account, vendor: StubVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Settling has made the row `unknown` by then."""
-    monkeypatch.setattr(query, "_HOUR_MS", 0)
+    monkeypatch.setattr(query, "HOUR_MS", 0)
     await ask(account, ONE)
     await asyncio.sleep(0.01)
     await run(runtime)

@@ -166,6 +166,14 @@ async def test_a_message_of_many_jobs_ago_is_found(one: Driven, monkeypatch: pyt
     assert [(f"{first}-2", "number")] == await matched(one, Reply(TWO, "Y"))
     monkeypatch.setattr(latest, "MOST_SLICES", 10)
     assert [(None, None)] == await matched(one, Reply(ONE, "Y"))
+    # Where the names of all slices are kept it is found however far back it lies, and the latest is the latest.
+    await one.runtime.server.set(one.runtime.jobs.listed_since, 0)
+    monkeypatch.setattr(latest, "NEAR_SLICES", 4)
+    assert [(f"{first}-1", "number")] == await matched(one, Reply(ONE, "Y, again"))
+    second = await sent(one, ONE, expires_in=300)
+    for _ in range(10):
+        await sent(one, THREE)
+    assert [(f"{second}-1", "number")] == await matched(one, Reply(ONE, "Y, once more"))
 
 
 async def test_a_sender_that_is_no_number_answers_nothing(one: Driven) -> None:

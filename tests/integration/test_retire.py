@@ -55,7 +55,8 @@ async def test_what_may_not_go_is_looked_at_once_a_run(redis_url: str, namespace
     async with driven(redis_url, namespace) as one:
         open_job, newer = await _singles(one, numbers(2))
         server, keys = one.runtime.server, one.runtime.accounts["hk"].keys
-        await server.setrange(keys.slice(f"{newer}.0.0"), 0, b"S9")
+        folded = await server.hget(keys.page("p0"), newer)
+        await server.hset(keys.page("p0"), newer, b"9" + folded[1:])
         looked: list[list[str]] = []
         real = retire.retire
 

@@ -9,12 +9,12 @@ import pytest
 
 from sendmill import Sms
 from sendmill.ledger.keys import REFUSED
+from sendmill.moment import DAY_MS
 from tasks.keep import trim as trimming
 from tasks.keep.trim import trim, trim_account
 from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven
 
-DAY_MS = 86_400_000
 ENTRY = {"kind": "alert", "code": "clock_step", "detail": "x" * 1000, "open": "1", "at": "1"}
 
 

@@ -18,7 +18,7 @@ from sendmill.states import State
 from simulator.system import FIVE_ROUTES, System
 from simulator.vendor_accounts import Accounts, five_accounts
 from tests.support.flow import hong_kong, mainland
-from tests.support.shell import run
+from tests.support.shell import run_here
 
 DONE_S = 60.0
 
@@ -209,7 +209,7 @@ def test_every_endpoint_is_reached_from_the_command_line(system: System, tmp_pat
 
 
 def _run(system: System, *arguments: str) -> str:
-    said = run(system, *arguments)
+    said = run_here(system, *arguments)
     assert 0 == said.exit_code, f"{arguments}: {said.err}"
     return said.out
 

@@ -198,14 +198,3 @@ def test_more_processes_reach_the_limit_and_do_not_pass_it() -> None:
         assert 800 == seen["calls_accepted"]
         assert seen["max_calls_in_a_second"] <= 50
         assert 0 == system.simulator.breaches()["total"]
-
-
-def test_a_key_sent_by_two_producers_at_once_is_one_job() -> None:
-    """The same content under one key: one job, one message, whoever came first."""
-    with System.start(accounts=_quick) as system:
-        one, other = system.client(), system.client()
-        jobs = {each.send(Sms("Your code is 1125", "+85298882844"), key="login-7781").id for each in (one, other, one)}
-        assert 1 == len(jobs)
-        (job,) = jobs
-        system.wait_until(lambda: one.status(job).done, timeout_s=60, what="the message is final")
-        assert 1 == _accepted(system.simulator)

@@ -45,7 +45,7 @@ GARBAGE = {
 """Answers that no vendor documents."""
 
 FUZZ = settings(
-    max_examples=150,
+    max_examples=settings().max_examples * 3 // 2,
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],

@@ -12,6 +12,7 @@ from config.settings import Settings
 from sendmill.client import Client
 from sendmill.ledger.jobs import own_slices
 from sendmill.ledger.moved_rows import is_moved
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.slices import Slice, decode
 from sendmill.messages import Content
 from sendmill.states import State
@@ -48,7 +49,7 @@ class Flow:
         server, jobs = self.runtime.server, self.runtime.jobs
         listed = (*await server.lrange(jobs.slices(job), 0, -1), *await server.hvals(jobs.moved(job)))
         for account, slice_id, _ in own_slices(job, await server.hget(jobs.job(job), "slice"), listed):
-            blob = await self.runtime.server.get(self.runtime.keys_of(account).slice(slice_id))
+            (blob,) = await read_whole(self.runtime.server, self.runtime.keys_of(account), [slice_id])
             assert blob is not None
             found.append((account, decode(blob)))
         return found

@@ -17,6 +17,13 @@ TIMEOUT_S = 300.0
 PROMISED_PYTHONS = re.findall(
     r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text("utf-8")
 )
+AGAIN = (
+    *("-q", "-p", "no:cacheprovider", "--hypothesis-profile=few"),
+    *("-k", "not (proportion or hostile_form or million_rows or long_table or memory_does_not_grow or unannounced)"),
+)
+"""Options of pytest where tests run once more in another environment, which finds what it lacks with few examples. How
+cost grows with size, and what waits for a vendor's clock, is the same everywhere and takes half of the time."""
+
 OTHER_PYTHONS = [each for each in PROMISED_PYTHONS if each != f"{sys.version_info.major}.{sys.version_info.minor}"]
 """Versions that the classifiers promise, but for the one that runs the tests."""
 

@@ -1,4 +1,4 @@
-"""The `sendmill` command in a process of its own, against a system that runs."""
+"""The `sendmill` command, in a process of its own or in this one, against a system that runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import subprocess
 import sys
 from typing import Any, NamedTuple
 
+from click.testing import CliRunner
+
+from sendmill.cli import cli
 from simulator.system import ROOT, System
 
 COMMAND_S = 60.0
@@ -23,6 +26,12 @@ class Said(NamedTuple):
     def objects(self) -> list[dict[str, Any]]:
         """The JSON objects on stdout."""
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+def run_here(system: System, *arguments: str) -> Said:
+    """The same in this process: an interpreter of its own takes longer than most that is asked for."""
+    done = CliRunner().invoke(cli, arguments, env=system.environment())
+    return Said(done.exit_code, done.stdout, done.stderr.splitlines())
 
 
 def run(system: System, *arguments: str) -> Said:

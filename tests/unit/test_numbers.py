@@ -9,10 +9,13 @@ import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import carrier
+from phonenumbers.carrierdata import CARRIER_DATA
 
 from sendmill.errors import InvalidNumber, InvalidOption
 from sendmill.numbers import calling_code, mask, normalise, normalise_by_library, pack, possible, unpack
 from sendmill.numbers.blocks import LENGTH_BY_BLOCK, LENGTH_BY_NORTH_AMERICAN_BLOCK, split_known
+from sendmill.numbers.carriers import carrier_of
 
 REGIONS = ("CN", "HK", "MO", "TW", "SG", "US", "GB", "DE", "IT")
 
@@ -289,3 +292,38 @@ def test_a_mask_shows_four_and_two_characters(number: str, expected: str) -> Non
 def test_a_region_knows_its_calling_code() -> None:
     """The country code comes with its plus sign."""
     assert "+852" == calling_code("HK")
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+85298882844", "HK HKT"),
+        ("+85251234567", "HK China Mobile"),
+        ("+8613912345678", "CN China Mobile"),
+        ("+8613012345678", "CN China Unicom"),
+        ("+8613312345678", "CN China Telecom"),
+        ("+8619212345678", "CN China Broadnet"),
+        ("+886912345678", "TW Chunghwa Telecom"),
+        ("+12025550123", "US"),
+        ("+14165550123", "CA"),
+        ("", ""),
+        ("12", ""),
+        ("+999", ""),
+    ],
+)
+def test_a_range_tells_its_carrier(number: str, expected: str) -> None:
+    """The same name is another carrier in another region; where ranges have none the region is told."""
+    assert expected == carrier_of(number)
+
+
+def test_a_carrier_is_told_as_for_the_whole_number() -> None:
+    """What decides stands in the first digits, so they alone are remembered; no name is longer than a counter's."""
+    random_ = random.Random(5)
+    for prefix in random_.sample(sorted(CARRIER_DATA), 2_000):
+        whole = f"+{prefix}".ljust(12, "5")
+        number = phonenumbers.parse(whole)
+        name = carrier.name_for_valid_number(number, "en")
+        told = carrier_of(whole)
+        assert len(told.encode()) <= 40
+        assert told.partition(" ")[2] == name.encode()[: len(told.partition(" ")[2].encode())].decode(errors="ignore")
+        assert bool(name) == (" " in told), whole

@@ -14,6 +14,7 @@ from aiohttp import web
 from sendmill.access.apikeys import ApiKey, Scope, digest_of, id_in
 from sendmill.async_client import AsyncClient
 from sendmill.errors import StoreError
+from sendmill.moment import clock_ms
 from web.api.problems import Problem, problem_of
 
 READ_EVERY_S: Final = 0.5
@@ -63,7 +64,7 @@ class KeyRing:
             raise _unauthorized("this key is not known, or not good any more")
         if not key.lets_in(self.peer_of(request)):
             raise Problem("forbidden", "the key may not be used from this address")
-        self._used_ms[key.id] = int(time.time() * 1000)
+        self._used_ms[key.id] = clock_ms()
         if key.requests_per_s is not None:
             wait_s = await self._client.admit_key(key, requests=1)
             if wait_s:
@@ -99,7 +100,7 @@ class KeyRing:
         return self._keys[key_id] if key_id in self._keys and self._fits(token, key_id) else None
 
     def _fits(self, token: str, key_id: str) -> bool:
-        return self._keys[key_id].is_it(digest_of(token), time.time() * 1000)
+        return self._keys[key_id].is_it(digest_of(token), clock_ms())
 
     async def _read_since(self, at: float) -> None:
         """Have the keys as they were at a time or later. One reading goes at a time, and is everybody's."""

@@ -14,10 +14,11 @@ from sendmill.access.apikeys import Scope
 from sendmill.errors import UnknownAccount
 from sendmill.media import KINDS
 from sendmill.messages import AccountInfo
-from web.api import shapes
 from web.api.bodies import read_bytes
 from web.api.problems import Problem, no_such_account
 from web.api.route import Call, Route
+from web.api.shapes import accounts as shapes
+from web.api.shapes.common import maybe_time, time_of
 
 _Result = TypeVar("_Result")
 
@@ -81,7 +82,7 @@ async def limited(call: Call) -> None:
 async def balance(call: Call) -> msgspec.Struct:
     """Ask the vendor."""
     left = await _of_account(call.context.client.balance(_named(call)))
-    return shapes.Balance(account=left.account, amount=left.amount, unit=left.unit, at=shapes.time_of(left.at))
+    return shapes.Balance(account=left.account, amount=left.amount, unit=left.unit, at=time_of(left.at))
 
 
 async def uploaded(call: Call) -> msgspec.Struct:
@@ -95,7 +96,7 @@ async def uploaded(call: Call) -> msgspec.Struct:
         with tempfile.NamedTemporaryFile(prefix="upload-") as file:
             await call.context.run(partial(_write, file, body))
             name = await _of_account(upload(account, Path(file.name)))
-    return shapes.Uploaded(name=str(name), kept_until=shapes.maybe_time(name.kept_until))
+    return shapes.Uploaded(name=str(name), kept_until=maybe_time(name.kept_until))
 
 
 def _write(file: IO[bytes], body: bytes) -> None:
@@ -106,9 +107,7 @@ def _write(file: IO[bytes], body: bytes) -> None:
 async def alerts(call: Call) -> msgspec.Struct:
     """The alerts that are open."""
     found = [
-        shapes.Alert(
-            account=each.account, code=each.code, causes=list(each.causes), opened_at=shapes.time_of(each.opened_at)
-        )
+        shapes.Alert(account=each.account, code=each.code, causes=list(each.causes), opened_at=time_of(each.opened_at))
         for each in await call.context.client.alerts()
         if call.sees(each.account)
     ]

@@ -10,9 +10,10 @@ from aiohttp import web
 from sendmill.access.apikeys import Scope
 from sendmill.errors import SendmillError
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReplyEvent, ReportEvent
-from web.api import shapes
 from web.api.problems import Problem
 from web.api.route import NO_STORE, Call, Route
+from web.api.shapes import events as shapes
+from web.api.shapes.common import maybe_time, time_of
 
 EVENT_STREAM: Final = "text/event-stream"
 MOST_WAITING: Final = 500
@@ -36,7 +37,7 @@ WAITING: Final = web.AppKey("waiting", Waiting)
 
 def told(call: Call, event: AnyEvent) -> shapes.AnyEvent:
     """An event as its key may see it."""
-    occurred_at, received_at = shapes.maybe_time(event.occurred_at), shapes.time_of(event.received_at)
+    occurred_at, received_at = maybe_time(event.occurred_at), time_of(event.received_at)
     match event:
         case ReportEvent():
             return shapes.ReportEvent(

@@ -18,11 +18,11 @@ from sendmill.messages import Job as SentJob
 from sendmill.messages import JobStatus as FoundStatus
 from sendmill.preparing import csvfile
 from sendmill.preparing.template import Template
-from web.api import shapes
 from web.api.bodies import media_type
 from web.api.problems import Problem, problem_of
 from web.api.route import Answer, Call, Route
-from web.api.shapes import MOST_REFUSED
+from web.api.shapes import jobs as shapes
+from web.api.shapes.common import MOST_REFUSED, Settled, SettleRequest, maybe_time, time_of
 from web.api.streamed_bodies import (
     CSV,
     NDJSON,
@@ -283,7 +283,7 @@ def _status(found: FoundStatus) -> shapes.JobStatus:
         lane=found.lane,
         ref=found.ref,
         account=found.account,
-        created_at=shapes.maybe_time(found.created_at),
+        created_at=maybe_time(found.created_at),
     )
 
 
@@ -307,7 +307,7 @@ async def listed(call: Call) -> msgspec.Struct:
     jobs = [
         shapes.JobSummary(
             id=job.job_id,
-            created_at=shapes.time_of(job.created_at),
+            created_at=time_of(job.created_at),
             lane=job.lane,
             total=job.total,
             ref=job.ref,
@@ -336,7 +336,7 @@ async def settled(call: Call) -> msgspec.Struct:
     job_id = call.named("job")
     await known(call, job_id)
     done = await call.acting.settle(job_id, call.body.verdict)
-    return shapes.Settled(settled=done.settled, left=done.left)
+    return Settled(settled=done.settled, left=done.left)
 
 
 _JOB: Final = {"job": "the id of a job"}
@@ -403,8 +403,8 @@ ROUTES: Final = (
         summary="Say what became of all unconfirmed messages of a job. `resend` may let them arrive twice.",
         handle=settled,
         scope=Scope.OPERATE,
-        body=shapes.SettleRequest,
-        answer=shapes.Settled,
+        body=SettleRequest,
+        answer=Settled,
         parts=_JOB,
     ),
 )

@@ -8,9 +8,10 @@ import msgspec
 
 from sendmill.access.apikeys import KeyInfo, NewKey, Scope
 from sendmill.segments import beyond_gsm, count_segments
-from web.api import shapes
 from web.api.problems import Problem
 from web.api.route import Call, Route
+from web.api.shapes import keys as shapes
+from web.api.shapes.common import RotateRequest, maybe_time, time_of
 
 
 def _told(info: KeyInfo) -> shapes.Key:
@@ -22,15 +23,13 @@ def _told(info: KeyInfo) -> shapes.Key:
         sender=info.sender,
         signature=info.signature,
         networks=list(info.networks),
-        made_at=shapes.time_of(info.made_at),
-        ends_at=shapes.maybe_time(info.ends_at),
+        made_at=time_of(info.made_at),
+        ends_at=maybe_time(info.ends_at),
         requests_per_s=info.requests_per_s,
         recipients_per_day=info.recipients_per_day,
         test=info.test,
-        secrets=[
-            shapes.Secret(made_at=shapes.time_of(made), ends_at=shapes.maybe_time(ends)) for made, ends in info.secrets
-        ],
-        used_at=shapes.maybe_time(info.used_at),
+        secrets=[shapes.Secret(made_at=time_of(made), ends_at=maybe_time(ends)) for made, ends in info.secrets],
+        used_at=maybe_time(info.used_at),
     )
 
 
@@ -135,7 +134,7 @@ ROUTES: Final = (
         handle=rotated,
         scope=Scope.ADMIN,
         whole=True,
-        body=shapes.RotateRequest,
+        body=RotateRequest,
         answer=shapes.MadeKey,
         status=201,
         parts=_KEY,

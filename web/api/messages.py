@@ -14,10 +14,11 @@ from aiohttp import web
 from sendmill.access.apikeys import Scope
 from sendmill.errors import SendmillError, UnknownAccount
 from sendmill.messages import MessageInfo
-from web.api import shapes
 from web.api.jobs import known
 from web.api.problems import Problem, no_such_account
 from web.api.route import NO_STORE, Call, Route, log
+from web.api.shapes import messages as shapes
+from web.api.shapes.common import Settled, SettleRequest, maybe_time, time_of
 from web.api.streamed_bodies import CSV, NDJSON
 
 _AT_ONCE: Final = 500
@@ -36,8 +37,8 @@ def told(call: Call, message: MessageInfo) -> shapes.Message:
         vendor_message_id=message.vendor_message_id,
         code=message.code,
         detail=message.detail,
-        submitted_at=shapes.maybe_time(message.submitted_at),
-        updated_at=shapes.maybe_time(message.updated_at),
+        submitted_at=maybe_time(message.submitted_at),
+        updated_at=maybe_time(message.updated_at),
     )
 
 
@@ -118,7 +119,7 @@ async def life(call: Call) -> msgspec.Struct:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return shapes.time_of(value)
+        return time_of(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -160,7 +161,7 @@ async def unconfirmed(call: Call) -> msgspec.Struct:
                     message_id=each.message_id,
                     to=call.number(each.to),
                     account=each.account,
-                    since=shapes.time_of(each.since),
+                    since=time_of(each.since),
                     code=each.code,
                     detail=each.detail,
                 )
@@ -178,7 +179,7 @@ async def settled(call: Call) -> msgspec.Struct:
     if call.key.accounts:
         await known(call, message_id.rpartition("-")[0])
     done = await call.acting.settle(message_id, call.body.verdict)
-    return shapes.Settled(settled=done.settled, left=done.left)
+    return Settled(settled=done.settled, left=done.left)
 
 
 _MESSAGE: Final = {"message": "the id of a message: a job's id, a hyphen and a row number"}
@@ -223,8 +224,8 @@ ROUTES: Final = (
         summary="Say what became of an unconfirmed message. `resend` may let it arrive twice.",
         handle=settled,
         scope=Scope.OPERATE,
-        body=shapes.SettleRequest,
-        answer=shapes.Settled,
+        body=SettleRequest,
+        answer=Settled,
         parts=_MESSAGE,
     ),
     Route(

@@ -12,7 +12,8 @@ import msgspec
 from web.api.bodies import JSON
 from web.api.problems import CONTENT_TYPE, MEANINGS, ProblemBody
 from web.api.route import Route
-from web.api.shapes import AnyEvent, JobHead
+from web.api.shapes.events import AnyEvent
+from web.api.shapes.jobs import JobHead
 
 _REF: Final = "#/components/schemas/{name}"
 _PART: Final = re.compile(r"\{(\w+)\}")

@@ -11,10 +11,11 @@ from aiohttp import web
 from sendmill.access.apikeys import Scope
 from sendmill.messages import ReplyEvent
 from sendmill.optouts import OptOut
-from web.api import shapes
 from web.api.messages import streamed
 from web.api.problems import Problem
 from web.api.route import Call, Route
+from web.api.shapes import recipients as shapes
+from web.api.shapes.common import MOST_REFUSED, NumberRequest, time_of
 from web.api.streamed_bodies import NDJSON, STREAMS, Unread, charset_of, lines
 
 PLAIN: Final = "text/plain"
@@ -44,7 +45,7 @@ def _told(call: Call, reply: ReplyEvent) -> shapes.HandsetReply:
         extno=reply.extno,
         message_id=reply.message_id,
         matched_by=reply.matched_by,
-        received_at=shapes.time_of(reply.received_at),
+        received_at=time_of(reply.received_at),
     )
 
 
@@ -66,7 +67,7 @@ async def optouts(call: Call) -> msgspec.Struct | web.StreamResponse:
 def _optout(call: Call, each: OptOut) -> shapes.OptOut:
     number = None if each.number is None else call.number(each.number)
     return shapes.OptOut(
-        number=number, at=shapes.time_of(each.at), account=each.account, word=each.word, source=str(each.source)
+        number=number, at=time_of(each.at), account=each.account, word=each.word, source=str(each.source)
     )
 
 
@@ -88,7 +89,7 @@ async def imported(call: Call) -> msgspec.Struct:
         numbers = _Lines(lines(parts, charset_of(call.request)))
 
         def tell(_place: int, why: str) -> None:
-            if len(refused) < shapes.MOST_REFUSED:
+            if len(refused) < MOST_REFUSED:
                 refused.append(shapes.BadLine(line=numbers.line, detail=why))
 
         done = call.context.blocking.import_optouts(numbers, region=call.query.region, on_refused=tell)
@@ -158,7 +159,7 @@ ROUTES: Final = (
         handle=opted_out,
         scope=Scope.OPERATE,
         whole=True,
-        body=shapes.NumberRequest,
+        body=NumberRequest,
         answer=shapes.Changed,
     ),
     Route(
@@ -169,7 +170,7 @@ ROUTES: Final = (
         handle=opted_in,
         scope=Scope.OPERATE,
         whole=True,
-        body=shapes.NumberRequest,
+        body=NumberRequest,
         answer=shapes.Changed,
     ),
     Route(
@@ -192,7 +193,7 @@ ROUTES: Final = (
         handle=forgotten,
         scope=Scope.ADMIN,
         whole=True,
-        body=shapes.NumberRequest,
+        body=NumberRequest,
         answer=shapes.Forgotten,
     ),
 )

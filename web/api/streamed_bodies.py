@@ -20,14 +20,14 @@ from sendmill.errors import UploadCut
 from sendmill.messages import Content, Mms, Sms, TemplateSms, VendorTemplateSms, Voice
 from web.api.bodies import BROKEN, check_encoding, go_on
 from web.api.problems import Problem
-from web.api.shapes import (
+from web.api.shapes.common import Value
+from web.api.shapes.jobs import (
     AnyHead,
     JobHead,
     JobsQuery,
     MmsHead,
     SmsHead,
     TemplateHead,
-    Value,
     VendorTemplateHead,
     VoiceHead,
 )

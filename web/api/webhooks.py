@@ -8,9 +8,10 @@ import msgspec
 
 from sendmill.access.apikeys import Scope
 from sendmill.webhooks.info import Webhook, WebhookDelivery
-from web.api import shapes
 from web.api.problems import Problem
 from web.api.route import Call, Route
+from web.api.shapes import webhooks as shapes
+from web.api.shapes.common import RotateRequest, maybe_time, time_of
 
 _HOUR_S: Final = 3600.0
 
@@ -21,19 +22,19 @@ def _told(found: Webhook) -> shapes.Webhook:
         url=found.url,
         kinds=list(found.kinds),
         states=list(found.states),
-        created_at=shapes.time_of(found.created_at),
+        created_at=time_of(found.created_at),
         disabled=found.disabled,
-        told_at=shapes.maybe_time(found.told_at),
-        failing_since=shapes.maybe_time(found.failing_since),
+        told_at=maybe_time(found.told_at),
+        failing_since=maybe_time(found.failing_since),
         tries=found.tries,
-        next_try_at=shapes.maybe_time(found.next_try_at),
+        next_try_at=maybe_time(found.next_try_at),
     )
 
 
 def _delivery(found: WebhookDelivery) -> shapes.Delivery:
     return shapes.Delivery(
         id=found.id,
-        at=shapes.time_of(found.at),
+        at=time_of(found.at),
         what="test" if found.what == "test" else "events",
         events=found.events,
         attempt=found.attempt,
@@ -142,7 +143,7 @@ ROUTES: Final = (
         "rotate_webhook",
         "Sign with a new secret, and with the old one besides for a while.",
         rotated,
-        body=shapes.RotateRequest,
+        body=RotateRequest,
         answer=shapes.MadeWebhook,
         status=201,
     ),

@@ -36,6 +36,11 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
+def points(change: float | None) -> str:
+    """By how much a share changed, in points of a hundred."""
+    return "–" if change is None else f"{round(100 * change, 1) + 0.0:+.1f}"
+
+
 def span(seconds: float | None) -> str:
     """A span in its two largest units."""
     if seconds is None:
@@ -145,6 +150,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "many": many,
     "rate": rate,
     "percent": percent,
+    "points": points,
     "span": span,
     "moment": moment,
     "since": since,

@@ -33,6 +33,7 @@ from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.wait_for_events import Bell
 from sendmill.ledger.webhooks import StoredWebhook
 from sendmill.messages import ReportEvent
+from sendmill.moment import clock_ms
 from sendmill.states import State
 from web.context import Context
 from web.facades.callback_requests import Callback
@@ -109,7 +110,7 @@ async def keep(
     Raises:
         StoreError: Redis is away.
     """
-    begins_ms = _now_ms() + int(1000 * ahead_s)
+    begins_ms = clock_ms() + int(1000 * ahead_s)
     stored = msgspec.json.encode(msgspec.structs.replace(callback, begins_ms=begins_ms))
     looked_at = begins_ms + int(1000 * _FIRST_S)
     accepted = {f"{ref} {_ACCEPTED}{each}": looked_at for each in message_ids} if callback.tells_accepted else {}
@@ -231,7 +232,7 @@ class Callbacks:
     async def _make(self) -> None:
         while not self._stopping.is_set():
             free = AT_ONCE - len(self._making)
-            now_ms = _now_ms()
+            now_ms = clock_ms()
             claim = ledger_script("claimdue")
             due: list[bytes] = []
             if free > 0:
@@ -245,7 +246,7 @@ class Callbacks:
         ref, _, event_id = member.partition(" ")
         raw = await self._server.get(self._ledger.jobs.callback(ref))
         if raw is None:
-            if event_id.startswith(_ACCEPTED) or _now_ms() - _ended_ms(event_id) > _RECORD_MS:
+            if event_id.startswith(_ACCEPTED) or clock_ms() - _ended_ms(event_id) > _RECORD_MS:
                 await self._end(member)
             else:
                 await self._put_off(member, 1.0)
@@ -293,7 +294,7 @@ class Callbacks:
     async def _accepted(self, event_id: str, callback: Callback) -> ReportEvent | float | None:
         """That the vendor has a message; seconds until the next look, where it may come to that; None where not."""
         message_id = event_id.removeprefix(_ACCEPTED)
-        age_s = (_now_ms() - callback.begins_ms) / 1000
+        age_s = (clock_ms() - callback.begins_ms) / 1000
         later_s = min(_MOST_RARELY_S, max(_FIRST_S, age_s / 2))
         try:
             shown = await self._show(message_id)
@@ -337,7 +338,7 @@ class Callbacks:
 
     async def _put_off(self, member: str, wait_s: float) -> None:
         wait_ms = 1000 * wait_s * random.uniform(1.0, _LATEST)  # noqa: S311 - no secret
-        await self._server.zadd(self._name + ":due", {member: _now_ms() + int(wait_ms)}, xx=True)
+        await self._server.zadd(self._name + ":due", {member: clock_ms() + int(wait_ms)}, xx=True)
 
     async def _end(self, member: str) -> None:
         async with self._server.pipeline(transaction=True) as pipe:
@@ -356,7 +357,3 @@ class Callbacks:
 
 def _ended_ms(event_id: str) -> int:
     return int(event_id.rsplit(":", 2)[1].partition("-")[0])
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -17,7 +17,7 @@ from web.api.access import RING
 from web.api.jobs import admit, options_of
 from web.api.problems import Problem
 from web.api.route import Call
-from web.api.shapes import Options
+from web.api.shapes.jobs import Options
 from web.context import CONTEXT, Context
 from web.facades import callbacks
 from web.facades.callback_requests import Callback

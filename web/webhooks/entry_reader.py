@@ -9,6 +9,7 @@ from typing import Final
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.event_entries import Run, alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import Entry, entry_of
+from sendmill.ledger.pages import read_whole
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AnyEvent
@@ -84,7 +85,7 @@ class EntryReader:
         if known is not None:
             self._bodies.move_to_end((account, slice_id))
             return known[0]
-        raw = await self._ledger.server.get(self._ledger.account(account).slice(slice_id))
+        (raw,) = await read_whole(self._ledger.server, self._ledger.account(account), [slice_id])
         if raw is None:
             return None
         body = decode_body(raw)

@@ -43,6 +43,7 @@ from sendmill.ledger.webhooks import (
     webhook_decoder,
 )
 from sendmill.messages import AnyEvent
+from sendmill.moment import clock_ms
 from sendmill.webhooks.client import WEBHOOK_DISABLED
 from sendmill.webhooks.signing import signed_headers
 from web.webhooks.next_events import Follower
@@ -161,7 +162,7 @@ class Telling:
     async def _step(self) -> bool:
         """Do the next thing; returns False where there is nothing to do."""
         webhook, follower = self._known
-        if webhook.disabled or time.time() * 1000 < self._next_ms:
+        if webhook.disabled or clock_ms() < self._next_ms:
             return False
         if self._batch is None:
             made = await follower.batch()
@@ -191,7 +192,7 @@ class Telling:
         if not events:
             await self._told(follower, batch, None)
             return
-        began_ms = _now_ms()
+        began_ms = clock_ms()
         outcome = await self._posted(webhook, batch.id, _body("events", batch.made_ms, events))
         tries = int(await self._surviving(lambda: self._server.hget(self._key, "tries")) or 0)
         delivery = _delivery(batch.id, began_ms, outcome, what="events", events=len(events), attempt=tries + 1)
@@ -202,7 +203,7 @@ class Telling:
 
     async def _told(self, follower: Follower, batch: Batch, delivery: StoredDelivery | None) -> None:
         places = batch.places()
-        await self._written(batch, "told", delivery, places if delivery is None else {**places, "told_ms": _now_ms()})
+        await self._written(batch, "told", delivery, places if delivery is None else {**places, "told_ms": clock_ms()})
         self._batch = self._events = None
         self._next_ms = 0
         follower.told(batch)
@@ -210,13 +211,13 @@ class Telling:
 
     async def _failed(self, batch: Batch, delivery: StoredDelivery, outcome: Outcome) -> None:
         self._events = None
-        self._next_ms = _now_ms() + int(1000 * self._wait_s(delivery.attempt - 1, outcome))
+        self._next_ms = clock_ms() + int(1000 * self._wait_s(delivery.attempt - 1, outcome))
         log.warning("a webhook took nothing", webhook=self._name, what=outcome.what, tries=delivery.attempt)
         await self._written(batch, "failed", delivery, {"next_ms": self._next_ms})
-        failing_ms = int(await self._server.hget(self._key, "failing_ms") or _now_ms())
+        failing_ms = int(await self._server.hget(self._key, "failing_ms") or clock_ms())
         if outcome.status == _GONE:
             await self._disable("its receiver answered 410: it wants nothing any more")
-        elif _now_ms() - failing_ms >= 1000 * self._given_up_s:
+        elif clock_ms() - failing_ms >= 1000 * self._given_up_s:
             await self._disable(f"its receiver took nothing since {_minute(failing_ms)}: the last time {outcome.what}")
 
     async def _posted(self, webhook: StoredWebhook, message_id: str, body: bytes) -> Outcome:
@@ -231,7 +232,7 @@ class Telling:
         """Write what came of a batch, however long Redis is away: nobody else knows it."""
         pairs = [each for pair in fields.items() for each in pair]
         stored = b"" if delivery is None else msgspec.json.encode(delivery)
-        args = (batch.id, what, stored, DELIVERIES_KEPT, _now_ms(), *pairs)
+        args = (batch.id, what, stored, DELIVERIES_KEPT, clock_ms(), *pairs)
         await self._surviving(lambda: ledger_script("endtelling").arun(self._server, self._key, *args))
 
     async def _surviving(self, step: Callable[[], Any]) -> Any:
@@ -254,7 +255,7 @@ class Telling:
             if raw is None:
                 raise _Lost
             known = webhook_decoder.decode(raw)
-            new = msgspec.structs.replace(known, disabled=why, disabled_ms=_now_ms())
+            new = msgspec.structs.replace(known, disabled=why, disabled_ms=clock_ms())
             script = ledger_script("hashswap")
             if await script.arun(self._server, self._ledger.jobs.webhooks, self._name, raw, msgspec.json.encode(new)):
                 break
@@ -316,7 +317,7 @@ class Telling:
             await self._begin_replay(int(since))
 
     async def _test(self, webhook: StoredWebhook, test_id: str) -> None:
-        began_ms = _now_ms()
+        began_ms = clock_ms()
         await self._server.hdel(self._key, "wants_test")
         outcome = await self._posted(webhook, test_id, _body("test", began_ms, []))
         delivery = _delivery(test_id, began_ms, outcome, what="test", events=0, attempt=1)
@@ -361,7 +362,3 @@ def _delivery(message_id: str, at_ms: int, outcome: Outcome, *, what: str, event
 
 def _minute(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,6 +3,5 @@
 local FORMAT = 'S2' -- of the slices that these scripts understand
 local HEADER_BYTES = 108
 local ARRAYS_BYTES = 9 -- of each row, between the header and the body
-local START_AT = 32 -- its place in the outbox
 local COUNTERS_AT = 41 -- a number of 4 bytes for each state, then one for submitted rows that no report can follow
 local ORDER = 'awqgusdnerfpck'

@@ -4,6 +4,7 @@
 -- name is made from its prefix. Types and lifetimes: sendmill/ledger/keys.py; layout of a slice: ledger/slices.py.
 
 -- include layout.lua
+-- include pages.lua
 
 local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local ARRAYS = { 'states', 'calls', 'passed' }
@@ -17,7 +18,6 @@ local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = 
 local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
 local LEASES_AT_ONCE = 4000 -- Lua unpacks no more than 8,000
-local NUMBERS_AT = 104 -- where the header says where the body's numbers begin, once one of them was forgotten
 local FORGOTTEN = string.rep('\0', 8)
 
 local function key(name) return PREFIX .. name end
@@ -77,7 +77,9 @@ local function set_alert(code, detail, open, now)
 end
 
 local MINUTE_MS, MINUTES_KEPT_S = 60000, 49 * 3600
-local WITHOUT_MINUTES = { took = true, waiting = true } -- kinds of counters that no chart is drawn from
+local WITHOUT_MINUTES = { -- kinds of counters that no chart is drawn from
+  took = true, waiting = true, wait = true, wait_ms = true, delivery = true, delivery_ms = true,
+}
 
 -- Add to the account's counters, which `sendmill metrics` reads, and to those of this minute, which charts are drawn
 -- from: a command or two for each that a script has something for.
@@ -86,7 +88,7 @@ local function count(tallies)
   for field, by in pairs(tallies) do
     if by ~= 0 then
       redis.call('HINCRBY', key('counters'), field, by)
-      if not WITHOUT_MINUTES[string.match(field, '^%a+')] then
+      if not WITHOUT_MINUTES[string.match(field, '^[%a_]+')] then
         minute = minute or key('minute:' .. math.floor((seen_ms or clock_ms()) / MINUTE_MS))
         new = redis.call('HINCRBY', minute, field, by) == by or new
       end
@@ -95,7 +97,7 @@ local function count(tallies)
   if new then redis.call('EXPIRE', minute, MINUTES_KEPT_S) end
 end
 
-local MOST_COUNTERS, CODE_CHARS = 600, 40
+local MOST_COUNTERS, CODE_CHARS = 800, 40
 
 -- The counter of a code. Codes are the vendor's: how many there are has a bound, whatever it says.
 local function coded(tallies, kind, code)
@@ -107,54 +109,102 @@ local function coded(tallies, kind, code)
   return field
 end
 
+-- A slice as it lies there, of one that has a key of its own the bytes up to `last`. Empty where it is gone.
+local function read_slice(id, last)
+  local page, job = page_of(id)
+  if not page then return redis.call('GETRANGE', key('s:' .. id), 0, last) end
+  return redis.call('HGET', key(page), job) or ''
+end
+
+local function write_slice(id, raw)
+  local page, job = page_of(id)
+  if page then
+    redis.call('HSET', key(page), job, raw)
+  else
+    redis.call('SET', key('s:' .. id), raw)
+  end
+end
+
+local function is_there(id)
+  local page, job = page_of(id)
+  if page then return redis.call('HEXISTS', key(page), job) == 1 end
+  return redis.call('EXISTS', key('s:' .. id)) == 1
+end
+
+-- Note when what is still open in slices is given up: ms by a slice's id, or by its page, whose slices are looked at
+-- together.
+local function note_horizons(horizons)
+  local scores = {}
+  for name, ms in pairs(horizons) do
+    scores[#scores + 1] = ms
+    scores[#scores + 1] = name
+  end
+  if #scores > 0 then redis.call('ZADD', key('horizon'), 'GT', unpack(scores)) end
+end
+
 local loaded = {}
 local foreign = {} -- slices that a newer version wrote, by id: whoever finds one leaves it as it is
+
+local function leave_foreign(id)
+  loaded[id], foreign[id] = false, true
+  set_alert('newer_format', 'a newer version wrote messages that this one leaves alone: upgrade these workers', true,
+    clock_ms())
+end
+
+-- A slice of a page. Its row lies between its state, its call and when it changed, as in a slice with a key of its own.
+local function folded_slice(id, raw)
+  if string.sub(raw, 1, 1) ~= 'P' then return leave_foreign(id) end
+  local _, lane, events, state, flags, epoch, aside, created, expires, _, _, numbers_at, start = struct.unpack(FOLDED, raw)
+  local row = { raw = state .. string.sub(raw, 24, 31) }
+  return {
+    page = true, lane = LANES[lane], events = events, n = 1, epoch = epoch, aside = aside, created = created,
+    expires = expires, start = start, duplicates_ok = flags % 2 == 1, unreported = flags >= 2 and 1 or 0, state = state,
+    numbers_at = numbers_at, states = { raw = row.raw, base = 1 }, calls = { raw = row.raw, base = 2 },
+    passed = { raw = row.raw, base = 6 },
+  }
+end
+
+local function own_slice(id, raw)
+  if string.sub(raw, 1, 2) ~= FORMAT then return leave_foreign(id) end
+  local n, epoch, aside, created, expires, start = struct.unpack('<I4I4I4I8I8d', raw, 5)
+  local s = {
+    key = key('s:' .. id), lane = LANES[string.sub(raw, 3, 3)], events = string.sub(raw, 4, 4), n = n, epoch = epoch,
+    aside = aside, created = created, expires = expires, start = start, duplicates_ok = string.byte(raw, 101) == 1,
+    numbers_at = struct.unpack('<I4', raw, 105),
+  }
+  if n <= SMALL_ROWS then
+    for _, array in ipairs(ARRAYS) do
+      local at = HEADER_BYTES + BEFORE[array] * n
+      s[array] = { raw = raw, base = at + 1, at = at }
+    end
+  end
+  return s
+end
 
 -- The header of a slice (of a small one its rows too), or nil where it is gone or foreign. `whole` is the slice, where it
 -- was read already.
 local function slice_of(id, whole)
   local s = loaded[id]
   if s ~= nil then return s or nil end
-  local raw = whole or redis.call('GETRANGE', key('s:' .. id), 0, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
-  if #raw < HEADER_BYTES then
+  local raw = whole or read_slice(id, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
+  local paged = page_of(id) ~= nil
+  if #raw < (paged and FOLDED_BYTES or HEADER_BYTES) then
     loaded[id] = false
     return nil
   end
-  if string.sub(raw, 1, 2) ~= FORMAT then
-    loaded[id], foreign[id] = false, true
-    set_alert('newer_format', 'a newer version wrote messages that this one leaves alone: upgrade these workers', true,
-      clock_ms())
-    return nil
-  end
-  local n, epoch, aside, created, expires, start = struct.unpack('<I4I4I4I8I8d', raw, 5)
-  s = {
-    id = id,
-    key = key('s:' .. id),
-    raw = raw,
-    lane = LANES[string.sub(raw, 3, 3)],
-    events = string.sub(raw, 4, 4),
-    n = n,
-    epoch = epoch,
-    aside = aside,
-    created = created,
-    expires = expires,
-    start = start,
-    duplicates_ok = string.byte(raw, 101) == 1,
-    change = {},
-    told = {},
-    job = job_of(id),
-  }
-  if n <= SMALL_ROWS then
-    for _, array in ipairs(ARRAYS) do s[array] = { raw = raw, base = HEADER_BYTES + BEFORE[array] * n + 1 } end
-  end
+  if paged then s = folded_slice(id, raw) else s = own_slice(id, raw) end
+  if not s then return nil end
+  s.id, s.raw, s.job, s.change, s.told = id, raw, job_of(id), {}, {}
   loaded[id] = s
   return s
 end
 
 -- Rows in a state, or (UNREPORTED) submitted through an endpoint that reports nothing.
 local function count_of(s, byte)
+  local changed = s.change[byte] or 0
+  if s.page then return (byte == UNREPORTED and s.unreported or byte == s.state and 1 or 0) + changed end
   local at = string.find(COUNTERS, byte, 1, true)
-  return struct.unpack('<I4', s.raw, COUNTERS_AT + (at - 1) * 4) + (s.change[byte] or 0)
+  return struct.unpack('<I4', s.raw, COUNTERS_AT + (at - 1) * 4) + changed
 end
 
 local came = {} -- by counter, rows that came into the account in this script
@@ -171,13 +221,25 @@ end
 -- A text with another one written over it from the byte after `at` on.
 local function over(text, at, value) return string.sub(text, 1, at) .. value .. string.sub(text, at + #value + 1) end
 
--- Change a part of a slice's header.
-local function set_header(s, at, value)
-  redis.call('SETRANGE', s.key, at, value)
-  s.raw = over(s.raw, at, value)
+-- Fields of a slice's header that change by themselves: where they stand, and in a page.
+local FIELDS = {
+  epoch = { 8, '<I4', 5, '<I4' }, aside = { 12, '<I4', 9, '<I2' }, start = { 32, '<d', 33, '<d' },
+  numbers_at = { 104, '<I4', 31, '<I2' },
+}
+
+-- A slice with another value of such a field; it is to be written by the caller.
+local function with_field(s, name, value)
+  local field = FIELDS[name]
+  s[name] = value
+  if s.page then return over(s.raw, field[3], struct.pack(field[4], value)) end
+  return over(s.raw, field[1], struct.pack(field[2], value))
 end
 
-local function set_u32(s, at, value) set_header(s, at, struct.pack('<I4', value)) end
+local function set_field(s, name, value)
+  s.raw = with_field(s, name, value)
+  local at, form = FIELDS[name][1], FIELDS[name][2]
+  if s.page then write_slice(s.id, s.raw) else redis.call('SETRANGE', s.key, at, struct.pack(form, value)) end
+end
 
 local known_leases = {} -- by id of a slice, of those that were asked for together
 
@@ -224,7 +286,7 @@ local function set_rows(s, array, first, last, entry)
   for row = first, last do new[row] = entry end
 end
 
--- The entries of some rows of a small slice, with what was changed.
+-- The entries of some rows of a slice that are held here, with what was changed.
 local function held_rows(held, first, last, size)
   local new = held.new
   if not new then return string.sub(held.raw, held.base + size * first, held.base + size * last + size - 1) end
@@ -236,6 +298,17 @@ local function held_rows(held, first, last, size)
   return table.concat(entries)
 end
 
+-- Hold rows first..last of a slice, whatever its size, as those of a small one are held. Until flush() the script may ask
+-- of no other rows of it, and change no other.
+local function hold(s, first, last)
+  if s.states then return end
+  for _, array in ipairs(ARRAYS) do
+    local size, at = SIZE[array], HEADER_BYTES + BEFORE[array] * s.n
+    local raw = redis.call('GETRANGE', s.key, at + size * first, at + size * last + size - 1)
+    s[array] = { raw = raw, base = 1 - size * first, at = at }
+  end
+end
+
 local function states_of(s, first, last)
   if s.states then return held_rows(s.states, first, last, 1) end
   return redis.call('GETRANGE', s.key, HEADER_BYTES + first, HEADER_BYTES + last)
@@ -245,6 +318,18 @@ local function calls_of(s, first, last)
   if s.calls then return held_rows(s.calls, first, last, 4) end
   local at = HEADER_BYTES + s.n
   return redis.call('GETRANGE', s.key, at + 4 * first, at + 4 * last + 3)
+end
+
+-- What the array `calls` or `passed` (ms after `created` at which a row last changed) has of one row.
+local function number_of(s, array, row)
+  local held = s[array]
+  if not held then
+    local at = HEADER_BYTES + BEFORE[array] * s.n + 4 * row
+    return (struct.unpack('<I4', redis.call('GETRANGE', s.key, at, at + 3)))
+  end
+  local new = held.new and held.new[row]
+  if new then return (struct.unpack('<I4', new)) end
+  return (struct.unpack('<I4', held.raw, held.base + 4 * row))
 end
 
 local function name_call(s, first, last, call)
@@ -271,11 +356,11 @@ end
 
 -- The same, but a row whose number was forgotten while it was on the wire is not queued again: it is cancelled.
 local function move(s, first, last, old, new, now, word)
-  local numbers_at = new == 'q' and struct.unpack('<I4', s.raw, NUMBERS_AT + 1) or 0
+  local numbers_at = new == 'q' and s.numbers_at or 0
   if numbers_at == 0 then return move_all(s, first, last, old, new, now, word) end
   for offset = first, last do
     local at = numbers_at + 8 * offset
-    local number = redis.call('GETRANGE', s.key, at, at + 7)
+    local number = s.page and string.sub(s.raw, at + 1, at + 8) or redis.call('GETRANGE', s.key, at, at + 7)
     if number == FORGOTTEN then
       move_all(s, offset, offset, old, 'c', now)
     else
@@ -310,18 +395,29 @@ local function move_where(s, first, last, new, now, fits, word)
   return moved
 end
 
+-- Write what was changed of a slice in a page.
+local function write_folded(s)
+  local flags = (s.duplicates_ok and 1 or 0) + (count_of(s, UNREPORTED) > 0 and 2 or 0)
+  local raw = s.raw
+  s.raw = string.sub(raw, 1, 3) .. held_rows(s.states, 0, 0, 1) .. string.char(flags) .. string.sub(raw, 6, 23)
+    .. held_rows(s.calls, 0, 0, 4) .. held_rows(s.passed, 0, 0, 4) .. string.sub(raw, 32)
+  write_slice(s.id, s.raw)
+end
+
 -- Write what was changed of a slice's rows and counters.
 local function write_changes(s, from, to)
   local pieces = {}
   for _, array in ipairs(ARRAYS) do
     local held = s[array]
     if held and held.new then
+      if s.page then return write_folded(s) end
       pieces[#pieces + 1] = {
-        held.base - 1 + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
+        held.at + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
       }
     end
   end
   if to > 0 then
+    if s.page then return write_folded(s) end
     local counters = {}
     for at = from, to do
       counters[#counters + 1] = struct.pack('<I4', count_of(s, string.sub(COUNTERS, at, at)))

@@ -13,7 +13,7 @@ for i = 2, #ARGV do
   if #slices == 0 and from == 0 and room > 0 then
     local only = redis.call('HGET', prefix .. 'job:' .. ARGV[i], 'slice')
     only = only and cmsgpack.unpack(only)
-    if only then slices[1] = cmsgpack.pack({ only[1], ARGV[i] .. '.0.0', only[2] }) end
+    if only then slices[1] = cmsgpack.pack({ only[1], ARGV[i] .. '.0.' .. (only[3] or '0'), only[2] }) end
   end
   for _, slice in ipairs(slices) do result[#result + 1] = slice end
   if #slices == room then

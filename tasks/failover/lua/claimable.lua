@@ -15,7 +15,7 @@ for i = 1, #ARGV, 2 do
   if queued > 0 and not claimed and not redis.call('ZSCORE', key('out:' .. s.lane), s.id)
     and not redis.call('ZSCORE', key('wait'), s.id) then
     read_starts({ s })
-    set_header(s, START_AT, struct.pack('<d', next_start(s, queued)))
+    set_field(s, 'start', next_start(s, queued))
     put_back(s, tonumber(ARGV[i + 1]), now)
     arrived = arrived + 1
   end

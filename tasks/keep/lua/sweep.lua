@@ -45,6 +45,10 @@ local function is_foreign(rows)
   return found
 end
 
+local tallies = {}
+
+local function tally(field) tallies[field] = (tallies[field] or 0) + 1 end
+
 local function end_call(text, record)
   local no = tonumber(text)
   if record[1] then
@@ -69,6 +73,8 @@ local function end_call(text, record)
     redis.call('ZADD', key('unconfirmed'), math.floor(tonumber(record[2])), no)
     redis.call('ZREM', key('slots:' .. record[3]), no)
     redis.call('HINCRBY', key('state'), 'ended:u', 1)
+    tally('call:' .. record[3] .. ':u')
+    tally(coded(tallies, 'code:', 'no_answer'))
   end
   redis.call('ZREM', key('open'), text)
   redis.call('ZREM', key('unwritten'), text)
@@ -84,6 +90,7 @@ end
 redis.call('ZREMRANGEBYSCORE', key('seats'), '-inf', now)
 count_found('leases', #leases, now)
 count_found('calls', #calls, now)
+count(tallies)
 flush()
 
 -- A count that went astray (workers of an older version counted nothing) is put right when nothing waits.

@@ -59,8 +59,8 @@ end
 
 local WITHHELD = -1
 local now, due_ms = clock_ms(), tonumber(ARGV[1])
-local new, names, waiting = {}, {}, {} -- slices; {name of a set, score, id, …}
-for i = 2, #ARGV, 4 do names[#names + 1] = key('s:' .. ARGV[i]) end
+local new, names, waiting, horizons = {}, {}, {}, {} -- slices; {name of a set, score, id, …}; ms by what stands in `horizon`
+for i = 2, #ARGV, 4 do names[#names + 1] = key(page_of(ARGV[i]) or 's:' .. ARGV[i]) end
 local some_are_there = #names > 0 and redis.call('EXISTS', unpack(names)) > 0
 
 local function put_into(name, score, id)
@@ -72,7 +72,7 @@ end
 
 for i = 2, #ARGV, 4 do
   local id, blob = ARGV[i], ARGV[i + 1]
-  if not some_are_there or redis.call('EXISTS', key('s:' .. id)) == 0 then
+  if not some_are_there or not is_there(id) then
     local s = slice_of(id, blob)
     s.place = i
     new[#new + 1] = s
@@ -83,8 +83,8 @@ for _, s in ipairs(new) do
   local id, details, queued = s.id, ARGV[s.place + 2], count_of(s, 'q')
   local ends_here = queued > 0 and is_cancelled(s.job)
   local joins = queued > 0 and not ends_here and due_ms ~= WITHHELD
-  if joins then s.raw = over(s.raw, START_AT, struct.pack('<d', next_start(s, queued))) end
-  redis.call('SET', s.key, s.raw)
+  if joins then s.raw = with_field(s, 'start', next_start(s, queued)) end
+  write_slice(id, s.raw)
   note_arrived(s)
   local word_of = details ~= '' and write_details(s, details) or {}
   if queued < s.n and s.events ~= '0' then tell(s, word_of, now) end
@@ -94,9 +94,11 @@ for _, s in ipairs(new) do
   elseif joins then
     put_into('out:' .. s.lane, s.start, id)
   end
-  put_into('horizon', ARGV[s.place + 3], id)
+  local name = page_of(id) or id
+  horizons[name] = math.max(horizons[name] or 0, tonumber(ARGV[s.place + 3]))
 end
 for name, pairs_of in pairs(waiting) do redis.call('ZADD', key(name), unpack(pairs_of)) end
+note_horizons(horizons)
 write_starts()
 flush()
 return #new

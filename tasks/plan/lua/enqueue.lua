@@ -7,7 +7,7 @@ local changed = {} -- fields of jobs among them that are to be written
 local function read_starts(slices)
   local fields = {}
   for _, s in ipairs(slices) do
-    for _, field in ipairs({ 'at:' .. s.lane, 'job:' .. s.lane .. ':' .. s.job }) do
+    for _, field in ipairs({ 'at:' .. s.lane, not s.page and 'job:' .. s.lane .. ':' .. s.job or nil }) do
       if not starts[field] then
         fields[#fields + 1] = field
         starts[field] = 0
@@ -20,13 +20,15 @@ local function read_starts(slices)
   end
 end
 
--- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past.
+-- Start-time fair queueing: a job's next slice starts where its last one ended, but never in the past. One in a page is its
+-- job's only one.
 local function next_start(s, queued)
+  if s.page then return starts['at:' .. s.lane] end
   local last = 'job:' .. s.lane .. ':' .. s.job
-  s.start = math.max(starts['at:' .. s.lane], starts[last])
-  starts[last] = s.start + queued
+  local start = math.max(starts['at:' .. s.lane], starts[last])
+  starts[last] = start + queued
   changed[last] = true
-  return s.start
+  return start
 end
 
 local function write_starts()

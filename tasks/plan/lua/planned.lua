@@ -20,7 +20,8 @@ local function count(id, chunk, segments, cost, first, last)
   local fields = { 'planned', chunk + 1 }
   if alone and first == last then
     local slice = cmsgpack.unpack(ARGV[first])
-    fields[3], fields[4] = 'slice', cmsgpack.pack({ slice[1], slice[3] })
+    local page = string.match(slice[2], '%.(p%d+)$')
+    fields[3], fields[4] = 'slice', cmsgpack.pack({ slice[1], slice[3], page })
   elseif first <= last then
     redis.call('RPUSH', prefix .. 'slices:' .. id, unpack(ARGV, first, last))
   end

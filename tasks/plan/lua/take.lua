@@ -2,7 +2,7 @@
 -- Read small jobs that are to be planned now, those of the lane otp first; one process at a time has the right to.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
 -- ARGV[1] a token of the process, ARGV[2] ms for which nobody else may take any, ARGV[3] the most jobs
--- Returns {ms of the clock, job, meta, chunk, chunks, planned, ahead_ms, cancelled, forgot, cut, …} with "" for what is
+-- Returns {ms of the clock, job, meta, chunk, chunks, planned, ahead_ms, cancelled, forgot, cut, its page, …} with "" for what is
 -- not there; {ms} alone where none waits: then another process may take what comes next. nil where another process has
 -- the right now: it will find what this one was woken for.
 
@@ -37,8 +37,11 @@ for n, job in ipairs(jobs) do
   local told = redis.call('HMGET', prefix .. 'job:' .. job, 'meta', 'chunks', 'planned', 'ahead_ms', 'cancelled', 'forgot')
   local raws = {
     job, told[1], raw_chunks[n], told[2], told[3], told[4], told[5], told[6],
-    some_are_cut and redis.call('HGET', cuts[n], 0),
   }
-  for i = 1, 9 do found[#found + 1] = raws[i] or '' end
+  if some_are_cut then
+    local cut = redis.call('HMGET', cuts[n], 0, 'page')
+    raws[9], raws[10] = cut[1], cut[2]
+  end
+  for i = 1, 10 do found[#found + 1] = raws[i] or '' end
 end
 return found

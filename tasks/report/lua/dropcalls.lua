@@ -9,7 +9,7 @@
 
 local function is_needed(past)
   for _, run in ipairs(past and past.rows or {}) do
-    if redis.call('EXISTS', key('s:' .. run[1])) == 1 then return true end
+    if is_there(run[1]) then return true end
   end
   return false
 end

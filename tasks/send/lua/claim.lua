@@ -95,7 +95,7 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
   if rows_by_job then id, start = fairest_of(lane) else id, start = next_of(lane) end
   if not id then break end
   size[lane] = size[lane] - 1
-  local raw = redis.call('GET', key('s:' .. id)) or ''
+  local raw = read_slice(id, -1)
   local s = slice_of(id, raw)
   if foreign[id] then
     foreigners = foreigners + 1
@@ -108,14 +108,15 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
     if not rows_by_job then left[lane][#left[lane] + 1] = id end
     local queued = s and count_of(s, 'q') or 0
     if queued > 0 then
-      s.epoch = s.epoch + 1
-      set_u32(s, 8, s.epoch)
+      set_field(s, 'epoch', s.epoch + 1)
       leases[#leases + 1] = now + lease_ms
       leases[#leases + 1] = s.id
       at[lane] = math.max(at[lane] or tonumber(redis.call('HGET', turn, 'at:' .. lane) or '0'), tonumber(start))
-      local last = 'job:' .. lane .. ':' .. s.job
-      if not ends[last] then lasts[#lasts + 1] = last end
-      ends[last] = math.max(ends[last] or 0, tonumber(start) + queued)
+      if not s.page then
+        local last = 'job:' .. lane .. ':' .. s.job
+        if not ends[last] then lasts[#lasts + 1] = last end
+        ends[last] = math.max(ends[last] or 0, tonumber(start) + queued)
+      end
       if WEIGHT[lane] then
         local other = lane == 'normal' and 'bulk' or 'normal'
         local from = lane_turn(lane)
@@ -128,7 +129,7 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
       end
       result[#result + 1] = s.id
       result[#result + 1] = s.epoch
-      result[#result + 1] = string.sub(raw, 1, 8) .. struct.pack('<I4', s.epoch) .. string.sub(raw, 13)
+      result[#result + 1] = s.page and s.raw or over(raw, 8, struct.pack('<I4', s.epoch))
       rows = rows + queued
       if rows_by_job then rows_by_job[s.job] = (rows_by_job[s.job] or 0) + queued end
     end

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- include rows.lua
 -- include past.lua
+-- include histogram.lua
 -- Write what became of calls: first into their records, then to the rows that still name them. Running it twice, or
 -- late, changes nothing that a report or another call has decided since.
 -- KEYS[1] the account's state hash
@@ -83,18 +84,30 @@ end
 
 -- `sendmill metrics` has the same bounds, in seconds.
 local TOOK_MS = { 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000 }
-local tallies = {}
+local WAIT_MS = { 50, 250, 1000, 5000, 15000, 60000, 300000, 1800000, 7200000, 86400000 }
+local tallies, waits = {}, {}
 
 local function tally(field, by) tallies[field] = (tallies[field] or 0) + by end
 
 local function tally_call(call, service, took_ms, lane)
   if lane and call.state == 's' then tally('calls:' .. lane, 1) end
   tally('call:' .. service .. ':' .. call.state, 1)
-  local bucket = 1
-  while bucket <= #TOOK_MS and took_ms > TOOK_MS[bucket] do bucket = bucket + 1 end
-  tally('took:' .. service .. ':' .. bucket, 1)
+  tally('took:' .. service .. ':' .. bucket_of(TOOK_MS, took_ms), 1)
   tally('took_ms:' .. service, math.max(0, math.floor(took_ms)))
   if call.code ~= '' then tally(coded(tallies, 'code:', call.code), 1) end
+end
+
+-- From a job's commit until its rows were handed over. Counted by who writes first that the vendor has them, once.
+local function note_waits(rows, began)
+  for _, run in ipairs(rows) do
+    local s = slice_of(run[1])
+    if s then
+      local many = 0
+      for i = 2, #run, 2 do many = many + run[i + 1] - run[i] + 1 end
+      observe(waits, WAIT_MS, s.lane, began - s.created, many)
+      recipients = recipients + many
+    end
+  end
 end
 
 local function list_of(lists, name)
@@ -118,7 +131,7 @@ for n, call in ipairs(outcomes) do
   setmetatable(call, { __index = DEFAULTS })
   local no = call.no
   local record = written[no] and {} or records[n]
-  local rows, began, again = nil, nil, false
+  local rows, began, again, known_taken = nil, nil, false, false
   if record[1] then
     rows, began = record[1], tonumber(record[2])
   else
@@ -126,6 +139,7 @@ for n, call in ipairs(outcomes) do
     if kept then
       began, rows = kept.began, kept.rows
       again = kept.state == 'u' and call.state ~= 'u' and call.state ~= 'q'
+      known_taken = kept.state ~= 'u'
     end
   end
   if rows then
@@ -138,6 +152,7 @@ for n, call in ipairs(outcomes) do
     local list = list_of(pasts, past_key(no))
     list[#list + 1], list[#list + 2] = no % 64, pack_past(no, past)
     for _, ref in ipairs(call.refs) do note_ref(ref[1], ref[2], no) end
+    if call.state == 's' and not known_taken then note_waits(rows, began) end
     local word = { code = call.code, detail = call.detail, vmid = call.vmid }
     for _, row in ipairs(call.apart) do
       local s = slice_of(row[1])
@@ -206,7 +221,6 @@ for n, call in ipairs(outcomes) do
       tally_call(call, record[3], now - began, first and first.lane)
       ended_by_state[call.state] = (ended_by_state[call.state] or 0) + 1
       if call.state == 's' then
-        recipients = recipients + tonumber(record[4])
         largest = math.max(largest, tonumber(record[4]))
       end
     end
@@ -225,12 +239,13 @@ if #ended > 0 then
   for name, calls in pairs(slots) do redis.call('ZREM', name, unpack(calls)) end
   if #unwritten > 0 then redis.call('ZREM', key('unwritten'), unpack(unwritten)) end
   for state, count in pairs(ended_by_state) do redis.call('HINCRBY', key('state'), 'ended:' .. state, count) end
-  if recipients > 0 then
-    redis.call('HINCRBY', key('state'), 'recipients', recipients)
+  if largest > 0 then
     local before = tonumber(redis.call('HGET', key('state'), 'largest_call') or '0')
     if largest > before then redis.call('HSET', key('state'), 'largest_call', largest) end
   end
 end
+if recipients > 0 then redis.call('HINCRBY', key('state'), 'recipients', recipients) end
+add_histogram(tallies, 'wait', waits)
 count(tallies)
 flush()
 return changed

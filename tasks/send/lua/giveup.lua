@@ -48,6 +48,7 @@ for i = 3, #ARGV do
       drop_past(no)
       redis.call('ZREM', key('unconfirmed'), no)
       redis.call('HINCRBY', key('state'), 'ended:u', -1)
+      count({ undone = 1 }) -- the sweep counted it; what Prometheus reads never goes down
     end
   end
   redis.call('ZREM', key('open'), no)

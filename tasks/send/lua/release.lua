@@ -13,7 +13,7 @@ for i = 3, #ARGV, 2 do
   local s = slice_of(ARGV[i])
   if s and s.epoch == tonumber(ARGV[i + 1]) and redis.call('ZSCORE', key('inflight'), s.id) then
     -- A slice with calls on the wire keeps its lease for them; its queued rows go out again under a new epoch.
-    if ARGV[2] == '1' then set_u32(s, 12, s.aside + 1) end
+    if ARGV[2] == '1' then set_field(s, 'aside', math.min(s.aside + 1, MOST_ASIDE)) end
     put_back(s, now + wait_ms, now)
     released = released + 1
   end

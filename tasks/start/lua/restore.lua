@@ -66,15 +66,14 @@ for i, slice in ipairs(ask.slices) do
   if s then
     -- Its claim is lost: the next one must not get the epoch of an owner who still holds it.
     if s.epoch < epoch then
-      set_u32(s, 8, epoch)
-      s.epoch = epoch
+      set_field(s, 'epoch', epoch)
     end
-  elseif blob ~= '' and redis.call('EXISTS', key('s:' .. id)) == 0 then
-    redis.call('SET', key('s:' .. id), blob)
+  elseif blob ~= '' and not is_there(id) then
+    write_slice(id, blob)
     loaded[id] = nil
     s = slice_of(id)
     note_arrived(s)
-    redis.call('ZADD', key('horizon'), s.expires + ask.horizon_ms, id)
+    note_horizons({ [page_of(id) or id] = s.expires + ask.horizon_ms })
     -- Under its old lease, which its owner renews or gives back; else it comes out again when that has run out.
     redis.call('ZADD', key('inflight'), now + ask.lease_ms, id)
     adopt_open(s)

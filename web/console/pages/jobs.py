@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from sendmill.ledger.settling import given_up_at
 from sendmill.messages import MessageInfo, Unconfirmed
 from sendmill.states import State
 from web.console.site import Model, Page, Visit
@@ -86,6 +87,8 @@ class Group:
     detail: str
     messages: int
     since: datetime
+    until: datetime | None
+    """When the first of them become unknown, where no report comes."""
     samples: Sequence[str]
     jobs: Sequence[tuple[str, int]]
 
@@ -103,6 +106,7 @@ def unconfirmed(visit: Visit) -> Model:
                 *key,
                 messages=len(group),
                 since=min(each.since for each in group),
+                until=given_up_at(visit.ledger, group[0]),
                 samples=[each.message_id for each in group[:_SAMPLES]],
                 jobs=Counter(each.message_id.rpartition("-")[0] for each in group).most_common(_SAMPLES),
             )

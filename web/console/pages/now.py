@@ -15,6 +15,7 @@ from sendmill.monitoring.charts import History, delivered_share
 from sendmill.monitoring.vitals import read_vitals
 from sendmill.options import Lane
 from sendmill.states import BY_BYTE
+from web.console.points import points
 from web.console.site import Model, Page, Visit
 
 _ENOUGH: Final = 50
@@ -22,6 +23,7 @@ _ENOUGH: Final = 50
 
 _FELL: Final = 0.05
 _MOST_ENTRIES: Final = 20
+_HOURS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,12 @@ def now(visit: Visit) -> Model:
 
 
 def account(visit: Visit) -> Model:
-    """One account: its lanes, limits, calls, codes, the last hour and day."""
+    """One account: its lanes, limits, calls, codes, the last hour, day and week."""
     name = visit.match["account"]
-    standing = next((each for each in read_standings(visit.ledger) if each.info.name == name), None)
-    if standing is None:
+    standings = read_standings(visit.ledger, [name])
+    if not standings:
         raise UnknownAccount(f"there is no account {name[:40]}")
+    (standing,) = standings
     history = visit.charts.of([name])[name]
     alerts = [alert for alert in visit.client.alerts() if alert.account == name]
     return {
@@ -125,21 +128,11 @@ def account(visit: Visit) -> Model:
         "lanes": [*Lane],
         "day": _by_state(history.day()),
         "codes": _codes(history.day()),
-        "minutes": [(at, _points(counts)) for at, counts in history.minutes],
-        "hours": [(at, _points(counts)) for at, counts in history.hours],
+        "minutes": points(history.minutes),
+        "hours": points(history.hours[-_HOURS:]),
+        "week": points(history.hours),
         "audit": visit.client.audit(target=name, most=_MOST_ENTRIES),
     }
-
-
-def _points(counts: Counts) -> dict[str, int]:
-    rows = {name: _rows(counts, byte) for name, byte in (("submitted", "s"), ("delivered", "d"), ("unconfirmed", "u"))}
-    calls = sum(many for field, many in counts.items() if field.startswith("call:"))
-    took_ms = sum(many for field, many in counts.items() if field.startswith("took_ms:"))
-    return {**rows, "calls": calls, "call_ms": round(took_ms / calls) if calls else 0}
-
-
-def _rows(counts: Counts, byte: str) -> int:
-    return sum(many for field, many in counts.items() if field.startswith("rows:") and field.endswith(f":{byte}"))
 
 
 def _by_state(counts: Counts) -> dict[str, int]:

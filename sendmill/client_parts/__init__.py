@@ -1,0 +1,1 @@
+"""The methods of `sendmill.Client`, by what they are about. `Client` is all of these classes together."""
