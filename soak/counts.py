@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sendmill.ledger.connection import Ledger
 from sendmill.ledger.ended_calls import past_calls
 from sendmill.ledger.minutes import Counts, counts_of, summed
+from sendmill.ledger.pages import paged_id, whole
 from sendmill.ledger.slices import LANE_BYTES, decode
 from sendmill.monitoring.metrics import rendered
 from sendmill.states import MOVED, State
@@ -142,7 +143,7 @@ def compare_counts(ledger: Ledger, accounts: Sequence[str], journal: Mapping[str
 def read_kept(ledger: Ledger, account: str) -> Kept:
     """Read every slice and every ended call of an account."""
     keys, server, kept = ledger.account(account), ledger.server, Kept()
-    for raw in _strings(ledger, f"{keys.prefix}s:*"):
+    for raw in _slices(ledger, account):
         read = decode(raw)
         lane = read.header.lane
         for byte in set(read.states):
@@ -168,10 +169,15 @@ def read_kept(ledger: Ledger, account: str) -> Kept:
     return kept
 
 
-def _strings(ledger: Ledger, pattern: str) -> Iterator[bytes]:
-    names = list(ledger.server.scan_iter(pattern, count=_AT_ONCE))
+def _slices(ledger: Ledger, account: str) -> Iterator[bytes]:
+    """Every slice, those that lie in pages too."""
+    prefix = ledger.account(account).prefix
+    names = list(ledger.server.scan_iter(f"{prefix}s:*", count=_AT_ONCE))
     for start in range(0, len(names), _AT_ONCE):
         yield from ledger.server.mget(names[start : start + _AT_ONCE])
+    for name, folded in _hashes(ledger, f"{prefix}p[0-9]*"):
+        for job, raw in folded.items():
+            yield whole(paged_id(job.decode(), name.removeprefix(prefix)), raw) or b""
 
 
 def _hashes(ledger: Ledger, pattern: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:

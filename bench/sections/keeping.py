@@ -124,7 +124,8 @@ async def _remove(system: System, values: dict[str, Any], client: Client, many: 
 async def _cancel_all(runtime: Runtime) -> None:
     account = runtime.accounts[_ACCOUNT]
     for raw in await runtime.server.zrange(account.keys.horizon, 0, -1):
-        slices = iter(list(slices_in(raw.decode(), await runtime.server.hkeys(account.keys.page(raw.decode())))))
+        page = raw.decode()
+        slices = slices_in(page, map(bytes.decode, await runtime.server.hkeys(account.keys.page(page))))
         while part := list(islice(slices, _CLOSED_AT_ONCE)):
             await account.outbox.close(part, from_states="q", to="c", code="", detail="")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
@@ -93,10 +94,26 @@ async def read_whole(server: Any, keys: AccountKeys, slice_ids: Sequence[str]) -
     """Whole slices of an account, None for those that are gone, in a round trip: `server` is a redis.asyncio.Redis."""
     if not slice_ids:
         return []
+    own = [slice_id for slice_id in slice_ids if page_of(slice_id) is None]
+    by_page = in_pages(slice_ids)
     async with server.pipeline(transaction=False) as pipe:
-        for slice_id in slice_ids:
-            pipe.execute_command(*reading(keys, slice_id))
-        return list(map(whole, slice_ids, await pipe.execute()))
+        for slice_id in own:
+            pipe.get(keys.slice(slice_id))
+        for page, jobs in by_page.items():
+            pipe.hmget(keys.page(page), jobs)
+        answers = await pipe.execute()
+    found = dict(zip(own, answers, strict=False))
+    for (page, jobs), raws in zip(by_page.items(), answers[len(own) :], strict=True):
+        found.update(zip(slices_in(page, jobs), raws, strict=True))
+    return [whole(slice_id, found[slice_id]) for slice_id in slice_ids]
+
+
+def in_pages(slice_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Jobs by page, of those of some slices that lie in one."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for page, job in filter(None, map(page_of, slice_ids)):
+        found[page].append(job)
+    return found
 
 
 async def is_there(server: Any, keys: AccountKeys, slice_id: str) -> bool:
@@ -105,9 +122,9 @@ async def is_there(server: Any, keys: AccountKeys, slice_id: str) -> bool:
     return bool(await (server.hexists(keys.page(page[0]), page[1]) if page else server.exists(keys.slice(slice_id))))
 
 
-def slices_in(page: str, folded: Iterable[bytes]) -> Iterator[str]:
+def slices_in(page: str, jobs: Iterable[str]) -> Iterator[str]:
     """The ids of a page's slices, of the names of its fields."""
-    yield from map(paged_id, map(bytes.decode, folded), repeat(page))
+    yield from map(paged_id, jobs, repeat(page))
 
 
 def fold(slice_: bytes) -> bytes:

@@ -12,7 +12,7 @@ from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.message_life import find_row
 from sendmill.ledger.moved_rows import Place, trail
-from sendmill.ledger.pages import reading, whole
+from sendmill.ledger.pages import page_of, reading, whole
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job
 from sendmill.ledger.scripts import ledger_script
@@ -63,8 +63,9 @@ def given_up_at(ledger: Ledger, message: Unconfirmed) -> datetime | None:
         return None
     keys = ledger.account(message.account)
     slices = [entry.slice_id for entry in entries if entry.account == message.account]
+    names = [page[0] if (page := page_of(slice_id)) else slice_id for slice_id in slices]
     with store_errors():
-        horizons = ledger.server.zmscore(keys.horizon, slices) if slices else []
+        horizons = ledger.server.zmscore(keys.horizon, names) if names else []
     known = [int(at_ms) for at_ms in horizons if at_ms is not None]
     return moment(min(known)) if known else None
 

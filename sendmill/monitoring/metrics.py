@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 from redis.exceptions import ResponseError
 
-from sendmill.accounts.standing import read_accounts
+from sendmill.accounts.standing import read_standings
 from sendmill.errors import StoreError
 from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.format import FORMAT
@@ -95,9 +95,9 @@ class LedgerCollector(Collector):
     # --- accounts --------------------------------------------------------------------------------------------------
 
     def _accounts(self) -> Iterator[Metric]:
-        infos = read_accounts(self._ledger)
-        raw = self._raw([info.name for info in infos])
-        state = {name: one["state"] for name, one in raw.items()}
+        standings = read_standings(self._ledger)
+        infos = [standing.info for standing in standings]
+        state = {standing.info.name: standing.state for standing in standings}
 
         yield _gauge(
             "account_state",
@@ -116,8 +116,12 @@ class LedgerCollector(Collector):
         yield _gauge("calls_in_flight", "calls that are open", ["account"], [((i.name,), i.in_flight) for i in infos])
         taken = [((name,), int(has.get("recipients", 0))) for name, has in state.items()]
         yield _counter("recipients_total", "recipients of accepted calls", ["account"], taken)
-        yield from _counters({name: one["counters"] for name, one in raw.items()})
-        yield from _raw_gauges(raw)
+        yield from _counters({standing.info.name: standing.counters for standing in standings})
+        calls = [((info.name,), info.unconfirmed_calls) for info in infos]
+        yield _gauge(
+            "unconfirmed_calls", "calls of which nobody knows whether the vendor took them", ["account"], calls
+        )
+        yield from _raw_gauges(self._raw([info.name for info in infos]))
         trimmed = [((info.name,), info.events_trimmed) for info in infos]
         yield _counter("events_trimmed_total", "events that were trimmed", ["account"], trimmed)
         yield _gauge(
@@ -128,25 +132,19 @@ class LedgerCollector(Collector):
         )
 
     def _raw(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """By account; two round trips, however many there are."""
-        found: dict[str, dict[str, Any]] = {}
+        """What a standing does not tell, by account; one round trip, however many there are."""
         with store_errors():
             pipe = self._ledger.server.pipeline(transaction=False)
             for keys in map(self._ledger.account, names):
-                pipe.hgetall(keys.state)
-                pipe.zcard(keys.unconfirmed)
                 pipe.zrange(keys.unconfirmed, 0, 0, withscores=True)
                 pipe.xlen(keys.inbox)
                 pipe.hkeys(keys.alerts)
-                pipe.hgetall(keys.counters)
                 pipe.xinfo_groups(keys.events)
             answers = iter([_there(answer) for answer in pipe.execute(raise_on_error=False)])
+        found: dict[str, dict[str, Any]] = {}
         for name in names:
-            raw_state, unconfirmed, oldest, inbox, alerts, counters, groups = (next(answers) for _ in range(7))
+            oldest, inbox, alerts, groups = (next(answers) for _ in range(4))
             found[name] = {
-                "state": {field.decode(): value.decode() for field, value in raw_state.items()},
-                "counters": {field.decode(): int(value) for field, value in counters.items()},
-                "unconfirmed": unconfirmed,
                 "oldest_ms": oldest[0][1] if oldest else None,
                 "inbox": inbox,
                 "alerts": sorted(code.decode() for code in alerts),
@@ -287,8 +285,6 @@ def _limits(infos: Sequence[AccountInfo]) -> Iterator[Metric]:
 def _raw_gauges(raw: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     now_ms = clock_ms()
     by_account = ["account"]
-    calls = [((name,), one["unconfirmed"]) for name, one in raw.items()]
-    yield _gauge("unconfirmed_calls", "calls of which nobody knows whether the vendor took them", by_account, calls)
     ages = [((name,), max(0.0, now_ms - (one["oldest_ms"] or now_ms)) / 1000) for name, one in raw.items()]
     yield _gauge("unconfirmed_oldest_seconds", "since the oldest of them began", by_account, ages)
     entries = [((name,), one["inbox"]) for name, one in raw.items()]

@@ -83,7 +83,7 @@ async def _slices(server: Any, keys: AccountKeys, ripe: Sequence[str]) -> list[s
     """The slices of what stands in `horizon`: slices, and pages of slices."""
     found = [name for name in ripe if not is_page(name)]
     for page in filter(is_page, ripe):
-        found += slices_in(page, await server.hkeys(keys.page(page)))
+        found += slices_in(page, map(bytes.decode, await server.hkeys(keys.page(page))))
     return found
 
 

@@ -18,7 +18,7 @@ import structlog
 from sendmill.ledger.format import NewerFormat
 from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
 from sendmill.ledger.keys import AccountKeys
-from sendmill.ledger.pages import page_of, read_whole, reading, whole
+from sendmill.ledger.pages import in_pages, page_of, read_whole
 from sendmill.ledger.slices import decode
 from sendmill.options import Lane
 from tasks.process.outbox import Outbox
@@ -109,21 +109,12 @@ async def retire(runtime: Runtime, names: Sequence[str], now_ms: int) -> list[st
 
 async def _read_jobs(runtime: Runtime, names: Iterable[str], again_ms: int) -> list[_OldJob]:
     jobs, asked = runtime.jobs, list(names)
-    answers = await _together(
-        runtime,
-        [
-            command
-            for name in asked
-            for command in (
-                ("HMGET", jobs.job(name), *_FIELDS),
-                ("HVALS", jobs.moved(name)),
-                ("LRANGE", jobs.slices(name), 0, -1),
-            )
-        ],
-    )
+    hashes = await _together(runtime, [("HMGET", jobs.job(name), *_FIELDS) for name in asked])
+    all_moved = await _rare(runtime, [("HVALS", jobs.moved(name)) for name in asked])
+    all_listed = await _rare(runtime, [("LRANGE", jobs.slices(name), 0, -1) for name in asked])
     found = []
     for name, (raw_meta, chunks, planned, only, key), moved_to, listed in zip(
-        asked, answers[::3], answers[1::3], answers[2::3], strict=True
+        asked, hashes, all_moved, all_listed, strict=True
     ):
         if raw_meta is not None and chunks_left(planned, chunks):
             # Sent for a time beyond the retention, or planned late: nothing of it has been tried yet.
@@ -150,23 +141,30 @@ def _made_ms(meta: JobMeta) -> int:
 
 async def _read_slices(runtime: Runtime, jobs: Sequence[_OldJob]) -> None:
     """Find when rows of jobs last changed, whether some are open, and their calls."""
-    all_slices = ((job, account, name) for job in jobs for account, name in job.slices)
-    for part in _parts(all_slices, _SLICES_AT_ONCE):
-        commands = [reading(runtime.keys_of(account), name) for _, account, name in part]
-        for (job, account, name), answer in zip(part, await _together(runtime, commands), strict=True):
-            if (raw := whole(name, answer)) is None:
-                continue
-            try:
-                each = decode(raw)
-            except NewerFormat:
-                log.warning("a job is left to a newer version", job=job.name)
-                job.waits = True
-                continue
-            rows = range(each.header.rows)
-            job.waits = job.waits or each.header.ended < each.header.rows - each.header.moved
-            job.on_the_way += each.header.moved
-            job.last_ms = max(job.last_ms, max(map(each.changed_ms, rows), default=0))
-            job.there.append((account, _OldSlice(name, sorted(set(map(each.call, rows)) - {0}))))
+    by_account: dict[str, list[tuple[_OldJob, str]]] = defaultdict(list)
+    for job in jobs:
+        for account, name in job.slices:
+            by_account[account].append((job, name))
+    for account, slices in by_account.items():
+        for part in _parts(iter(slices), _SLICES_AT_ONCE):
+            raws = await read_whole(runtime.server, runtime.keys_of(account), [name for _, name in part])
+            for (job, name), raw in zip(part, raws, strict=True):
+                if raw is not None:
+                    _note_slice(job, account, name, raw)
+
+
+def _note_slice(job: _OldJob, account: str, name: str, raw: bytes) -> None:
+    try:
+        each = decode(raw)
+    except NewerFormat:
+        log.warning("a job is left to a newer version", job=job.name)
+        job.waits = True
+        return
+    rows = range(each.header.rows)
+    job.waits = job.waits or each.header.ended < each.header.rows - each.header.moved
+    job.on_the_way += each.header.moved
+    job.last_ms = max(job.last_ms, max(map(each.changed_ms, rows), default=0))
+    job.there.append((account, _OldSlice(name, sorted(set(map(each.call, rows)) - {0}))))
 
 
 async def _remove(runtime: Runtime, doomed: Sequence[_OldJob]) -> None:
@@ -196,30 +194,19 @@ async def _forget_slices(
 ) -> None:
     keys = runtime.keys_of(account)
     outbox = Outbox(runtime.server, keys, runtime.process)
-    answers = await _together(
-        runtime,
-        [
-            command
-            for name, _ in slices
-            for command in (
-                ("LRANGE", keys.history(name), 0, -1),
-                ("SMEMBERS", keys.earlier(name)),
-                ("HGETALL", keys.details(name)),
-            )
-        ],
-    )
+    names = [name for name, _ in slices]
+    histories = await _rare(runtime, [("LRANGE", keys.history(name), 0, -1) for name in names])
+    all_earlier = await _rare(runtime, [("SMEMBERS", keys.earlier(name)) for name in names])
+    all_details = await _rare(runtime, [("HGETALL", keys.details(name)) for name in names])
     calls: set[int] = set()
     own_ids = []
-    for (name, of_rows), history, earlier, details in zip(
-        slices, answers[::3], answers[1::3], answers[2::3], strict=True
-    ):
+    for (name, of_rows), history, earlier, details in zip(slices, histories, all_earlier, all_details, strict=True):
         # Of calls that were not taken the rows name later ones.
         calls.update(of_rows, (msgspec.msgpack.decode(raw)[1] for raw in history), map(int, earlier))
-        if any(b"vmid" in raw for raw in details.values()):
+        if details and any(b"vmid" in raw for raw in details.values()):
             own_ids += await _own_ids(runtime, keys, name, details)
     await forget_ids(outbox, own_ids)
-    names = [name for name, _ in slices]
-    paged = [page for name in names if (page := page_of(name)) is not None]
+    by_page = in_pages(names)
     beside = (keys.details, keys.history, keys.earlier, keys.moved)
     doomed = [key(name) for name in names for key in beside]
     own = [name for name in names if page_of(name) is None]
@@ -228,13 +215,13 @@ async def _forget_slices(
         runtime,
         [
             ("UNLINK", *doomed, *map(keys.slice, own)),
-            *(("HDEL", keys.page(page), job) for page, job in paged),
+            *(("HDEL", keys.page(page), *paged) for page, paged in by_page.items()),
             *([("ZREM", key, *own) for key in (keys.horizon, keys.given_up)] if own else []),
             ("SREM", keys.cancelled, *jobs),
             ("HDEL", keys.turn, *turns),
         ],
     )
-    await _forget_empty_pages(runtime, keys, sorted({page for page, _ in paged}))
+    await _forget_empty_pages(runtime, keys, sorted(by_page))
     await drop_calls(outbox, sorted(calls))
 
 
@@ -256,6 +243,13 @@ async def _own_ids(
         for offset, told in details.items()
         if each is not None and offset.isdigit() and (vmid := msgspec.msgpack.decode(told).get("vmid"))
     ]
+
+
+async def _rare(runtime: Runtime, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The answers to commands on keys that most jobs do not have: nothing for all where none is there."""
+    if not commands or not await runtime.server.exists(*(command[1] for command in commands)):
+        return [()] * len(commands)
+    return await _together(runtime, commands)
 
 
 async def _together(runtime: Runtime, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -70,7 +70,8 @@ class Running:
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
     """Jobs that are done, that wait and that nobody knows of, a paused account, hostile words from every side."""
-    with System.start(counts={"web": 1}) as system, system.client() as client:
+    silent = {"fates": [{"vendor": "sms467890", "state": ""}]}  # what is unconfirmed there stays so
+    with System.start(counts={"web": 1}, simulator_config=silent) as system, system.client() as client:
         client.pause("xi", reason=HOSTILE)
         client.limit("world", "calls_per_s", 1)
         job = client.send(Sms("Hello", mainland(8)), account="mainland", lane="bulk", ref=HOSTILE).id
@@ -79,6 +80,7 @@ def running() -> Iterator[Running]:
         system.simulator.add_faults({"kind": "garbage", "vendor": "sms467890"})
         unknown = client.send(Sms("Hello", mainland(3)), account="bulk").id
         client.add_optout("+85298882844", reason="a letter")
+        _two_days(client)
         system.wait_until(lambda: client.status(job).done, timeout_s=20, what="the job is done")
         system.wait_until(lambda: list(client.unconfirmed()), timeout_s=20, what="some are unconfirmed")
         system.simulator.reply(
@@ -111,6 +113,19 @@ def running() -> Iterator[Running]:
             *("/audit", "/send"),
         ]
         yield Running(system, client, job, big, paths)
+
+
+def _two_days(client: Client) -> None:
+    """An account whose delivery fell since yesterday, of numbers of one carrier's range."""
+    ledger = client._ledger
+    keys, this = ledger.account("xi"), int(ledger.server.time()[0]) // 60
+    for days, delivered in ((0, 700), (1, 950)):
+        lost = 1_000 - delivered
+        counts = {"rows:bulk:s": 1_000, "rows:bulk:d": delivered, "rows:bulk:n": lost}
+        counts |= {"report:d": delivered, "report:n": lost, "carrier:d:CN China Unicom": delivered}
+        ledger.server.hset(
+            keys.minute(this - 12 * 60 - days * 24 * 60), mapping={**counts, "carrier:n:CN China Unicom": lost}
+        )
 
 
 def opened(browser: Browser, **options: Any) -> Seen:

@@ -186,6 +186,34 @@ def test_a_page_that_is_open_tells_what_has_changed(browser: Browser, running: R
     seen.context.close()
 
 
+def test_what_fell_since_yesterday_stands_first(browser: Browser, running: Running) -> None:
+    """On the first page by account, on that of deliveries by the range of the numbers too."""
+    seen = opened(browser, locale="en")
+    seen.page.goto(running.url + "/")
+    expect(seen.page.locator("tr", has_text="xioo").locator("td.bad")).to_have_text("70.0 % -25.0")
+    seen.page.goto(running.url + "/delivery")
+    for table in seen.page.locator("table").all()[:2]:
+        first = table.locator("tbody tr").first
+        expect(first).to_contain_text("xi")
+        expect(first.locator("td.bad")).to_have_text("-25.0")
+    expect(seen.page.locator("tr", has_text="CN China Unicom")).to_contain_text("95.0 %")
+    assert [] == seen.said
+    seen.context.close()
+
+
+def test_who_finds_something_unconfirmed_reads_what_to_do(browser: Browser, running: Running) -> None:
+    """And when it ends by itself."""
+    seen = opened(browser, locale="en", java_script_enabled=False)
+    seen.page.goto(running.url + "/")
+    seen.page.locator("tr", has_text="sms467890").get_by_role("link", name="calls").click()
+    expect(seen.page.locator("main")).to_contain_text("settle as sent")
+    since, until = [
+        cell.get_attribute("datetime") or "" for cell in seen.page.locator("tbody tr:first-child time").all()
+    ]
+    assert since < until
+    seen.context.close()
+
+
 def test_the_tail_tells_what_happens(browser: Browser, running: Running) -> None:
     """As it happens, without a number."""
     seen = opened(browser, locale="en")
