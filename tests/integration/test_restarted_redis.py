@@ -226,3 +226,26 @@ def test_under_always_a_job_that_was_answered_is_there_after_a_kill(namespace: s
         server.start()
         assert {State.ACCEPTED: 1} == client.status(job.id).states
         assert job.id == client.send(Sms("Hello", hong_kong(1)), key="k", durability="fsync").id
+
+
+async def test_a_process_that_cannot_write_it_again_tries_again(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong: one whose connections stay refused would send nothing, and nobody would hear why."""
+    async with flow(_settings(simulator, own_valkey, namespace)) as one:
+        first = await one.send(Sms("Hello", hong_kong(1)), account=ACCOUNT)
+        await one.drain(ACCOUNT)
+        real, failed = recovery._say_restored, asyncio.Event()
+
+        async def fail_once(*args: object) -> None:
+            if not failed.is_set():
+                failed.set()
+                raise ValueError("a row that cannot be read")
+            await real(*args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(recovery, "_say_restored", fail_once)
+        _crash(own_valkey, kept_bytes=_size(own_valkey))
+        await _until([one], first, {State.SUBMITTED: 1})
+        assert failed.is_set()
+        later = await one.send(Sms("Later", hong_kong(1, first=1)), account=ACCOUNT)
+        await _until([one], later, {State.SUBMITTED: 1})

@@ -83,7 +83,7 @@ def test_a_slice_with_a_key_of_its_own_is_as_it_lies_there() -> None:
     assert (("p17", JOB), None, None) == (page_of(ID), page_of(f"{JOB}.0.0"), page_of(f"{JOB}.0.1f0c"))
     assert (True, False) == (is_page("p17"), is_page(ID))
     assert _slice() == whole(f"{JOB}.0.0", _slice())
-    assert (None, None, None) == (whole(ID, None), whole(f"{JOB}.0.0", None), whole(f"{JOB}.0.0", b""))
+    assert [None] * 4 == [whole(name, raw) for name in (ID, f"{JOB}.0.0") for raw in (None, b"")]
     assert b"" == rows_of(ID, None, 0, 9)
 
 
