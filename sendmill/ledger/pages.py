@@ -85,7 +85,7 @@ def rows_of(slice_id: str, raw: bytes | None, first: int, last: int) -> bytes:
 def whole(slice_id: str, raw: bytes | None) -> bytes | None:
     """A slice of what Redis answered; None where it is gone."""
     page = page_of(slice_id)
-    if page is None or raw is None:
+    if page is None or not raw:
         return raw or None
     return _unfolded(page[1].encode(), raw)
 

@@ -139,15 +139,17 @@ class Recovery:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _until_done(self) -> None:
+        # Whatever fails is tried again: nothing goes out of this process before it is done.
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(RedisError), wait=STORE_WAIT_S, before_sleep=self._tell
+            retry=tenacity.retry_if_exception_type(Exception), wait=STORE_WAIT_S, before_sleep=self._tell
         )
         await retrying(self._write_again)
 
     @staticmethod
     def _tell(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
-        log.warning("what Redis lost is not written yet: trying again", error=type(error).__name__)
+        trace = None if isinstance(error, RedisError) else error
+        log.warning("what Redis lost is not written yet: trying again", error=type(error).__name__, exc_info=trace)
 
     async def _write_again(self) -> None:
         runtime, pinned = self._runtime, ConnectionGuard()
