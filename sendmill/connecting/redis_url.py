@@ -27,6 +27,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
+from sendmill.connecting.packed_commands import packed
 from sendmill.errors import ConfigError
 
 _TCP: Final = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
@@ -155,15 +156,13 @@ class RedisUrl:
             sentinels = sentinel.Sentinel(  # type: ignore[no-untyped-call]
                 list(self.hosts), sentinel_kwargs=self._of_sentinels(defaults), **self._timeouts(defaults)
             )
-            defaults.setdefault(
-                "connection_class",
-                sentinel.SentinelManagedSSLConnection if self.tls else sentinel.SentinelManagedConnection,
-            )
+            managed = sentinel.SentinelManagedSSLConnection if self.tls else sentinel.SentinelManagedConnection
+            defaults.setdefault("connection_class", packed(managed))
             pool = _of_sentinels(_AsyncFollowing, sentinel.SentinelConnectionPool, kind)
             return pool(self.master, sentinels, **self.arguments(**defaults))
         of = redis.asyncio
         one = of.UnixDomainSocketConnection if self.path else of.SSLConnection if self.tls else of.Connection
-        defaults.setdefault("connection_class", one)
+        defaults.setdefault("connection_class", packed(one))
         return kind(**self.arguments(**defaults))
 
     def _timeouts(self, defaults: Mapping[str, Any]) -> dict[str, Any]:

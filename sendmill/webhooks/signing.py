@@ -30,16 +30,6 @@ def signed_headers(keys: Sequence[str], message_id: str, at_s: int, body: bytes)
     }
 
 
-def checked_secret(secret: str) -> str:
-    """A secret as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64.
-
-    Raises:
-        InvalidOption: it is none. It is not repeated.
-    """
-    secret_bytes(secret)
-    return secret
-
-
 def secret_bytes(secret: str) -> bytes:
     """What is signed with.
 

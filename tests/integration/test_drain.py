@@ -30,9 +30,9 @@ async def test_one_message_reaches_the_vendor_and_is_submitted(
     ("account", "changes", "rows", "calls"),
     [
         ("hk", {}, 100_000, 5),
-        ("bulk", {}, 100_000, 20),
+        ("bulk", {}, 30_000, 6),
         ("mainland", {"method": "post"}, 100_000, 100),
-        ("mainland", {"method": "get"}, 100_000, 1_000),
+        ("mainland", {"method": "get"}, 30_000, 300),
         ("world", {}, 500, 500),
     ],
 )

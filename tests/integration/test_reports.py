@@ -252,7 +252,7 @@ YIELDING = ("EXPIRED", "UNKNOWN")
 
 
 @given(data=st.data(), truth=st.sampled_from([*TRUTHS, ""]))
-@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_order_and_number_of_reports_make_no_difference(
     valkey: EmbeddedValkey, data: st.DataObject, truth: str
 ) -> None:

@@ -50,10 +50,10 @@ CODES = {
 }
 """Where each vendor takes messages, and a documented error there that does not stop the account."""
 
-TEXT_KEYS = re.compile(r":(chunk:|job:|s:|inbox$|bad$|events$|replies$|d:|early$)")
+TEXT_KEYS = re.compile(r":(chunk:|job:|s:|p\d+$|inbox$|bad$|events$|replies$|d:|early$)")
 """Where texts of messages and replies are kept, and raw pushes and polls."""
 
-NUMBER_KEYS = re.compile(r":(chunk:|s:|inbox$|bad$|events$|replies$|early$)")
+NUMBER_KEYS = re.compile(r":(chunk:|s:|p\d+$|inbox$|bad$|events$|replies$|early$)")
 """The same for numbers."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,8 +26,14 @@ from tests.support.vendors import ONE_A_CALL
 
 ROWS = 5_000
 OUTAGE_S = 20
+EACH = 250
+"""Messages at 50 a second: five seconds of them."""
+
 LATENCY = {"kind": "latency", "delay_ms": 30, "jitter_ms": 40}
 OTHERS = ("mainland", "bulk", "xi", "world")
+
+Jobs = dict[tuple[str, int], str]
+"""Jobs by account and the first number that they are to."""
 
 
 def _quick(url: str) -> Accounts:
@@ -44,28 +51,28 @@ def _at_50_calls(url: str) -> Accounts:
     }
 
 
-def _send(client: Client, rows: int, *, start: int = 0) -> dict[str, str]:
+def _send(client: Client, rows: int, *, start: int = 0) -> Jobs:
     """A job of unique texts at each account that takes one message a call or many; returns the job by account."""
-    jobs = {}
+    jobs: Jobs = {}
     each = rows // len(OTHERS)
     for place, account in enumerate(OTHERS):
         first = start + place * each
         numbers = hong_kong(each, first=first) if account == "world" else mainland(each, first=first)
         texts = [{"to": number, "n": first + row} for row, number in enumerate(numbers)]
-        jobs[account] = client.send(TemplateSms("No. {n}", texts), account=account, signature="【Acme】").id
+        jobs[account, start] = client.send(TemplateSms("No. {n}", texts), account=account, signature="【Acme】").id
     return jobs
 
 
-def _statuses(client: Client, jobs: Mapping[str, str]) -> dict[str, JobStatus]:
-    found = {}
+def _statuses(client: Client, jobs: Jobs) -> list[JobStatus]:
+    found = []
     with contextlib.suppress(StoreError):
-        found = {account: client.status(job) for account, job in jobs.items()}
+        found = [client.status(job) for job in jobs.values()]
     return found
 
 
-def _counts(client: Client, jobs: Mapping[str, str]) -> Counter[State]:
+def _counts(client: Client, jobs: Jobs) -> Counter[State]:
     counts: Counter[State] = Counter()
-    for status in _statuses(client, jobs).values():
+    for status in _statuses(client, jobs):
         counts.update(status.states)
     return counts
 
@@ -78,7 +85,7 @@ def _accepted(simulator: Simulator) -> int:
     return int(simulator.counters()["total"]["messages_accepted"])
 
 
-def _open_rows(client: Client, jobs: Mapping[str, str]) -> list[tuple[str, str]]:
+def _open_rows(client: Client, jobs: Jobs) -> list[tuple[str, str]]:
     """(number, text's number) of the rows that are not final."""
     return [
         (message.to, str(message.state))
@@ -88,7 +95,7 @@ def _open_rows(client: Client, jobs: Mapping[str, str]) -> list[tuple[str, str]]
     ]
 
 
-def _all_settled(client: Client, jobs: Mapping[str, str], rows: int) -> bool:
+def _all_settled(client: Client, jobs: Jobs, rows: int) -> bool:
     counts = _counts(client, jobs)
     return sum(counts[state] for state in (*FINAL, State.UNCONFIRMED)) == rows
 
@@ -97,7 +104,7 @@ def _numbers_seen(simulator: Simulator) -> set[str]:
     return {f"+{str(number).lstrip('+')}" for call in simulator.journal() for number in call["numbers"]}
 
 
-def _check_books(system: System, client: Client, jobs: Mapping[str, str], rows: int) -> None:
+def _check_books(system: System, client: Client, jobs: Jobs, rows: int) -> None:
     """Every row final, or unconfirmed because the vendor never saw it; nothing accepted twice; no limit passed."""
     assert 0 == system.simulator.duplicates()["total"]
     assert 0 == system.simulator.breaches()["total"]
@@ -113,10 +120,10 @@ def _check_books(system: System, client: Client, jobs: Mapping[str, str], rows: 
     _check_counters(client, jobs, counts)
 
 
-def _check_counters(client: Client, jobs: Mapping[str, str], counts: Mapping[State, int]) -> None:
+def _check_counters(client: Client, jobs: Jobs, counts: Mapping[State, int]) -> None:
     """What is exported and drawn: every row that ended for good once, whoever died, and nothing that waits."""
     ledger, total, minutes = client._ledger, Counter[str](), Counter[str]()
-    for account in jobs:
+    for account in {account for account, _ in jobs}:
         keys = ledger.account(account)
         total.update(counts_of(ledger.server.hgetall(keys.counters)))
         for key in ledger.server.scan_iter(match=f"{keys.prefix}minute:*", count=1000):
@@ -132,37 +139,69 @@ def _check_counters(client: Client, jobs: Mapping[str, str], counts: Mapping[Sta
     assert dict.fromkeys(Lane, 0) == {lane: total[f"waiting:{lane}"] for lane in Lane}
 
 
-def test_every_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing() -> None:
+@dataclass
+class Busy:
+    """A system that sends, and what it has been given."""
+
+    system: System
+    client: Client
+    jobs: Jobs = field(default_factory=dict)
+
+    def send(self) -> Jobs:
+        """Hand more over, and wait until a quarter of it is at the vendors."""
+        before = _accepted(self.system.simulator)
+        sent = _send(self.client, ROWS, start=sum(self._rows()))
+        self.jobs |= sent
+        self.system.wait_until(
+            lambda: _accepted(self.system.simulator) > before + ROWS // 4, timeout_s=60, what="a quarter is sent"
+        )
+        return sent
+
+    def check(self) -> None:
+        """All that it was ever given is accounted for."""
+        rows = sum(self._rows())
+        self.system.wait_until(
+            lambda: _all_settled(self.client, self.jobs, rows), timeout_s=90, what="every row is settled"
+        )
+        _check_books(self.system, self.client, self.jobs, rows)
+        self.system.check()
+
+    def _rows(self) -> Iterator[int]:
+        return (self.client.status(job).total for job in self.jobs.values())
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[Busy]:
+    """Two sending processes, and vendors that take their time."""
+    with (
+        System.start(accounts=_quick, counts={"worker_send": 2}, simulator_config={"faults": [LATENCY]}) as system,
+        system.client() as client,
+    ):
+        yield Busy(system, client)
+
+
+def test_every_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(busy: Busy) -> None:
     """kill -9 of all sending and working processes, a restart: what was on the wire is settled by its report."""
-    with System.start(accounts=_quick, counts={"worker_send": 2}, simulator_config={"faults": [LATENCY]}) as system:
-        client = system.client()
-        jobs = _send(client, ROWS)
-        system.wait_until(lambda: _accepted(system.simulator) > ROWS // 4, timeout_s=60, what="a quarter is sent")
-        system.kill("worker_send")
-        system.kill("worker_work")
-        counts = _counts(client, jobs)
-        assert counts[State.QUEUED] + counts[State.ACCEPTED] > 0, "killed too late to show anything"
-        assert counts[State.SUBMITTING] > 0
-        system.start_more("worker_send", 2)
-        system.start_more("worker_work")
-        system.wait_until(lambda: _all_settled(client, jobs, ROWS), timeout_s=90, what="every row is settled")
-        _check_books(system, client, jobs, ROWS)
+    sent = busy.send()
+    busy.system.kill("worker_send")
+    busy.system.kill("worker_work")
+    counts = _counts(busy.client, sent)
+    assert counts[State.QUEUED] + counts[State.ACCEPTED] > 0, "killed too late to show anything"
+    assert counts[State.SUBMITTING] > 0
+    busy.system.start_more("worker_send", 2)
+    busy.system.start_more("worker_work")
+    busy.check()
 
 
-def test_redis_away_in_the_middle_loses_nothing_and_doubles_nothing() -> None:
+def test_redis_away_in_the_middle_loses_nothing_and_doubles_nothing(busy: Busy) -> None:
     """Stopped for 20 s: producers hear it, every process goes on by itself when it is back."""
-    with System.start(accounts=_quick, counts={"worker_send": 2}, simulator_config={"faults": [LATENCY]}) as system:
-        client = system.client()
-        jobs = _send(client, ROWS)
-        system.wait_until(lambda: _accepted(system.simulator) > ROWS // 4, timeout_s=60, what="a quarter is sent")
-        system.stop_redis()
-        with pytest.raises(StoreError):
-            client.send(Sms("Nobody hears this", "+8613800000000"), account="mainland")
-        time.sleep(OUTAGE_S)
-        system.start_redis()
-        system.wait_until(lambda: _all_settled(client, jobs, ROWS), timeout_s=90, what="every row is settled")
-        _check_books(system, client, jobs, ROWS)
-        system.check()
+    busy.send()
+    busy.system.stop_redis()
+    with pytest.raises(StoreError):
+        busy.client.send(Sms("Nobody hears this", "+8613800000000"), account="mainland")
+    time.sleep(OUTAGE_S)
+    busy.system.start_redis()
+    busy.check()
 
 
 def test_a_worker_that_is_told_to_stop_leaves_nothing_on_the_wire() -> None:
@@ -189,12 +228,12 @@ def test_more_processes_reach_the_limit_and_do_not_pass_it() -> None:
         accounts=_at_50_calls, routes=routes, counts={"worker_send": 2}, simulator_accounts=limited
     ) as system:
         client = system.client()
-        for start, more in ((0, 0), (400, 2)):
+        for start, more in ((0, 0), (EACH, 2)):
             system.start_more("worker_send", more)
-            texts = [{"to": number, "n": place} for place, number in enumerate(mainland(400, first=start))]
+            texts = [{"to": number, "n": place} for place, number in enumerate(mainland(EACH, first=start))]
             job = client.send(TemplateSms("No. {n}", texts)).id
             system.wait_until(partial(_is_done, client, job), timeout_s=60, what="the job is done")
         seen: dict[str, Any] = system.simulator.counters("smsadmin", "demo")
-        assert 800 == seen["calls_accepted"]
+        assert 2 * EACH == seen["calls_accepted"]
         assert seen["max_calls_in_a_second"] <= 50
         assert 0 == system.simulator.breaches()["total"]

@@ -28,7 +28,7 @@ from web.console.access import HEADERS, REVEAL, VIEW, Doors, Visitor
 from web.console.formatting import fields
 from web.console.static import Files
 from web.console.words import LANGUAGES, NAMES, Words, language_of, read_words
-from web.context import CONTEXT, Context
+from web.context import Context
 
 THEMES: Final = ("auto", "light", "dark")
 LANGUAGE_COOKIE, THEME_COOKIE = "sendmill-language", "sendmill-theme"
@@ -209,11 +209,6 @@ class Site:
     def respond(text: str, kind: str, status: int = 200) -> web.Response:
         """An answer with all headers."""
         return web.Response(text=text, content_type=kind, charset="utf-8", status=status, headers=HEADERS)
-
-
-def site_of(app: web.Application, doors: Doors) -> Site:
-    """The site of an application."""
-    return Site(app[CONTEXT], doors)
 
 
 _STATUSES: Final[Mapping[type[SendmillError], int]] = {
