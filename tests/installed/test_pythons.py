@@ -19,6 +19,6 @@ def test_the_unit_and_provider_tests_pass_on_every_python(version: str, tmp_path
     install(environment.folder, "--require-hashes", "-r", ROOT / "requirements-dev.lock", python=python)
     ended = environment.run(
         environment.python, "-m", "pytest", *AGAIN, "tests/unit", "tests/providers",
-        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
