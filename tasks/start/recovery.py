@@ -139,7 +139,7 @@ class Recovery:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _until_done(self) -> None:
-        # Whatever it is: a process whose connections stay refused sends nothing, and nobody would hear why.
+        # Whatever fails is tried again: nothing goes out of this process before it is done.
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Exception), wait=STORE_WAIT_S, before_sleep=self._tell
         )
@@ -148,11 +148,8 @@ class Recovery:
     @staticmethod
     def _tell(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
-        told = "what Redis lost is not written yet: trying again"
-        if isinstance(error, RedisError):
-            log.warning(told, error=type(error).__name__)
-        else:
-            log.error(told, exc_info=error)
+        trace = None if isinstance(error, RedisError) else error
+        log.warning("what Redis lost is not written yet: trying again", error=type(error).__name__, exc_info=trace)
 
     async def _write_again(self) -> None:
         runtime, pinned = self._runtime, ConnectionGuard()

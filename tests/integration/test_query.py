@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sendmill.messages import Sms
+from sendmill.numbers.carriers import carrier_of
 from sendmill.states import State
 from simulator.client import Simulator
 from simulator.vendor_accounts import five_accounts
@@ -99,6 +100,11 @@ async def test_messages_are_asked_about_until_the_vendor_has_a_final_word(
         await run(one.runtime)
         assert [{State.DELIVERED: 1}] * 3 == [await one.states(job) for job in jobs]
         assert [] == await waits_ms(account)
+        # No answer names the number: what its range says is read from the row.
+        counters = await one.runtime.server.hgetall(account.keys.counters)
+    told = {field.decode(): int(rows) for field, rows in counters.items() if field.startswith(b"carrier:")}
+    assert {f"carrier:d:{carrier_of(number)}" for number in hong_kong(3)} == set(told)
+    assert 3 == sum(told.values())
     assert 3 == simulator.counters("accessyou", "11000001")["requests_by_endpoint"]["check_msginfo.php"]
     assert 0 == simulator.breaches()["total"]
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from simulator.embedded import EmbeddedValkey
 from tasks.account.suspend import suspend
 from tasks.failover.failover import failover
 from tasks.plan.plan import plan
+from tasks.plan.plan_small import plan_small
 from tasks.process.heartbeat import beat_heart
+from tasks.process.runtime import Runtime
 from tasks.start import recovery
 from tests.support.flow import Flow, flow, hong_kong, mainland, tick
 from tests.support.vendors import settings_for
@@ -32,6 +34,7 @@ from tests.support.vendors import settings_for
 DEADLINE_S = 30.0
 SHORTEST_MS = 400
 ROWS = 300
+Planned = Callable[[Runtime, Callable[[str], None]], Awaitable[None]]
 ACCOUNT = "world"
 """Each of its messages is a call."""
 
@@ -65,14 +68,16 @@ def _settings(simulator: Simulator, server: EmbeddedValkey, namespace: str, **ch
     return settings_for(simulator, server.redis_url, namespace, [ACCOUNT], world={"timeout_s": 20.0, **changes})
 
 
-async def _until(flows: list[Flow], job: str, wanted: Mapping[State, int]) -> None:
-    """Tick and drain, as clock and workers do, until a job's rows are as wanted."""
+async def _until(flows: list[Flow], job: str, wanted: Mapping[State, int], *more: Planned) -> None:
+    """Tick and drain, as clock and workers do, until a job's rows are as wanted; and plan, where that is asked for."""
     ends_at = time.monotonic() + DEADLINE_S
     states: Mapping[State, int] = {}
     while states != wanted:
         assert time.monotonic() < ends_at, states
         try:
             await tick(flows)
+            for each in more:
+                await each(flows[0].runtime, lambda _: None)
             await asyncio.gather(*(each.drain(ACCOUNT) for each in flows))
             states = await flows[0].states(job)
         except RedisAway:
@@ -90,6 +95,30 @@ def _accepted(simulator: Simulator) -> tuple[int, int]:
 
 def _has_taken(messages: int, simulator: Simulator) -> bool:
     return int(simulator.counters()["total"]["messages_accepted"]) >= messages
+
+
+@pytest.mark.parametrize("kept", [0.5, 1.0])
+async def test_messages_of_their_own_go_on_after_a_restart(
+    simulator: Simulator, own_valkey: EmbeddedValkey, namespace: str, kept: float
+) -> None:
+    """Their slices lie in pages: what a process had claimed of them is written again, and it sends on."""
+    async with flow(_settings(simulator, own_valkey, namespace)) as one:
+
+        def sent(first: int) -> list[str]:
+            return [
+                one.client.send(Sms(f"No. {number}", number), account=ACCOUNT).id
+                for number in hong_kong(20, first=first)
+            ]
+
+        jobs = await asyncio.to_thread(sent, 0)
+        stored = _size(own_valkey)
+        await plan_small(one.runtime, lambda _: None)
+        await one.drain(ACCOUNT)
+        _crash(own_valkey, kept_bytes=stored + int(kept * (_size(own_valkey) - stored)))
+        await _until([one], jobs[0], {State.SUBMITTED: 1}, plan_small)
+        for job in [*jobs, *await asyncio.to_thread(sent, 20)]:
+            await _until([one], job, {State.SUBMITTED: 1}, plan_small)
+        assert (40, 0) == _accepted(simulator)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
