@@ -22,7 +22,7 @@ from sendmill.messages import Eta
 from sendmill.options import Lane
 
 JITTER_S = 0.02
-"""Every window is longer by this for us than for the vendor: `tasks/lua/throttle.lua`."""
+"""Every window is longer by this for us than for the vendor: `sendmill/ledger/lua/throttle.lua`."""
 
 LEFT_TO_OTP = 0.05
 """Of limits over more than LONGEST_PACED_S, bulk leaves so much."""

@@ -56,7 +56,10 @@ class LimitUse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An account as it stands: what is told of it, its pace, every limit in time, and its raw counters and state."""
+    """An account as it stands: what is told of it, its pace, every limit in time, and its raw counters and state.
+
+    `expires_at` says, for each lane in which something waits, when the first in line is too old to be sent.
+    """
 
     info: AccountInfo
     pace: Pace
@@ -64,6 +67,7 @@ class Standing:
     counters: Counts
     lately: Counts
     state: Mapping[str, str]
+    expires_at: Mapping[str, datetime]
 
 
 def read_accounts(ledger: Ledger) -> list[AccountInfo]:
@@ -217,7 +221,8 @@ def _standing(name: str, told: Mapping[str, Any], read: _Read, *, removed: bool)
         unconfirmed_calls=read.unconfirmed,
         last_error_at=_time(state["last_error_ms"]) if "last_error_ms" in state else None,
     )
-    return Standing(info, pace, limits, read.counters, lately, state)
+    expires_at = {lane: _time(header.expires_ms) for lane, header in read.heads.items()}
+    return Standing(info, pace, limits, read.counters, lately, state, expires_at)
 
 
 def _time(ms: str | float) -> datetime:

@@ -22,9 +22,11 @@ class Stuck:
     """Something that waits.
 
     `cause` is one of: `unplanned` jobs that are due; `idle` messages although the account is active; messages that are
-    `held` because it is not; `late` ones that will have expired before their turn; `overdue_calls` whose answer can no
-    longer come; slices put `aside` for a time; `unfolded` polls and pushes; `unmatched` reports; `unreadable` ones,
-    kept for a person. `since` and `until` are there where they are known; `detail` says more.
+    `held` because it is not; those of a lane that is `late`: some of them, the last in line among these, will have
+    expired before their turn; `overdue_calls` whose answer can no longer come; slices put `aside` for a time;
+    `unfolded` polls and pushes; `unmatched` reports; `unreadable` ones, kept for a person. `since` says when the oldest
+    came, `until` when the last of a late lane has gone or the first that was put aside is tried again, where that is
+    known; `detail` says more, of a late lane which it is.
     """
 
     cause: str

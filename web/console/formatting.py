@@ -38,7 +38,7 @@ def percent(value: float | None) -> str:
 
 def points(change: float | None) -> str:
     """By how much a share changed, in points of a hundred."""
-    return "–" if change is None else f"{round(100 * change, 1) + 0.0:+.1f}"
+    return "–" if change is None else f"{round(100 * change, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def span(seconds: float | None) -> str:
@@ -66,6 +66,11 @@ def moment(at: datetime | None) -> Markup:
 def since(at: datetime | None) -> str:
     """How long ago."""
     return "–" if at is None else span((datetime.now(UTC) - at).total_seconds())
+
+
+def until(at: datetime) -> float:
+    """Seconds until then; fewer than 0 where it is over."""
+    return (at - datetime.now(UTC)).total_seconds()
 
 
 def sparkline(values: Sequence[float], label: str) -> Markup:
@@ -104,7 +109,7 @@ def bar(counts: Mapping[str, int]) -> Markup:
             )
         )
         at += width
-    told = ", ".join(f"{state} {count}" for state, count in counts.items())
+    told = ", ".join(f"{state.replace('_', ' ')} {count}" for state, count in counts.items())
     return Markup(
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
     ).format(told or "–", Markup("").join(parts))
@@ -154,6 +159,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "span": span,
     "moment": moment,
     "since": since,
+    "until": until,
     "spark": sparkline,
     "bar": bar,
     "shown": text,

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from sendmill.ledger.minutes import Counts, summed
+from sendmill.states import State
+
+REPORTED: Final = (State.DELIVERED, State.UNDELIVERED, State.EXPIRED, State.REJECTED, State.UNKNOWN)
+"""How a message ends that was submitted."""
 
 Point = tuple[datetime, dict[str, int]]
 

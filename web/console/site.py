@@ -64,13 +64,15 @@ class Visit:
 class Page:
     """A page: its address, its template, and what it loads (in a thread).
 
-    `cli` is the command that tells the same, made of the model. `numbers`: it shows some, so they may be revealed.
+    `cli` is the command that tells the same, `cli_looks_for` what to look for where it tells more than that. `numbers`:
+    it shows some, so they may be revealed.
     """
 
     name: str
     path: str
     load: Callable[[Visit], Model]
     cli: Callable[[Visit], str]
+    cli_looks_for: Callable[[Visit], str] = lambda _: ""
     right: str = VIEW
     numbers: bool = False
     menu: bool = True
@@ -201,6 +203,7 @@ class Site:
             here=prefix + request.path_qs,
             twin=prefix + ("/now.json" if request.path == "/" else f"{request.path}.json"),
             cli="" if page is None else page.cli(visit),
+            cli_looks_for="" if page is None else page.cli_looks_for(visit),
             now=datetime.now(UTC),
             **told,
         )

@@ -93,28 +93,57 @@ class Group:
     jobs: Sequence[tuple[str, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A job that has unconfirmed messages: how many in all, and how many of these are shown, of which accounts."""
+
+    job: str
+    messages: int
+    shown: int
+    accounts: Sequence[str]
+
+
 def unconfirmed(visit: Visit) -> Model:
-    """What nobody knows of, by account and reason, the oldest first."""
+    """What nobody knows of, by account and reason, the oldest first; and by job, as it may be settled."""
     account = visit.query.get("account") or None
     found = list(islice(visit.client.unconfirmed(account), _MOST_UNCONFIRMED + 1))
     groups: dict[tuple[str, str, str], list[Unconfirmed]] = {}
     for each in found[:_MOST_UNCONFIRMED]:
         groups.setdefault((each.account, each.code or "", each.detail or ""), []).append(each)
+    told = [
+        Group(
+            *key,
+            messages=len(group),
+            since=min(each.since for each in group),
+            until=given_up_at(visit.ledger, group[0]),
+            samples=[each.message_id for each in group[:_SAMPLES]],
+            jobs=Counter(_job_of(each) for each in group).most_common(_SAMPLES),
+        )
+        for key, group in groups.items()
+    ]
     return {
-        "groups": [
-            Group(
-                *key,
-                messages=len(group),
-                since=min(each.since for each in group),
-                until=given_up_at(visit.ledger, group[0]),
-                samples=[each.message_id for each in group[:_SAMPLES]],
-                jobs=Counter(each.message_id.rpartition("-")[0] for each in group).most_common(_SAMPLES),
-            )
-            for key, group in groups.items()
-        ],
+        "groups": told,
+        "jobs": [_unsettled(visit, job, told) for job in dict.fromkeys(job for each in told for job, _ in each.jobs)],
+        "calls": {
+            each.name: each.unconfirmed_calls
+            for each in visit.client.accounts()
+            if each.unconfirmed_calls and account in {None, each.name}
+        },
         "more": len(found) > _MOST_UNCONFIRMED,
         "account": account or "",
     }
+
+
+def _job_of(message: Unconfirmed) -> str:
+    return message.message_id.rpartition("-")[0]
+
+
+def _unsettled(visit: Visit, job: str, groups: Sequence[Group]) -> Unsettled:
+    """A verdict reaches all of a job, so all are counted, of whichever account they are."""
+    states = visit.client.status(job).states
+    accounts = {each.account: None for each in groups if job in dict(each.jobs)}
+    shown = sum(dict(each.jobs).get(job, 0) for each in groups)
+    return Unsettled(job, max(shown, states.get(State.UNCONFIRMED, 0)), shown, list(accounts))
 
 
 def _job_cli(visit: Visit) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 from sendmill.accounts.standing import LIMIT_NAMES, LimitUse, Standing, read_standings
 from sendmill.errors import UnknownAccount
-from sendmill.ledger.minutes import Counts
+from sendmill.ledger.minutes import Counts, submitted
 from sendmill.messages import AccountInfo, AlertInfo, Eta
 from sendmill.monitoring.charts import History, delivered_share
 from sendmill.monitoring.vitals import read_vitals
 from sendmill.options import Lane
 from sendmill.states import BY_BYTE
-from web.console.points import points
+from web.console.points import REPORTED, points
 from web.console.site import Model, Page, Visit
 
 _ENOUGH: Final = 50
@@ -37,6 +38,8 @@ class Line:
     delivered: float | None
     delivered_before: float | None
     alerts: Sequence[AlertInfo]
+    expires_at: Mapping[str, datetime]
+    """When the first in line of a lane is too old to be sent."""
 
     @property
     def change(self) -> float | None:
@@ -95,6 +98,7 @@ def _line(standing: Standing, history: History, alerts: Sequence[AlertInfo]) -> 
         delivered=_share(history.day()),
         delivered_before=_share(history.day(1)),
         alerts=[alert for alert in alerts if alert.account == name],
+        expires_at=standing.expires_at,
     )
 
 
@@ -127,6 +131,7 @@ def account(visit: Visit) -> Model:
         "rows_a_call": standing.pace.rows_a_call,
         "lanes": [*Lane],
         "day": _by_state(history.day()),
+        "came_to": _came_to(history.day()),
         "codes": _codes(history.day()),
         "minutes": points(history.minutes),
         "hours": points(history.hours[-_HOURS:]),
@@ -145,6 +150,15 @@ def _by_state(counts: Counts) -> dict[str, int]:
     return found
 
 
+def _came_to(counts: Counts) -> dict[str, int]:
+    """What became of what was submitted, in parts that do not overlap: by the report's state, and `no_report` yet."""
+    reports = {state.value: counts.get(f"report:{state.byte.decode()}", 0) for state in REPORTED}
+    found = {state: many for state, many in reports.items() if many}
+    if waiting := max(0, submitted(counts) - sum(found.values())):
+        found["no_report"] = waiting
+    return found
+
+
 def _codes(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     codes = [(field.removeprefix("code:"), calls) for field, calls in counts.items() if field.startswith("code:")]
     return list(islice(sorted(codes, key=lambda each: -each[1]), _MOST_ENTRIES))
@@ -156,7 +170,8 @@ PAGES = (
         "account",
         "/accounts/{account}",
         account,
-        lambda visit: f"sendmill accounts --json  # {visit.match['account']}",
+        lambda _: "sendmill accounts --json",
+        lambda visit: visit.match["account"],
         menu=False,
     ),
 )

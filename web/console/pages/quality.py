@@ -13,7 +13,7 @@ from sendmill.monitoring.charts import History, delivered_share
 from sendmill.options import Lane
 from sendmill.states import BY_BYTE, State
 from web.console.formatting import wilson
-from web.console.points import together
+from web.console.points import REPORTED, together
 from web.console.site import Model, Page, Visit
 
 _ENOUGH: Final = 200
@@ -112,9 +112,6 @@ class Delivery:
         return self.is_enough and self.was_enough and self.change is not None and self.change < -_FELL
 
 
-_REPORTED: Final = (State.DELIVERED, State.UNDELIVERED, State.EXPIRED, State.REJECTED, State.UNKNOWN)
-
-
 def delivery(visit: Visit) -> Model:
     """By account and lane, and by carrier, of what has ended: the last 24 hours beside those before; and a week."""
     histories = visit.charts.of(published_accounts(visit.ledger))
@@ -129,7 +126,7 @@ def delivery(visit: Visit) -> Model:
         "lines": sorted(lines, key=lambda line: not line.fell),
         "carriers": sorted(carriers[:_MOST_CARRIERS], key=lambda line: not line.fell),
         "enough": _ENOUGH,
-        "states": [state.value for state in _REPORTED],
+        "states": [state.value for state in REPORTED],
         "days": [_at_start(days) for days in range(_DAYS)],
         "by_day": {name: [_share(history.day(days)) for days in range(_DAYS)] for name, history in histories.items()},
         "week": together([history.hours for history in histories.values()]),
@@ -149,7 +146,7 @@ def _share(counts: Counts) -> float | None:
 
 def _ended(counts: Counts, kind: str) -> dict[str, int]:
     """By state, of fields such as `rows:otp:d`, whose `kind` is what stands before the state."""
-    return {state.value: counts.get(f"{kind}{state.byte.decode()}", 0) for state in _REPORTED}
+    return {state.value: counts.get(f"{kind}{state.byte.decode()}", 0) for state in REPORTED}
 
 
 def _by_lane(account: str, lane: str, day: Counts, before: Counts) -> Delivery | None:
@@ -192,6 +189,6 @@ def _delivery(account: str, ended: Mapping[str, int], earlier: Mapping[str, int]
 
 
 PAGES = (
-    Page("errors", "/errors", errors, lambda _: "sendmill metrics  # sendmill_call_errors_total"),
-    Page("delivery", "/delivery", delivery, lambda _: "sendmill metrics  # sendmill_messages_ended_total"),
+    Page("errors", "/errors", errors, lambda _: "sendmill metrics", lambda _: "sendmill_call_errors_total"),
+    Page("delivery", "/delivery", delivery, lambda _: "sendmill metrics", lambda _: "sendmill_messages_ended_total"),
 )

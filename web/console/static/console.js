@@ -6,12 +6,19 @@
   const EVERY_MS = 5000;
   const MOST_LINES = 500;
 
-  const clock = new Intl.DateTimeFormat(document.documentElement.lang, {
-    month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
-  });
+  const clock = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });  // 2026-11-29 09:52:49
+  const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
   const localTimes = (where) => each("time[datetime]", where, (time) => {
     time.textContent = clock.format(new Date(time.dateTime));
   });
+  // The header's time goes on from what the server said, whatever the reader's own clock shows.
+  const told = document.querySelector(".clock time");
+  const ahead = Date.now() - new Date(told.dateTime);
+  const tick = () => {
+    const now = new Date(Date.now() - ahead);
+    const { value } = zone.formatToParts(now).find((part) => part.type === "timeZoneName");
+    told.textContent = `${clock.format(now)} ${value}`;
+  };
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const plots = (where) => each(".plot[data-plot]", where, (box) => {
@@ -67,6 +74,8 @@
 
   each(".script-only", document, (part) => { part.hidden = false; });
   fresh(document);
+  tick();
+  setInterval(tick, 1000);
   each("#tail", document, tail);
   document.addEventListener("toggle", (event) => { if (event.target.open) plots(event.target); }, true);
   if (document.getElementById("refresh")) {
