@@ -107,6 +107,7 @@ def unconfirmed(visit: Visit) -> Model:
     """What nobody knows of, by account and reason, the oldest first; and by job, as it may be settled."""
     account = visit.query.get("account") or None
     found = list(islice(visit.client.unconfirmed(account), _MOST_UNCONFIRMED + 1))
+    more = len(found) > _MOST_UNCONFIRMED
     groups: dict[tuple[str, str, str], list[Unconfirmed]] = {}
     for each in found[:_MOST_UNCONFIRMED]:
         groups.setdefault((each.account, each.code or "", each.detail or ""), []).append(each)
@@ -124,18 +125,21 @@ def unconfirmed(visit: Visit) -> Model:
     return {
         "groups": told,
         "jobs": [_unsettled(visit, job, told) for job in dict.fromkeys(job for each in told for job, _ in each.jobs)],
-        "calls": {
-            each.name: each.unconfirmed_calls
-            for each in visit.client.accounts()
-            if each.unconfirmed_calls and account in {None, each.name}
-        },
-        "more": len(found) > _MOST_UNCONFIRMED,
+        "carried": {} if more else _carried(visit, found),
+        "more": more,
         "account": account or "",
     }
 
 
 def _job_of(message: Unconfirmed) -> str:
     return message.message_id.rpartition("-")[0]
+
+
+def _carried(visit: Visit, found: Sequence[Unconfirmed]) -> dict[str, dict[str, int]]:
+    """By account, the unconfirmed messages and the calls that carried them."""
+    messages = Counter(each.account for each in found)
+    calls = {each.name: each.unconfirmed_calls for each in visit.client.accounts()}
+    return {name: {"messages": many, "calls": calls.get(name, 0)} for name, many in messages.items()}
 
 
 def _unsettled(visit: Visit, job: str, groups: Sequence[Group]) -> Unsettled:

@@ -8,7 +8,7 @@
 
   const clock = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });  // 2026-11-29 09:52:49
   const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
-  const localTimes = (where) => each("time[datetime]", where, (time) => {
+  const localTimes = (where) => each("main time[datetime]", where, (time) => {
     time.textContent = clock.format(new Date(time.dateTime));
   });
   // The header's time goes on from what the server said, whatever the reader's own clock shows.
@@ -25,10 +25,12 @@
     const told = JSON.parse(box.dataset.plot);
     if (!box.clientWidth || box.firstChild) return;
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line") } };
+    const at = (seconds) => clock.format(new Date(1000 * seconds)).slice(5, 16);  // 11-29 09:52
+    const times = { ...axis, space: 100, values: (_, ticks) => ticks.map(at) };
     const strokes = ["--chart", "--chart2", "--chart3"].map(colour);
     new uPlot({
-      width: box.clientWidth, height: 200, axes: [axis, axis],
-      series: [{}, ...told.names.map((label, place) => ({ label, stroke: strokes[place], width: 1.5 }))],
+      width: box.clientWidth, height: 200, axes: [times, axis],
+      series: [{ value: (_, seconds) => seconds === null ? "–" : at(seconds) }, ...told.names.map((label, place) => ({ label, stroke: strokes[place], width: 1.5 }))],
     }, told.points, box);
   });
 
