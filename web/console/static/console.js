@@ -29,7 +29,7 @@
     const times = { ...axis, space: 100, values: (_, ticks) => ticks.map(at) };
     const strokes = ["--chart", "--chart2", "--chart3"].map(colour);
     new uPlot({
-      width: box.clientWidth, height: 200, axes: [times, axis],
+      width: box.clientWidth, height: 200, padding: [null, 45, null, null], axes: [times, axis],
       series: [{ value: (_, seconds) => seconds === null ? "–" : at(seconds) }, ...told.names.map((label, place) => ({ label, stroke: strokes[place], width: 1.5 }))],
     }, told.points, box);
   });
