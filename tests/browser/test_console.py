@@ -191,6 +191,8 @@ def test_what_fell_since_yesterday_stands_first(browser: Browser, running: Runni
     seen = opened(browser, locale="en")
     seen.page.goto(running.url + "/")
     expect(seen.page.locator("tr", has_text="xioo").locator("td.bad")).to_have_text("70.0 % −25.0 points")
+    seen.page.goto(running.url + "/accounts/xi")
+    expect(seen.page.get_by_label("delivered 700, undelivered 300")).to_have_count(1)
     seen.page.goto(running.url + "/delivery")
     for table in seen.page.locator("table").all()[:2]:
         first = table.locator("tbody tr").first
@@ -207,6 +209,8 @@ def test_who_finds_something_unconfirmed_reads_what_to_do(browser: Browser, runn
     seen.page.goto(running.url + "/")
     seen.page.locator("tr", has_text="sms467890").get_by_role("link", name=re.compile("call")).click()
     expect(seen.page.locator("main")).to_contain_text("settle as sent")
+    expect(seen.page.locator("main")).to_contain_text("bulk: 3 messages, carried by 1 call.")
+    expect(seen.page.locator("summary")).to_contain_text("3 messages of account bulk")
     since, until = [
         cell.get_attribute("datetime") or "" for cell in seen.page.locator("tbody tr:first-child time").all()
     ]

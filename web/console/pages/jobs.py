@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from sendmill.errors import NoSuchJob
 from sendmill.ledger.settling import given_up_at
 from sendmill.messages import MessageInfo, Unconfirmed
 from sendmill.states import State
@@ -144,10 +145,13 @@ def _carried(visit: Visit, found: Sequence[Unconfirmed]) -> dict[str, dict[str, 
 
 def _unsettled(visit: Visit, job: str, groups: Sequence[Group]) -> Unsettled:
     """A verdict reaches all of a job, so all are counted, of whichever account they are."""
-    states = visit.client.status(job).states
+    try:
+        messages = visit.client.status(job).states.get(State.UNCONFIRMED, 0)
+    except NoSuchJob:  # it is removed just now
+        messages = 0
     accounts = {each.account: None for each in groups if job in dict(each.jobs)}
     shown = sum(dict(each.jobs).get(job, 0) for each in groups)
-    return Unsettled(job, max(shown, states.get(State.UNCONFIRMED, 0)), shown, list(accounts))
+    return Unsettled(job, max(shown, messages), shown, list(accounts))
 
 
 def _job_cli(visit: Visit) -> str:
