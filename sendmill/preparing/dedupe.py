@@ -13,7 +13,7 @@ lies in others keeps its five.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sendmill.errors import InvalidOption
@@ -48,24 +48,50 @@ _HASH_MASK: Final = (1 << _HASH_BITS) - 1
 class _Table:
     """Keys, whose quotients have so many bytes."""
 
-    __slots__ = ("_buckets", "_count", "_quotient_bytes")
+    __slots__ = ("buckets", "count", "quotient_bytes")
 
     def __init__(self, count: int, quotient_bytes: int) -> None:
-        self._buckets = [b""] * count
-        self._count = count
-        self._quotient_bytes = quotient_bytes
+        self.buckets = [b""] * count
+        self.count = count
+        self.quotient_bytes = quotient_bytes
 
-    def add(self, key: int, *, has_room: bool) -> bool:
-        """Note a key; True where it is new. Raises InvalidOption: a new one, and there is no room."""
-        quotient, place = divmod(key, self._count)
-        packed = quotient.to_bytes(self._quotient_bytes, "little")
-        bucket = self._buckets[place]
-        if packed in bucket and _holds(bucket, packed):
-            return False
-        if not has_room:
-            raise InvalidOption(f"duplicates are removed in jobs of up to {LARGEST_JOB_ROWS:,} rows: give dedupe=False")
-        self._buckets[place] = bucket + packed
-        return True
+    def add_many(self, keys: Iterable[int], room: int) -> tuple[int, list[int]]:
+        """Note keys: how many are new, and the positions (from 0) of those that are not.
+
+        Raises:
+            InvalidOption: there is no room for so many new ones.
+        """
+        # Of a long job this takes most of the time: nothing is called that need not be.
+        buckets, count, quotient_bytes = self.buckets, self.count, self.quotient_bytes
+        new, repeated = 0, []
+        for position, key in enumerate(keys):
+            quotient, place = divmod(key, count)
+            packed = quotient.to_bytes(quotient_bytes, "little")
+            bucket = buckets[place]
+            if packed in bucket and _holds(bucket, packed):
+                repeated.append(position)
+            elif new < room:
+                buckets[place] = bucket + packed
+                new += 1
+            else:
+                raise InvalidOption(
+                    f"duplicates are removed in jobs of up to {LARGEST_JOB_ROWS:,} rows: give dedupe=False"
+                )
+        return new, repeated
+
+
+class _Blocks(dict[int, int]):
+    """What stands for a block of numbers, ahead of the place in it: the first ones that come are counted."""
+
+    def __missing__(self, block: int) -> int:
+        if len(self) == _BLOCKS:
+            raise _TooManyBlocks
+        counted = self[block] = len(self) << _BLOCK_BITS
+        return counted
+
+
+class _TooManyBlocks(Exception):
+    """A number lies in a block that is not counted."""
 
 
 class SeenRows:
@@ -86,8 +112,7 @@ class SeenRows:
     def __init__(self, *, by_text: bool = False) -> None:
         self._salt = secrets.randbits(62) if by_text else None
         self._small: set[int] | None = set()
-        self._blocks: dict[int, int] = {}
-        """What stands for a counted block, ahead of the place in it."""
+        self._blocks = _Blocks()
         self._counted: _Table | None = None
         self._others: _Table | None = None
         self._count = 0
@@ -142,31 +167,38 @@ class SeenRows:
         return repeated
 
     def _add_to_tables(self, keys: Iterable[int]) -> list[int]:
-        add = self._add_number if self._salt is None else self._add_other
-        repeated: list[int] = []
-        for position, key in enumerate(keys):
-            if add(key):
-                self._count += 1
-            else:
+        if self._salt is not None:
+            return self._add_to_table(keys)
+        numbers = list(keys)
+        blocks = self._blocks
+        try:
+            counted = [blocks[number >> _BLOCK_BITS] | number & _BLOCK_MASK for number in numbers]
+        except _TooManyBlocks:
+            return self._add_apart(numbers)
+        if self._counted is None:
+            self._counted = _Table(_COUNTED_BUCKETS, _COUNTED_BYTES)
+        new, repeated = self._counted.add_many(counted, LARGEST_JOB_ROWS - self._count)
+        self._count += new
+        return repeated
+
+    def _add_apart(self, numbers: Sequence[int]) -> list[int]:
+        """Note numbers of which some lie in blocks that are not counted: those in a table of their own."""
+        known = [number >> _BLOCK_BITS in self._blocks for number in numbers]
+        repeated = []
+        for position, (number, is_counted) in enumerate(zip(numbers, known, strict=True)):
+            again = self._add_to_tables((number,)) if is_counted else self._add_to_table((number,))
+            if again:
                 repeated.append(position)
         return repeated
 
-    def _add_number(self, number: int) -> bool:
-        block = self._blocks.get(number >> _BLOCK_BITS)
-        if block is None:
-            if len(self._blocks) == _BLOCKS:
-                return self._add_other(number)
-            block = self._blocks[number >> _BLOCK_BITS] = len(self._blocks) << _BLOCK_BITS
-        if self._counted is None:
-            self._counted = _Table(_COUNTED_BUCKETS, _COUNTED_BYTES)
-        return self._counted.add(block | number & _BLOCK_MASK, has_room=self._count < LARGEST_JOB_ROWS)
-
-    def _add_other(self, key: int) -> bool:
+    def _add_to_table(self, keys: Iterable[int]) -> list[int]:
         if self._others is None:
             is_number = self._salt is None
             count, quotient_bytes = (_NUMBER_BUCKETS, _NUMBER_BYTES) if is_number else (_HASH_BUCKETS, _HASH_BYTES)
             self._others = _Table(count, quotient_bytes)
-        return self._others.add(key, has_room=self._count < LARGEST_JOB_ROWS)
+        new, repeated = self._others.add_many(keys, LARGEST_JOB_ROWS - self._count)
+        self._count += new
+        return repeated
 
 
 def _holds(bucket: bytes, packed: bytes) -> bool:
