@@ -6,10 +6,14 @@ It hands single messages over, all different, and prints a JSON of how many it s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from bench.numbers import SIGNATURE, UNIQUE_TEXT
@@ -19,6 +23,8 @@ from sendmill.messages import Sms
 
 _EVERY_S = 0.01
 _MOST_AT_ONCE = 200
+_ROOT = Path(__file__).resolve().parent.parent
+_TIMEOUT_S = 60.0
 
 
 async def main(account: str, per_s: float) -> dict[str, Any]:
@@ -39,6 +45,23 @@ async def main(account: str, per_s: float) -> dict[str, Any]:
             await asyncio.sleep(_EVERY_S)
         await asyncio.gather(*open_sends)
         return {"sent": sent, "took_s": time.monotonic() - began}
+
+
+@contextlib.contextmanager
+def paced(url: str, account: str, per_s: float) -> Iterator[dict[str, float]]:
+    """Singles come in, from another process, until the block ends; then the dictionary says `sent` and `took_s`."""
+    told: dict[str, float] = {}
+    words = [sys.executable, "-m", "bench.paced_producer", account, str(per_s)]
+    environ = {**os.environ, REDIS_URL: url}
+    with subprocess.Popen(
+        words, cwd=_ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield told
+            out, _ = process.communicate("", timeout=_TIMEOUT_S)
+            told |= json.loads(out)
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

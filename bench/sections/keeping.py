@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from itertools import islice
 from typing import Any
 
@@ -16,6 +14,7 @@ from bench.context import Bench
 from bench.figures import median
 from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, mainland, unique_rows
+from bench.paced_producer import paced
 from bench.section import Aim, Raw, Section
 from config.settings import Settings
 from providers import registry
@@ -63,7 +62,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         bench.say(f"{many:,} jobs of one message are kept")
         found_s, missing_s = (_find_s(client, number) for number in (*mainland(1), *mainland(1, first=90_000_000)))
         bench.say(f"find {found_s:.2f} s, of a number that is not there {missing_s:.2f} s")
-        removing = asyncio.run(_remove(system, values, client, many))
+        removing = asyncio.run(_remove(system, values, many))
         bench.say(f"{removing['removed_per_s']:,.0f} jobs/s removed")
         ticks = _plan(system, client, server, rows)
         bench.say(f"{rows:,} rows planned in {ticks['planned_s']:.0f} s, {ticks['longest_s']:.1f} s without a tick")
@@ -93,7 +92,7 @@ def _find_s(client: Client, number: str) -> float:
 # --- removing ----------------------------------------------------------------------------------------------------
 
 
-async def _remove(system: System, values: dict[str, Any], client: Client, many: int) -> dict[str, Any]:
+async def _remove(system: System, values: dict[str, Any], many: int) -> dict[str, Any]:
     """Cancel all rows, then remove the jobs as housekeeping does a month later, while others arrive."""
     model = registry.models()["ihuyi"]
     accounts = {_ACCOUNT: model.model_validate(values)}
@@ -104,17 +103,19 @@ async def _remove(system: System, values: dict[str, Any], client: Client, many: 
         later_ms = int(time.time() * 1000) + _LATER_MS
         await runtime.server.config_set("slowlog-log-slower-than", SLOW_US)
         await runtime.server.execute_command("SLOWLOG", "RESET")
-        with _arriving(client) as arrived:
+        with paced(system.redis_url, _ACCOUNT, ARRIVE_PER_S) as arrived:
             began = time.perf_counter()
             removed = 0
             while removed < many:
                 removed += await retire_old(runtime, later_ms)
             took_s = time.perf_counter() - began
-        slow = [each["duration"] for each in await runtime.server.slowlog_get(128)]
+        logged = await runtime.server.slowlog_get(128)
+        slow = [each["duration"] for each in logged]
         return {
             "removed_per_s": removed / took_s,
-            "arrived_per_s": arrived[0] / took_s,
+            "arrived_per_s": arrived["sent"] / arrived["took_s"],
             "slow_scripts": len(slow),
+            "slow": dict(Counter(bytes(each["command"]).split(b" ")[0].decode() for each in logged)),
             "longest_ms": max(slow, default=0) / 1000,
         }
     finally:
@@ -128,28 +129,6 @@ async def _cancel_all(runtime: Runtime) -> None:
         slices = slices_in(page, map(bytes.decode, await runtime.server.hkeys(account.keys.page(page))))
         while part := list(islice(slices, _CLOSED_AT_ONCE)):
             await account.outbox.close(part, from_states="q", to="c", code="", detail="")
-
-
-@contextmanager
-def _arriving(client: Client) -> Iterator[list[int]]:
-    """Jobs of one message, so many a second; counts them."""
-    arrived, stop = [0], threading.Event()
-
-    def send() -> None:
-        began = time.perf_counter()
-        for number in mainland(10_000_000, first=50_000_000):
-            if stop.wait(max(0.0, arrived[0] / ARRIVE_PER_S - (time.perf_counter() - began))):
-                return
-            client.send(Sms("Hello", number), account=_ACCOUNT, signature=SIGNATURE)
-            arrived[0] += 1
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield arrived
-    finally:
-        stop.set()
-        thread.join()
 
 
 # --- the clock ---------------------------------------------------------------------------------------------------

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +15,8 @@ from bench.context import Bench
 from bench.figures import quantile
 from bench.markdown import table
 from bench.numbers import ONE_TEXT, SIGNATURE, mainland
+from bench.paced_producer import paced
 from bench.section import Aim, Raw, Section
-from bench.single_producer import REDIS_URL
 from sendmill.async_client import AsyncClient
 from sendmill.ledger.keys import JobKeys
 from sendmill.ledger.scripts import Script
@@ -84,7 +78,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         system.wait_until(lambda: not server.zcard(due), timeout_s=_TIMEOUT_S, what="all jobs are planned")
         bench.say(f"{jobs:,} jobs of {rows} messages are planned")
         paths = [path.format(job=job) for path in _PAGES]
-        with _paced(system.redis_url, per_s) as told:
+        with paced(system.redis_url, _SINGLES, per_s) as told:
             time.sleep(bench.size(_WARM_S, 0.5))
             _ask(system.web_url, paths)  # the first look reads a week
             server.config_set("slowlog-log-slower-than", _SLOWER_THAN_US)
@@ -159,23 +153,6 @@ async def _fill(url: str, names: list[str], jobs: int, rows: int) -> str:
 
         await asyncio.gather(*(each() for _ in range(_AT_ONCE)))
     return last
-
-
-@contextlib.contextmanager
-def _paced(url: str, per_s: float) -> Iterator[dict[str, float]]:
-    """Singles come in until the block ends; then the dictionary says how many, in how long."""
-    told: dict[str, float] = {}
-    words = [sys.executable, "-m", "bench.paced_producer", _SINGLES, str(per_s)]
-    environ = {**os.environ, REDIS_URL: url}
-    with subprocess.Popen(
-        words, cwd=_ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield told
-            out, _ = process.communicate("", timeout=_TIMEOUT_S)
-            told |= json.loads(out)
-        finally:
-            process.kill()
 
 
 def _ask(url: str, paths: list[str]) -> list[float]:

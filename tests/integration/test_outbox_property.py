@@ -375,7 +375,7 @@ class OutboxMachine(RuleBasedStateMachine):
     # --- the end -------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """All owners are dead and time has passed: nothing is on the wire, and what is queued can be claimed."""
+        """All owners are dead and time has passed: nothing is on the wire, and what is queued can be claimed, unless paused."""
         if not self.slice_ids:
             return
         self.run(self._let_time_pass())
@@ -384,6 +384,9 @@ class OutboxMachine(RuleBasedStateMachine):
         assert set() == ledger.open | ledger.slots | ledger.inflight | ledger.wait
         states = {row: state for row, state, _ in ledger.rows()}
         assert State.SUBMITTING not in states.values()
+        self.run(self.server.hset(self.keys.state, "state", "paused"))
+        assert [] == self.run(claim_slices(self.boxes[0], 1000, LANES))
+        self.run(self.server.hset(self.keys.state, "state", "active"))
         claimed = self.run(claim_slices(self.boxes[0], 1000, LANES))
         waiting = {row[0] for row, state in states.items() if state is State.QUEUED}
         assert waiting == {each.slice_id for each in claimed}

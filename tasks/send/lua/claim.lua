@@ -5,10 +5,13 @@
 -- ARGV[1] rows wanted, ARGV[2] ms of the lease, ARGV[3] msgpack {job: rows of it that the caller holds}, or empty where
 -- that does not matter, ARGV[4] "1" for slices of jobs alone of which the caller holds none, ARGV[5] process that takes,
 -- or keeps, its seat at the account, ARGV[6] ms of the seat, ARGV[7..] lanes that may be claimed
--- Slices that a newer version wrote stay where they are.
+-- Slices that a newer version wrote stay where they are; where the account is paused or suspended all do.
 -- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than rows wanted need.
 
 local now = clock_ms()
+-- Nothing goes out of an account that stands still: its slices stay where they are, however many are woken for it.
+local state = redis.call('HGET', key('state'), 'state')
+if state and state ~= 'active' then return {} end
 local wanted, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local allowed = {}
 for i = 7, #ARGV do allowed[ARGV[i]] = true end
