@@ -375,7 +375,7 @@ class OutboxMachine(RuleBasedStateMachine):
     # --- the end -------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """All owners are dead and time has passed: nothing is on the wire, and what is queued can be claimed, unless paused."""
+        """All owners are dead and time has passed: nothing is on the wire, and what is queued can be claimed."""
         if not self.slice_ids:
             return
         self.run(self._let_time_pass())
