@@ -11,13 +11,16 @@ import msgspec
 import pytest
 
 from config.settings import Settings
-from sendmill.ledger.pages import page_of
+from sendmill.ledger.pages import fold, paged_id
+from sendmill.ledger.slices import SliceBody, encode, pack_u64
 from sendmill.messages import Sms
+from sendmill.moment import clock_ms
 from sendmill.states import State
 from simulator.client import Simulator
 from tasks.keep.expiry import give_up_reports
 from tasks.keep.retire import retire_old
-from tasks.plan.plan import plan
+from tasks.plan.add import add_to_outbox
+from tasks.plan.plan import batches, plan
 from tasks.plan.plan_small import plan_small
 from tasks.process import versions
 from tasks.process.call_records import CallOutcome, CallRows
@@ -201,12 +204,12 @@ async def test_cancelling_one_leaves_the_others_of_its_page(settings: Settings) 
     """Before it is claimed, and while it is on the wire: then it is not queued again."""
     async with flow(settings) as one:
         first, second, third = await _singles(one, 3)
-        _, _, call = await _begin(one)
+        slice_id, epoch, call = await _begin(one)
         assert 0 == one.client.cancel(first).cancelled
         assert 1 == one.client.cancel(second).cancelled
         outbox = one.runtime.accounts[ACCOUNT].outbox
         await write_outcomes(outbox, [CallOutcome(call, "q", code="Busy", detail="later")])
-        await release_slices(outbox, [((await one.slices(first))[0][1].body.job + ".0.p0", 1)])
+        await release_slices(outbox, [(slice_id, epoch)])
         states = [await one.states(job) for job in (first, second, third)]
         assert [{State.CANCELLED: 1}, {State.CANCELLED: 1}, {State.QUEUED: 1}] == states
         (claimed,) = await claim_slices(outbox, 10, ("normal",))
@@ -266,4 +269,27 @@ async def test_numbers_are_found_over_the_change(settings: Settings, monkeypatch
         made.append((await asyncio.to_thread(one.client.send, Sms("Hello", number), account=ACCOUNT)).id)
         found = [each.message_id for each in one.client.find(number)]
         assert [f"{job}-1" for job in reversed(made)] == found
-        assert page_of((await one.slices(made[1]))[0][1].body.job + ".0.p0") is not None
+        assert {"p0": 1} == await _pages(one)
+
+
+async def test_a_call_of_many_jobs_ends_as_one_of_a_few(settings: Settings) -> None:
+    """A vendor that takes 20,000 numbers a call gets those of as many jobs of one text."""
+    many = 8_100
+    async with flow(settings) as one:
+        outbox = one.runtime.accounts[ACCOUNT].outbox
+        now_ms = clock_ms()
+        slices = []
+        for place, number in enumerate(mainland(many)):
+            job = f"job{place}"
+            body = SliceBody(job, "normal", "Hello", pack_u64([int(number[1:])]), 1)
+            blob = encode(body, b"q", events="none", created_ms=now_ms, expires_ms=now_ms + 10**8)
+            slices.append((paged_id(job, f"p{place // 64}"), fold(blob), [], now_ms + 10**9))
+        for part in batches(slices):
+            await add_to_outbox(outbox, part, due_ms=0)
+        claimed = await claim_slices(outbox, many, ("normal",))
+        call = await next_call_number(outbox)
+        rows = CallRows(call, many, [[each.slice_id, each.epoch, 0, 0] for each in claimed])
+        grant = await begin_calls(outbox, [rows], lane="normal", service="send", slots=0, call_ms=60_000, limits=[])
+        assert ("ok", many) == (grant.why, len(claimed))
+        await write_outcomes(outbox, [CallOutcome(call, "s", vmid="m1")])
+        assert 0 == await one.runtime.server.zcard(one.runtime.keys_of(ACCOUNT).inflight)

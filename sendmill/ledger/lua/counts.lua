@@ -7,7 +7,6 @@
 -- Returns {sums, gone}: sums {rows, rows in each state as layout.lua orders them, submitted rows that no report can follow},
 -- empty where a newer version wrote one of the slices; gone: the places in ARGV, from 0, of slices that are not there.
 
-local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local STATES, SUBMITTED = #ORDER, string.find(ORDER, 's', 1, true)
 local COUNTERS = '<' .. string.rep('I4', STATES + 1)
 
@@ -34,16 +33,11 @@ local function add(raw)
 end
 
 for place, id in ipairs(ARGV) do
-  local page, job = page_of(id)
-  local raw
-  if page then
-    raw = redis.call('HGET', PREFIX .. page, job) or ''
-  else
-    raw = redis.call('GETRANGE', PREFIX .. 's:' .. id, 0, HEADER_BYTES - 1)
-  end
-  if #raw < (page and FOLDED_BYTES or HEADER_BYTES) then
+  local paged = page_of(id) ~= nil
+  local raw = read_slice(id, HEADER_BYTES - 1)
+  if #raw < (paged and FOLDED_BYTES or HEADER_BYTES) then
     gone[#gone + 1] = place - 1
-  elseif not (page and add_folded or add)(raw) then
+  elseif not (paged and add_folded or add)(raw) then
     return { {}, {} }
   end
 end

@@ -14,11 +14,21 @@
 --   8 bytes  place in the outbox
 --   the body, without job and lane, its first two fields
 
+local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local FOLDED, FOLDED_BYTES = '<c1c1c1c1BI4I2I6I6I4I4I2d', 41
 local MOST_ASIDE = 65535
+
+local function key(name) return PREFIX .. name end
 
 -- Name of the page that a slice lies in, and its field there; nil where it has a key of its own.
 local function page_of(id)
   local job, page = string.match(id, '^([^.]+)%.0%.(p%d+)$')
   return page, job
+end
+
+-- A slice as it lies there, of one that has a key of its own the bytes up to `last`. Empty where it is gone.
+local function read_slice(id, last)
+  local page, job = page_of(id)
+  if not page then return redis.call('GETRANGE', key('s:' .. id), 0, last) end
+  return redis.call('HGET', key(page), job) or ''
 end

@@ -6,7 +6,6 @@
 -- include layout.lua
 -- include pages.lua
 
-local PREFIX = string.sub(KEYS[1], 1, -6) -- KEYS[1] ends in "state"
 local ARRAYS = { 'states', 'calls', 'passed' }
 local SIZE = { states = 1, calls = 4, passed = 4 } -- bytes of each row
 local BEFORE = { states = 0, calls = 1, passed = 5 } -- bytes of each row in the arrays before
@@ -17,10 +16,8 @@ local COUNTERS = ORDER .. UNREPORTED
 local FINAL = { d = true, n = true, e = true, r = true, f = true, p = true, c = true, k = true }
 local LANES = { o = 'otp', n = 'normal', b = 'bulk' }
 local EVENTS_KEPT = 100000
-local LEASES_AT_ONCE = 4000 -- Lua unpacks no more than 8,000
+local AT_ONCE = 4000 -- even: Lua unpacks no more than 8,000
 local FORGOTTEN = string.rep('\0', 8)
-
-local function key(name) return PREFIX .. name end
 
 local function job_of(id) return string.match(id, '^[^.]+') end
 
@@ -109,13 +106,6 @@ local function coded(tallies, kind, code)
   return field
 end
 
--- A slice as it lies there, of one that has a key of its own the bytes up to `last`. Empty where it is gone.
-local function read_slice(id, last)
-  local page, job = page_of(id)
-  if not page then return redis.call('GETRANGE', key('s:' .. id), 0, last) end
-  return redis.call('HGET', key(page), job) or ''
-end
-
 local function write_slice(id, raw)
   local page, job = page_of(id)
   if page then
@@ -151,16 +141,16 @@ local function leave_foreign(id)
     clock_ms())
 end
 
--- A slice of a page. Its row lies between its state, its call and when it changed, as in a slice with a key of its own.
+-- A slice of a page.
 local function folded_slice(id, raw)
   if string.sub(raw, 1, 1) ~= 'P' then return leave_foreign(id) end
   local _, lane, events, state, flags, epoch, aside, created, expires, _, _, numbers_at, start = struct.unpack(FOLDED, raw)
-  local row = { raw = state .. string.sub(raw, 24, 31) }
+  local row = state .. string.sub(raw, 24, 31)
   return {
     page = true, lane = LANES[lane], events = events, n = 1, epoch = epoch, aside = aside, created = created,
     expires = expires, start = start, duplicates_ok = flags % 2 == 1, unreported = flags >= 2 and 1 or 0, state = state,
-    numbers_at = numbers_at, states = { raw = row.raw, base = 1 }, calls = { raw = row.raw, base = 2 },
-    passed = { raw = row.raw, base = 6 },
+    numbers_at = numbers_at, states = { raw = row, base = 1 }, calls = { raw = row, base = 2 },
+    passed = { raw = row, base = 6 },
   }
 end
 
@@ -243,14 +233,18 @@ end
 
 local known_leases = {} -- by id of a slice, of those that were asked for together
 
+-- Give a command many arguments in parts: `command` is called with the place of a part's first one, and the part.
+local function in_parts(items, command)
+  for from = 1, #items, AT_ONCE do command(from, unpack(items, from, math.min(from + AT_ONCE - 1, #items))) end
+end
+
 -- Ask for the leases of many slices at once.
 local function read_leases(ids)
-  for from = 1, #ids, LEASES_AT_ONCE do
-    local to = math.min(from + LEASES_AT_ONCE - 1, #ids)
-    for n, until_ms in ipairs(redis.call('ZMSCORE', key('inflight'), unpack(ids, from, to))) do
+  in_parts(ids, function(from, ...)
+    for n, until_ms in ipairs(redis.call('ZMSCORE', key('inflight'), ...)) do
       known_leases[ids[from + n - 1]] = tonumber(until_ms or '0')
     end
-  end
+  end)
 end
 
 -- ms until which a slice is leased, 0 where it is not.

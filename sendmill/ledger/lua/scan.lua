@@ -9,7 +9,6 @@
 -- Roughly what it takes, in ns: a slice or a page, a slice of a page, each byte of a body, each byte for each recipient.
 local ENOUGH_NS, SLICE_NS, FOLDED_NS, BYTE_NS, COMPARED_NS = 2000000, 2500, 150, 1.2, 0.1
 
-local prefix = string.sub(KEYS[1], 1, -6)
 local recipients = tonumber(ARGV[1])
 local before = 1 + recipients
 local result, spent = { 0 }, 0
@@ -28,20 +27,16 @@ end
 
 -- Nearly always none of them is there, and one look at all bodies says so.
 local function look_at_page(page)
-  local bodies = redis.call('HVALS', prefix .. page)
+  local bodies = redis.call('HVALS', key(page))
   spent = spent + FOLDED_NS * #bodies
   if not holds_one(table.concat(bodies)) then return end
-  local told = redis.call('HGETALL', prefix .. page)
+  local told = redis.call('HGETALL', key(page))
   for n = 1, #told, 2 do look(told[n] .. '.0.' .. page, told[n + 1]) end
 end
 
 local function look_at_slice(id)
-  local page, job = page_of(id)
-  if page then
-    look(id, redis.call('HGET', prefix .. page, job) or '')
-    return
-  end
-  local name = prefix .. 's:' .. id
+  if page_of(id) then return look(id, read_slice(id)) end
+  local name = key('s:' .. id)
   local rows = redis.call('GETRANGE', name, 4, 7)
   if #rows < 4 then return end
   look(id, redis.call('GETRANGE', name, HEADER_BYTES + ARRAYS_BYTES * struct.unpack('<I4', rows), -1))

@@ -8,7 +8,6 @@
 -- Returns the number of slices that were new.
 
 local SHARED_FROM = 100 -- what is told of so many rows quotes none of them, and is written once for their state
-local AT_ONCE = 4000 -- Lua unpacks no more than 8,000
 
 -- Write what there is to tell about rows; returns it by row offset.
 local function write_details(s, packed)

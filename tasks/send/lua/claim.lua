@@ -22,7 +22,6 @@ local WEIGHT = { normal = 4, bulk = 1 }
 local FOREIGN_AT_ONCE = 100
 local LOOKED_AT = 16
 local PAGE = 64
-local MOST_PAIRS = 2000
 local turn = key('turn')
 
 -- What is looked at of a lane is read once; what is changed is written in the end.
@@ -141,9 +140,7 @@ end
 for lane in pairs(left) do leave(lane) end
 for _, one in ipairs(put_back_as_they_were) do redis.call('ZADD', key('out:' .. one[1]), one[2], one[3]) end
 if #leases > 0 then
-  for i = 1, #leases, MOST_PAIRS do
-    redis.call('ZADD', key('inflight'), unpack(leases, i, math.min(i + MOST_PAIRS - 1, #leases)))
-  end
+  in_parts(leases, function(_, ...) redis.call('ZADD', key('inflight'), ...) end)
   local fields = {}
   for lane, place in pairs(at) do
     fields[#fields + 1] = 'at:' .. lane
@@ -155,12 +152,13 @@ if #leases > 0 then
   end
   redis.call('HSET', turn, unpack(fields))
   -- Where a job's last slice ends no later than what was claimed, nothing of it waits: its place need not be kept.
-  for i = 1, #lasts, MOST_PAIRS do
-    local part, over_now = { unpack(lasts, i, math.min(i + MOST_PAIRS - 1, #lasts)) }, {}
-    for n, place in ipairs(redis.call('HMGET', turn, unpack(part))) do
-      if place and tonumber(place) <= ends[part[n]] then over_now[#over_now + 1] = part[n] end
+  local over_now = {}
+  in_parts(lasts, function(from, ...)
+    for n, place in ipairs(redis.call('HMGET', turn, ...)) do
+      local last = lasts[from + n - 1]
+      if place and tonumber(place) <= ends[last] then over_now[#over_now + 1] = last end
     end
-    if #over_now > 0 then redis.call('HDEL', turn, unpack(over_now)) end
-  end
+  end)
+  in_parts(over_now, function(_, ...) redis.call('HDEL', turn, ...) end)
 end
 return result

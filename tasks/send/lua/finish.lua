@@ -232,7 +232,7 @@ end
 write_names()
 for past, records in pairs(pasts) do redis.call('HSET', past, unpack(records)) end
 count_refs()
-if #unleased > 0 then redis.call('ZREM', key('inflight'), unpack(unleased)) end
+in_parts(unleased, function(_, ...) redis.call('ZREM', key('inflight'), ...) end)
 if #ended > 0 then
   redis.call('ZREM', key('open'), unpack(ended))
   redis.call('DEL', unpack(ended_keys))
