@@ -25,7 +25,7 @@ from sendmill.ledger.connection import Ledger, store_errors
 from sendmill.ledger.event_entries import alert_event, kind_of, placed, report_event, runs_of, slice_of
 from sendmill.ledger.eventlog import AGAIN_MS, Entry, EventLog, Losses
 from sendmill.ledger.keys import REFUSED
-from sendmill.ledger.pages import reading, whole
+from sendmill.ledger.pages import read_one
 from sendmill.ledger.replies import reply_event
 from sendmill.ledger.slices import SliceBody, decode_body
 from sendmill.messages import AlertEvent, AnyEvent, EventBatch, ReportEvent
@@ -306,8 +306,7 @@ class _Bodies:
             self._kept.move_to_end((account, slice_id))
             return known[0]
         with store_errors():
-            command = reading(self._ledger.account(account), slice_id)
-            raw = whole(slice_id, self._ledger.server.execute_command(*command))
+            raw = read_one(self._ledger.server, self._ledger.account(account), slice_id)
         if raw is None:
             return None
         body = decode_body(raw)

@@ -24,7 +24,7 @@ from sendmill.ledger.jobs import Chunk, chunks_left, decode_chunk, decode_meta, 
 from sendmill.ledger.keys import REFUSED, AccountKeys
 from sendmill.ledger.moved_rows import is_under_way
 from sendmill.ledger.optouts import Digester, decode_stored
-from sendmill.ledger.pages import FOLDED_BYTES, fold_body, page_of, reading, whole
+from sendmill.ledger.pages import FOLDED_BYTES, fold_body, page_of, read_one
 from sendmill.ledger.personal_traces import CapDigester, Traces, reply_digest
 from sendmill.ledger.processes import read_processes
 from sendmill.ledger.published import published_accounts
@@ -166,7 +166,7 @@ class _Forgetting:
         job_id = slice_id.partition(".")[0]
         job = self._ledger.jobs.job(job_id)
         with store_errors():
-            raw = whole(slice_id, server.execute_command(*reading(keys, slice_id)))
+            raw = read_one(server, keys, slice_id)
             if raw is None:
                 return True
             read = decode(raw)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from sendmill.ledger.connection import Ledger, store_errors
-from sendmill.ledger.pages import reading, whole
+from sendmill.ledger.pages import read_one
 from sendmill.ledger.slices import Slice, decode
 from sendmill.states import MOVED
 
@@ -91,8 +91,7 @@ def _next(ledger: Ledger, place: Place) -> Place | None:
         if not link.has(place.offset):
             continue
         with store_errors():
-            command = reading(ledger.account(link.account), link.slice_id)
-            raw = whole(link.slice_id, ledger.server.execute_command(*command))
+            raw = read_one(ledger.server, ledger.account(link.account), link.slice_id)
         read = decode(raw) if raw is not None else None
         offset = read.body.offset_of_row(row) if read is not None else None
         return Place(link.account, link.slice_id, read, offset) if read is not None and offset is not None else None

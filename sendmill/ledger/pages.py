@@ -90,6 +90,11 @@ def whole(slice_id: str, raw: bytes | None) -> bytes | None:
     return _unfolded(page[1].encode(), raw)
 
 
+def read_one(server: Any, keys: AccountKeys, slice_id: str) -> bytes | None:
+    """A whole slice of an account, None where it is gone: `server` is a redis.Redis."""
+    return whole(slice_id, server.execute_command(*reading(keys, slice_id)))
+
+
 async def read_whole(server: Any, keys: AccountKeys, slice_ids: Sequence[str]) -> list[bytes | None]:
     """Whole slices of an account, None for those that are gone, in a round trip: `server` is a redis.asyncio.Redis."""
     if not slice_ids:

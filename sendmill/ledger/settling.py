@@ -12,7 +12,7 @@ from sendmill.ledger.ended_calls import PastCall, read_attempts, read_calls
 from sendmill.ledger.keys import REFUSED
 from sendmill.ledger.message_life import find_row
 from sendmill.ledger.moved_rows import Place, trail
-from sendmill.ledger.pages import page_of, reading, whole
+from sendmill.ledger.pages import page_of, read_one
 from sendmill.ledger.published import published_account, published_accounts
 from sendmill.ledger.reading import read_headers, read_job
 from sendmill.ledger.scripts import ledger_script
@@ -85,7 +85,7 @@ def _of_account(ledger: Ledger, account: str, calls: Sequence[int]) -> Iterator[
 def _of_slice(ledger: Ledger, account: str, slice_id: str, calls: dict[int, PastCall]) -> Iterator[Unconfirmed]:
     keys = ledger.account(account)
     with store_errors():
-        raw = whole(slice_id, ledger.server.execute_command(*reading(keys, slice_id)))
+        raw = read_one(ledger.server, keys, slice_id)
     if raw is None:
         return
     read = decode(raw)

@@ -19,6 +19,7 @@ from sendmill.ledger.jobs import Chunk, JobMeta, decode_meta
 from sendmill.ledger.lock import Lock, try_lock
 from sendmill.ledger.pages import read_whole
 from sendmill.ledger.slices import Slice, decode, encode
+from sendmill.moment import HOUR_MS
 from sendmill.states import State
 from tasks.account.blocked import Health, health_of_accounts
 from tasks.failover.begin_move import Move, begin_move, runs_of
@@ -176,7 +177,7 @@ class _Rescue:
                     expires_ms=meta.expires_ms,
                 ),
                 due_ms=0 if self._others[account].time_is_kept(meta.kind, meta.options) else meta.at_ms or 0,
-                horizon_ms=read.header.expires_ms + self._runtime.settings.report_horizon_h * 3_600_000,
+                horizon_ms=read.header.expires_ms + self._runtime.settings.report_horizon_h * HOUR_MS,
                 segments=segments,
                 cost=cost,
             )

@@ -20,6 +20,7 @@ from sendmill.ledger.jobs import JobMeta, chunks_left, decode_meta, own_slices
 from sendmill.ledger.keys import AccountKeys
 from sendmill.ledger.pages import in_pages, page_of, read_whole
 from sendmill.ledger.slices import decode
+from sendmill.moment import DAY_MS, HOUR_MS
 from sendmill.options import Lane
 from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
@@ -34,11 +35,9 @@ AT_ONCE = 500
 LONGEST_S = 4.0
 """Of one run: the other steps of the clock's task come again."""
 
-DAY_MS = 86_400_000
-
 _SLICES_AT_ONCE = 100
 _LOOKED_AT = "looked_at"
-_LOOK_AGAIN_MS = 3_600_000
+_LOOK_AGAIN_MS = HOUR_MS
 _FIELDS = ("meta", "chunks", "planned", "slice", "key")
 
 _Each = TypeVar("_Each")

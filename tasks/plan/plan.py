@@ -23,6 +23,7 @@ from sendmill.ledger.lock import try_lock_renewed
 from sendmill.ledger.pages import fold
 from sendmill.ledger.scripts import Script
 from sendmill.ledger.slices import SliceBody, encode, pack_u32, pack_u64
+from sendmill.moment import HOUR_MS
 from sendmill.numbers import unpack
 from sendmill.optouts import OPTED_OUT, OPTED_OUT_DETAIL, SUPPRESSED_LANES
 from sendmill.states import State
@@ -212,7 +213,7 @@ async def _add(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: 
 
 def slices_of(runtime: Runtime, meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> dict[str, list[NewSlice]]:
     """The slices that a chunk is cut into, by account."""
-    horizon_ms = meta.expires_ms + runtime.settings.report_horizon_h * 3_600_000
+    horizon_ms = meta.expires_ms + runtime.settings.report_horizon_h * HOUR_MS
     by_account: dict[str, list[NewSlice]] = defaultdict(list)
     opted = frozenset(cut.opted_out)
     for index, (account, first, rows, places) in enumerate(cut.slices):

@@ -15,6 +15,7 @@ from sendmill.ledger.find_by_number import SLICES_AT_ONCE, NewestJobs, account_a
 from sendmill.ledger.pages import read_whole
 from sendmill.ledger.scripts import ledger_script
 from sendmill.ledger.slices import Slice, decode, pack_u64
+from sendmill.moment import DAY_MS
 from sendmill.states import State
 from tasks.process.account import Account
 from tasks.process.connection import redis_now_ms
@@ -24,7 +25,7 @@ from tasks.report.matching import BY_NUMBER
 
 BY_EXTNO = "extno"
 
-WINDOW_MS = 7 * 86_400_000
+WINDOW_MS = 7 * DAY_MS
 """A message that was submitted longer ago is not what a reply answers."""
 
 NEAR_SLICES = 5_000

@@ -16,6 +16,7 @@ from config.settings import Route
 from sendmill import AsyncClient, ReportEvent, Sms, TemplateSms
 from sendmill.errors import NoBalance
 from sendmill.ledger.moved_rows import is_moved
+from sendmill.moment import DAY_MS
 from sendmill.monitoring.metrics import rendered
 from sendmill.states import State
 from simulator.client import Simulator
@@ -23,7 +24,7 @@ from simulator.embedded import EmbeddedValkey, free_tcp_port
 from tasks.account.suspend import suspend
 from tasks.failover.failover import failover
 from tasks.keep.expiry import give_up_reports
-from tasks.keep.retire import DAY_MS, retire_old
+from tasks.keep.retire import retire_old
 from tasks.plan.plan import plan
 from tasks.plan.plan_small import plan_small
 from tasks.process.connection import redis_now_ms

@@ -20,7 +20,7 @@ from simulator.client import Simulator
 from tasks.keep.expiry import give_up_reports
 from tasks.keep.retire import retire_old
 from tasks.plan.add import add_to_outbox
-from tasks.plan.plan import batches, plan
+from tasks.plan.plan import NewSlice, batches, plan
 from tasks.plan.plan_small import plan_small
 from tasks.process import versions
 from tasks.process.call_records import CallOutcome, CallRows
@@ -278,7 +278,7 @@ async def test_a_call_of_many_jobs_ends_as_one_of_a_few(settings: Settings) -> N
     async with flow(settings) as one:
         outbox = one.runtime.accounts[ACCOUNT].outbox
         now_ms = clock_ms()
-        slices = []
+        slices: list[NewSlice] = []
         for place, number in enumerate(mainland(many)):
             job = f"job{place}"
             body = SliceBody(job, "normal", "Hello", pack_u64([int(number[1:])]), 1)

@@ -11,9 +11,9 @@ import pytest
 from sendmill import Client, Sms, State, UnknownAccount
 from sendmill.accounts.standing import NOT_CONFIGURED
 from sendmill.ledger.published import REMOVED_AFTER_MS
+from sendmill.moment import DAY_MS
 from tasks.keep.housekeeping import clean_up
 from tasks.keep.removed_accounts import clean_up_removed
-from tasks.keep.retire import DAY_MS
 from tasks.process.connection import redis_now_ms
 from tests.support.driving import Driven, driven, numbers
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 
 from sendmill.messages import Sms
+from sendmill.moment import DAY_MS
 from simulator.client import Simulator
 from tasks.keep import retire
 from tasks.keep.expiry import give_up_reports
-from tasks.keep.retire import AT_ONCE, DAY_MS, retire_old
+from tasks.keep.retire import AT_ONCE, retire_old
 from tasks.keep.tick import sweep_account
 from tasks.plan.plan_small import plan_small
 from tasks.process.runtime import Runtime
