@@ -8,7 +8,7 @@ while Redis still answered, so nothing is kept for longer than KEPT_S before the
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +55,8 @@ class LastSeconds:
     """The last seconds of one process at one account."""
 
     def __init__(self) -> None:
-        self._leases: dict[str, Lease] = {}
+        # A dict whose first entries are taken out again and again looks past all of their places for its first one.
+        self._leases: OrderedDict[str, Lease] = OrderedDict()
         self._open: dict[int, Seen] = {}
         self._ended: deque[tuple[float, Seen]] = deque()
         self.last_number = 0
@@ -73,8 +74,8 @@ class LastSeconds:
     def claimed(self, slice_id: str, epoch: int, blob: bytes) -> None:
         """Redis leased us a slice."""
         now = time.monotonic()
-        self._leases.pop(slice_id, None)  # the order is that of the claims
         self._leases[slice_id] = Lease(epoch, blob, now)
+        self._leases.move_to_end(slice_id)  # the order is that of the claims
         while (first := next(iter(self._leases))) != slice_id and self._leases[first].at_s < now - KEPT_S:
             del self._leases[first]
 
