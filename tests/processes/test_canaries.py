@@ -297,10 +297,7 @@ def test_nothing_leaks_whatever_goes_wrong(system: System) -> None:
     with _watched(system) as monitor, system.client() as client:
         job = _drive_faults(system, client)
         _push_badly(system)
-        said = [
-            run(system, *words)
-            for words in (("show", f"{job}-1"), ("accounts",), ("status", job, "--messages"))
-        ]
+        said = [run(system, *words) for words in (("show", f"{job}-1"), ("accounts",), ("status", job, "--messages"))]
         _break_data(system)
         system.stop_redis()
         _push(
