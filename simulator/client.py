@@ -170,7 +170,7 @@ class Simulator:
         """Forget journal, counters, reports, faults and fates; accounts stay."""
         self._call("POST", "reset")
 
-    def wait_until(self, condition: Callable[["Simulator"], bool], timeout_s: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[["Simulator"], bool], timeout_s: float = 60.0) -> None:
         """Look again and again until the condition holds; SimulatorError when it does not."""
         deadline = time.monotonic() + timeout_s
         while not condition(self):
@@ -178,7 +178,7 @@ class Simulator:
                 raise SimulatorError(f"not within {timeout_s:g} s")
             time.sleep(_POLL_S)
 
-    def wait_until_delivered(self, timeout_s: float = 10.0) -> None:
+    def wait_until_delivered(self, timeout_s: float = 60.0) -> None:
         """Wait until no report or reply is pending."""
         self.wait_until(lambda simulator: simulator.pending()["total"] == 0, timeout_s)
 

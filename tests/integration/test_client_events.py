@@ -93,8 +93,15 @@ async def _idle(ledger: Driven, group: str = "billing", account: str = "hk") -> 
         )
 
 
+def _now() -> datetime:
+    """To the millisecond, as events have it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 async def test_a_report_tells_whom_it_concerns(ledger: Driven) -> None:
     """Every field that a consumer needs, without asking again."""
+    before = _now()
     job = ledger.client.send(Sms("Hello", numbers(2)), account="hk", ref="order-7")
     await ledger.plan(job.id)
     claimed = await ledger.submit("hk", vmid="v1")
@@ -119,7 +126,7 @@ async def test_a_report_tells_whom_it_concerns(ledger: Driven) -> None:
         event.detail,
     )
     assert datetime.fromtimestamp(1_700_000_000, UTC) == event.occurred_at
-    assert abs((event.received_at - datetime.now(UTC)).total_seconds()) < 5
+    assert before <= event.received_at <= datetime.now(UTC)
 
 
 async def test_each_group_sees_every_event_and_each_of_them_once(ledger: Driven) -> None:
@@ -133,6 +140,7 @@ async def test_each_group_sees_every_event_and_each_of_them_once(ledger: Driven)
 
 async def test_rows_that_reach_no_account_are_told_too(ledger: Driven) -> None:
     """Refused by `send`, suppressed as doubles, refused by planning: all are final."""
+    before = _now()
     job = ledger.client.send(Sms("Hello", [*numbers(1), "12", numbers(1)[0], "+8613800000000"]), account="hk")
     await ledger.plan(job.id)
     events = list(ledger.client.events("billing", block_s=0))
@@ -143,7 +151,7 @@ async def test_rows_that_reach_no_account_are_told_too(ledger: Driven) -> None:
     }
     assert (State.FAILED, "invalid_number", None) == told["2"]
     assert (State.SUPPRESSED, "duplicate_row", None) == told["3"]
-    assert [event.received_at for event in events if abs(event.received_at.timestamp() - time.time()) < 5]
+    assert all(before <= event.received_at <= datetime.now(UTC) for event in events)
 
 
 async def test_a_long_job_tells_failures_only_unless_it_is_asked(ledger: Driven) -> None:
@@ -388,7 +396,7 @@ async def test_events_are_waited_for(ledger: Driven) -> None:
     """The iterator stays while something comes within `block_s`, then ends."""
 
     def consume() -> list[str]:
-        return [event.kind for event in _acknowledged(ledger.client, block_s=0.5)]
+        return [event.kind for event in _acknowledged(ledger.client, block_s=3.0)]
 
     consumer = asyncio.create_task(asyncio.to_thread(consume))
     for number in range(3):

@@ -46,13 +46,15 @@ async def test_the_next_drain_begins_while_calls_of_the_last_one_are_open(
     simulator: Simulator, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A drain's time is up every 20 s: an otp does not wait until a slow vendor has answered its last call."""
-    monkeypatch.setattr(drain, "DRAIN_S", 0.2)
-    simulator.add_faults({"kind": "latency", "delay_ms": 1_500})
-    settings = settings_for(simulator, redis_url, namespace, ["world"])
+    monkeypatch.setattr(drain, "DRAIN_S", 1.0)
+    simulator.add_faults({"kind": "latency", "delay_ms": 5_000})
+    settings = settings_for(simulator, redis_url, namespace, ["world"], world={"timeout_s": 30.0})
     async with flow(settings) as one:
         job = await one.send(_unique(hong_kong(20)), account="world", lane="bulk")
         draining = asyncio.create_task(one.drain("world"))
-        await asyncio.sleep(0.5)
+        while {State.SUBMITTING: 20} != await one.states(job):  # noqa: ASYNC110 - Redis sets no event
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(1.0)  # its time is up
         otp = await one.send(_unique(hong_kong(1, first=5_000)), account="world", lane="otp")
         next_one = asyncio.create_task(one.drain("world"))
         while State.SUBMITTING not in await one.states(otp):  # noqa: ASYNC110 - Redis sets no event
@@ -71,12 +73,19 @@ async def test_the_next_drain_begins_while_calls_of_the_last_one_are_open(
     ],
 )
 async def test_two_equal_bulk_jobs_of_an_account_take_turns(
-    simulator: Simulator, redis_url: str, namespace: str, account: str, changes: dict[str, Any], processes: int
+    simulator: Simulator,
+    redis_url: str,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    account: str,
+    changes: dict[str, Any],
+    processes: int,
 ) -> None:
     """Of any fifty calls one after the other each job has 40 to 60 percent, at a limit, from the first call on.
 
     That is less than a slice: each process has calls of both.
     """
+    monkeypatch.setattr(drain, "DRAIN_S", 150.0)  # on a busy machine too each drains to the end
     limited = {**changes, "limits": {"calls_per_s": 150}}
     settings = settings_for(simulator, redis_url, namespace, [account], **{account: limited})
     numbers = mainland(2 * EACH)
@@ -118,7 +127,7 @@ async def test_a_vendor_that_does_not_answer_holds_up_no_other_account(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
     """Each account has connections of its own: more calls hang than a process may open at one vendor."""
-    simulator.add_faults({"kind": "latency", "vendor": "ihuyi", "delay_ms": 1_500})
+    simulator.add_faults({"kind": "latency", "vendor": "ihuyi", "delay_ms": 5_000})
     settings = settings_for(simulator, redis_url, namespace, ["world", "xi"])
     async with flow(settings) as one:
         slow = await one.send(_unique(hong_kong(2 * CONNECTIONS)), account="world", lane="bulk")
@@ -130,6 +139,7 @@ async def test_a_vendor_that_does_not_answer_holds_up_no_other_account(
         await one.drain("xi")
         assert {State.SUBMITTED: 50} == await one.states(quick)
         assert State.SUBMITTED not in await one.states(slow)
+        simulator.clear_faults()
         await draining
 
 

@@ -99,15 +99,15 @@ async def test_a_call_that_left_late_counts_from_when_it_left(
 async def test_a_process_that_asks_nothing_more_tells_that_its_calls_were_written(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
-    """While calls of 2 s are open, others may have the units of those that left long ago."""
-    simulator.add_faults({"kind": "latency", "delay_ms": 2_000})
+    """While calls of 5 s are open, others may have the units of those that left long ago."""
+    simulator.add_faults({"kind": "latency", "delay_ms": 5_000})
     settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
     async with flow(settings) as one:
         keys = one.runtime.keys_of("mainland")
         job = await one.send(Sms("Hello", mainland(1)), account="mainland")
         draining = asyncio.create_task(one.drain("mainland"))
         try:
-            async with asyncio.timeout(1.5):
+            async with asyncio.timeout(4.5):
                 await _becomes(1, one, keys.open)
                 await _becomes(0, one, keys.unwritten)
             assert {State.SUBMITTING: 1} == await one.states(job)

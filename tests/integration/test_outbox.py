@@ -296,7 +296,7 @@ async def test_what_was_granted_after_a_call_that_was_given_up_counts_on(outbox:
     """Units come back from the moment of their own grant: what was granted later leaves the window no earlier."""
     await _add(outbox, 4)
     claimed = await _claim(outbox)
-    second = Limit("calls_per_s", "calls", 1_000, 2)
+    second = Limit("calls_per_s", "calls", 60_000, 2)  # of a window that is not over meanwhile
     assert "ok" == await _begin(outbox, claimed, 1, 0, 0, second=second)
     await asyncio.sleep(0.01)  # another entry of the log
     assert "ok" == await _begin(outbox, claimed, 2, 1, 1, second=second)
@@ -310,7 +310,7 @@ async def test_a_call_that_left_late_counts_from_then_and_once(outbox: Outbox) -
     """Its units move there in every limit; none are taken twice."""
     await _add(outbox, 4)
     claimed = await _claim(outbox)
-    hour, second = Limit("calls_per_h", "calls", 3_600_000, 2), Limit("calls_per_s", "calls", 1_000, 2)
+    hour, second = Limit("calls_per_h", "calls", 3_600_000, 2), Limit("calls_per_s", "calls", 60_000, 2)
     rows = CallRows(1, 1, [[claimed.slice_id, claimed.epoch, 0, 0]])
     grant = await begin_calls(
         outbox, [rows], lane="normal", service="sms", slots=0, call_ms=60_000, limits=[hour, second]

@@ -22,7 +22,7 @@ def test_every_process_goes_on_and_even_starts_on_a_server_that_takes_nothing_mo
         system.stop("worker_send")
         job = client.send(Sms("Sale today", mainland(ROWS)), account="bulk", signature="【Acme】")
         system.wait_until(
-            lambda: client.status(job.id).states == {State.QUEUED: ROWS}, timeout_s=20, what="the job is planned"
+            lambda: client.status(job.id).states == {State.QUEUED: ROWS}, timeout_s=60, what="the job is planned"
         )
         time.sleep(BELIEVED_S)
         full.fill()

@@ -161,7 +161,7 @@ class Busy:
         """All that it was ever given is accounted for."""
         rows = sum(self._rows())
         self.system.wait_until(
-            lambda: _all_settled(self.client, self.jobs, rows), timeout_s=90, what="every row is settled"
+            lambda: _all_settled(self.client, self.jobs, rows), timeout_s=240, what="every row is settled"
         )
         _check_books(self.system, self.client, self.jobs, rows)
         self.system.check()

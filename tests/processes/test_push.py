@@ -22,7 +22,7 @@ from sendmill.ledger.keys import AccountKeys
 from simulator.embedded import EmbeddedValkey, free_tcp_port
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 20.0
+WAIT_S = 60.0
 REPORT = b"Report=id1,13800000001,DELIVRD,1735696800"
 CONFIG = """
 [accounts.bulk]
@@ -130,7 +130,7 @@ def test_a_push_that_is_being_stored_is_answered_before_the_process_ends(
         os.kill(own_valkey.pid, signal.SIGSTOP)
         try:
             answer = threads.submit(push.push)
-            time.sleep(0.2)
+            time.sleep(2.0)  # it has the push, and nobody can see that
             push.process.terminate()
             wait_for(lambda: push.get("/healthz") == 0)
         finally:

@@ -24,7 +24,7 @@ from simulator.interrupts import interrupts_put_off
 from simulator.system import ROOT, System, SystemFailed
 
 START_S = 60.0
-END_S = 20.0
+END_S = 60.0
 POLL_S = 0.05
 
 

@@ -13,7 +13,7 @@ import pytest
 from simulator.client import Simulator
 from tests.simulator.test_accessyou import _LOG, get, kinds
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 60.0
 _DOMAIN = "sms.accessyou.example"
 
 

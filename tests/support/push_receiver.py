@@ -9,7 +9,7 @@ from typing import Self
 
 from providers.base import Ack, Provider, Push
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class PushReceiver:

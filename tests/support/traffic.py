@@ -21,7 +21,7 @@ LATENCY = {"faults": [{"kind": "latency", "delay_ms": 60, "jitter_ms": 60}]}
 
 _EVERY_S = 0.01
 _AGAIN_S = 0.1
-_DEADLINE_S = 90
+_DEADLINE_S = 150
 
 
 def world(url: str) -> Accounts:

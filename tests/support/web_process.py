@@ -14,7 +14,7 @@ from pathlib import Path
 from simulator.embedded import free_tcp_port
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 ACCOUNT = """
 [accounts.bulk]
