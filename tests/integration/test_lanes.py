@@ -26,8 +26,8 @@ async def test_an_otp_finds_a_connection_while_bulk_calls_take_all_others(
     simulator: Simulator, redis_url: str, namespace: str
 ) -> None:
     """Bulk leaves some of a process's connections: an otp does not wait for one of its calls to end."""
-    simulator.add_faults({"kind": "latency", "delay_ms": 1_000})
-    settings = settings_for(simulator, redis_url, namespace, ["world"])
+    simulator.add_faults({"kind": "latency", "delay_ms": 5_000})
+    settings = settings_for(simulator, redis_url, namespace, ["world"], world={"timeout_s": 30.0})
     async with flow(settings) as one:
         await one.send(_unique(hong_kong(2 * CONNECTIONS)), account="world", lane="bulk")
         draining = asyncio.create_task(one.drain("world"))
@@ -35,7 +35,10 @@ async def test_an_otp_finds_a_connection_while_bulk_calls_take_all_others(
         while await one.runtime.server.zcard(counter) < CONNECTIONS // 2:  # noqa: ASYNC110 - Redis sets no event
             await asyncio.sleep(0.01)
         otp = hong_kong(1, first=5_000)[0]
-        await one.send(Sms("Your code is 1125", otp), account="world", lane="otp")
+        code = await one.send(Sms("Your code is 1125", otp), account="world", lane="otp")
+        while State.QUEUED in await one.states(code):  # noqa: ASYNC110 - Redis sets no event
+            await asyncio.sleep(0.01)
+        simulator.clear_faults()
         await draining
     order = [f"+{call['numbers'][0]}" for call in simulator.journal()]
     assert 2 * CONNECTIONS + 1 == len(order)
@@ -128,7 +131,7 @@ async def test_a_vendor_that_does_not_answer_holds_up_no_other_account(
 ) -> None:
     """Each account has connections of its own: more calls hang than a process may open at one vendor."""
     simulator.add_faults({"kind": "latency", "vendor": "ihuyi", "delay_ms": 5_000})
-    settings = settings_for(simulator, redis_url, namespace, ["world", "xi"])
+    settings = settings_for(simulator, redis_url, namespace, ["world", "xi"], world={"timeout_s": 30.0})
     async with flow(settings) as one:
         slow = await one.send(_unique(hong_kong(2 * CONNECTIONS)), account="world", lane="bulk")
         draining = asyncio.create_task(one.drain("world"))

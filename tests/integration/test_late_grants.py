@@ -101,7 +101,7 @@ async def test_a_process_that_asks_nothing_more_tells_that_its_calls_were_writte
 ) -> None:
     """While calls of 5 s are open, others may have the units of those that left long ago."""
     simulator.add_faults({"kind": "latency", "delay_ms": 5_000})
-    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland=LIMITS)
+    settings = settings_for(simulator, redis_url, namespace, ["mainland"], mainland={**LIMITS, "timeout_s": 30.0})
     async with flow(settings) as one:
         keys = one.runtime.keys_of("mainland")
         job = await one.send(Sms("Hello", mainland(1)), account="mainland")
