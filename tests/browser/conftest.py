@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from sendmill import Client, Sms
 from simulator.system import System
@@ -36,6 +36,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get(REQUIRED):
             pytest.fail("no chromium on this machine, and CI requires one")
         pytest.skip("no chromium on this machine: the console was not looked at in a browser")
+    expect.set_options(timeout=60_000)  # ms; five seconds are not enough on a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -83,12 +84,12 @@ def running() -> Iterator[Running]:
         system.simulator.add_faults({"kind": "garbage", "vendor": "sms467890"})
         unknown = client.send(Sms("Hello", mainland(3)), account="bulk").id
         client.add_optout("+85298882844", reason="a letter")
-        system.wait_until(lambda: client.status(job).done, timeout_s=20, what="the job is done")
-        system.wait_until(lambda: list(client.unconfirmed()), timeout_s=20, what="some are unconfirmed")
+        system.wait_until(lambda: client.status(job).done, timeout_s=90, what="the job is done")
+        system.wait_until(lambda: list(client.unconfirmed()), timeout_s=90, what="some are unconfirmed")
         system.simulator.reply(
             "smsadmin", str(system.accounts["mainland"]["uid"]), mainland(1)[0].removeprefix("+"), HOSTILE
         )
-        system.wait_until(lambda: list(client.replies()), timeout_s=20, what="the reply came")
+        system.wait_until(lambda: list(client.replies()), timeout_s=90, what="the reply came")
         client.send(Sms("Hello", hong_kong(5)), account="hk", lane="otp")
         paths = [
             *(

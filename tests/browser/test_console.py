@@ -225,7 +225,7 @@ def test_the_tail_tells_what_happens(browser: Browser, running: Running) -> None
     with page.expect_response("**/live/events*"):
         page.goto(running.url + "/live")
     job = running.client.send(Sms("Hello", "+8613800009999"), account="mainland").id
-    expect(page.locator("#tail")).to_contain_text(job, timeout=15_000)
+    expect(page.locator("#tail")).to_contain_text(job)
     expect(page.locator("#tail")).not_to_contain_text("+86")
     assert [] == seen.said
     seen.context.close()
