@@ -102,7 +102,7 @@ def test_a_batch_is_sent_at_its_time_and_no_sooner(send: Any, new_account: Any, 
     """p.64: Senddate; p.24 keeps what waits in a list of its own."""
     account = new_account("accessyou")
     simulator.add_fates(_DONE)
-    at_s = int(time.time()) + 2
+    at_s = int(time.time()) + 4
     found = parse(batch(send, accountno=account, **{**_BATCH, "Senddate": str(at_s)}))
     assert log_of(send, account, found["msg_id"]) == {}
     simulator.wait_until(lambda _: bool(log_of(send, account, found["msg_id"])))

@@ -201,7 +201,7 @@ def test_what_is_scheduled_is_reported_after_its_time(send: Any, new_account: An
     """dtime: 时间为空为立即发送."""
     uid = new_account("smsadmin", options={"poll_interval_s": 0})
     simulator.add_fates({"state": "DELIVRD", "delay_ms": 0})
-    at_s = int(time.time()) + 2
+    at_s = int(time.time()) + 4
     dtime = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_s + 8 * 3600))
     call(send, "post_send", uid=uid, **{**_GOOD, "dtime": dtime})
     assert call(send, "report", uid=uid, pwd="secret") == "160"

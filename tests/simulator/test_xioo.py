@@ -198,7 +198,7 @@ def test_a_near_time_is_waited_for(send: Any, new_account: Any, simulator: Simul
     """1.6: 填写时已填写的时间发送."""
     name = new_account("xioo", push_url=receiver.url)
     simulator.add_fates({"state": "DELIVRD", "delay_ms": 0})
-    at_s = int(time.time()) + 2
+    at_s = int(time.time()) + 4
     stime = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_s + 8 * 3600))
     post(send, name, **{**_GOOD, "stime": stime})
     simulator.wait_until_delivered()
