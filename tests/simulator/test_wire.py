@@ -138,7 +138,7 @@ def test_a_hang_never_answers(simulator: Simulator, new_account: Any) -> None:
     account = new_account("ihuyi")
     simulator.add_faults({"kind": "hang", "account": account})
     host, port = urlsplit(simulator.url).netloc.split(":")
-    with socket.create_connection((host, int(port)), timeout=0.3) as client:
+    with socket.create_connection((host, int(port)), timeout=1.0) as client:
         client.sendall(f"GET {_PATH}account={account} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         with pytest.raises(TimeoutError):
             client.recv(1)
