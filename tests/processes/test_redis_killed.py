@@ -59,7 +59,7 @@ def test_a_redis_that_is_killed_and_forgets_makes_living_workers_send_nothing_tw
         with written.open("r+b") as log:
             log.truncate(written.stat().st_size - gone)
         system.start_redis()
-        system.wait_until(lambda: _settled(client, job), timeout_s=90, what="every row is settled")
+        system.wait_until(lambda: _settled(client, job), timeout_s=150, what="every row is settled")
         assert 0 == system.simulator.duplicates()["total"]
         assert ROWS == _accepted(system.simulator)
         # A call whose answer took too long just then is settled by its report.
