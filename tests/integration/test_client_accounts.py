@@ -133,7 +133,7 @@ async def test_a_balance_is_asked_of_a_worker(ledger: Driven) -> None:
     """The answer comes through Redis, and so does what the vendor said instead; no answer is an error too."""
     asking = asyncio.create_task(asyncio.to_thread(ledger.client.balance, "hk", timeout_s=5))
     jobs = ledger.runtime.jobs
-    _, raw = await ledger.runtime.server.blpop(jobs.requests, timeout=5)
+    _, raw = await ledger.runtime.server.blpop(jobs.requests, timeout=60)
     request: dict[str, Any] = json.loads(raw)
     assert {"kind": "balance", "account": "hk"} == {name: request[name] for name in ("kind", "account")}
     answer = {"amount": "12.50", "unit": "HKD", "at": "2026-05-01T10:00:00.000+00:00"}
@@ -147,7 +147,7 @@ async def test_a_balance_is_asked_of_a_worker(ledger: Driven) -> None:
     )
     # Nothing listens where this account's vendor should be.
     asking = asyncio.create_task(asyncio.to_thread(ledger.client.balance, "hk", timeout_s=5))
-    _, raw = await ledger.runtime.server.blpop(jobs.requests, timeout=5)
+    _, raw = await ledger.runtime.server.blpop(jobs.requests, timeout=60)
     await ledger.runtime.server.rpush(jobs.requests, raw)
     await answer_requests(ledger.runtime)
     with pytest.raises(ProviderError, match="ConnectFailed"):

@@ -252,10 +252,10 @@ async def test_an_account_that_comes_later_is_heard_too(ledger: Driven, redis_ur
 
     consumer = asyncio.create_task(asyncio.to_thread(consume))
     await _told(ledger)
-    assert await asyncio.to_thread(began.wait, 10)
+    assert await asyncio.to_thread(began.wait, 60)
     async with driven(redis_url, namespace, ["bulk"]) as later:
         await _told(later, account="bulk")
-        await asyncio.wait_for(consumer, 10)
+        await asyncio.wait_for(consumer, 60)
     assert ["hk", "bulk"] == heard
 
 
@@ -412,7 +412,7 @@ async def test_a_reader_that_is_closed_ends(ledger: Driven) -> None:
     await asyncio.sleep(0.1)
     assert not consumer.done()
     events.close()
-    assert [] == await asyncio.wait_for(consumer, 5)
+    assert [] == await asyncio.wait_for(consumer, 60)
 
 
 async def test_a_consumer_outlives_redis(own_valkey: EmbeddedValkey, namespace: str) -> None:
@@ -434,14 +434,14 @@ async def test_a_consumer_outlives_redis(own_valkey: EmbeddedValkey, namespace: 
 
         consumer = asyncio.create_task(asyncio.to_thread(consume))
         await _told(ledger, "first", digest="1")
-        assert await asyncio.to_thread(began.wait, 5)
+        assert await asyncio.to_thread(began.wait, 60)
         own_valkey.stop()
         await asyncio.sleep(0.2)
         own_valkey.start()
         await ledger.runtime.server.connection_pool.disconnect()
         await until_known(ledger.runtime.server)
         await _told(ledger, "last", digest="2")
-        await asyncio.wait_for(consumer, 10)
+        await asyncio.wait_for(consumer, 60)
     assert ["first", "last"] == heard
 
 
@@ -455,7 +455,7 @@ async def test_all_who_wait_for_a_batch_hear_that_redis_is_gone(own_valkey: Embe
         waiting = [asyncio.create_task(client.event_batch(group, wait_s=60)) for group in groups]
         await _listened_to(ledger)
         own_valkey.stop()
-        heard = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+        heard = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
         assert {StoreError} == {type(each) for each in heard}
         own_valkey.start()
         await ledger.runtime.server.connection_pool.disconnect()
@@ -463,7 +463,7 @@ async def test_all_who_wait_for_a_batch_hear_that_redis_is_gone(own_valkey: Embe
         again = asyncio.create_task(client.event_batch("billing", wait_s=60))
         await _listened_to(ledger)
         await _told(ledger, "first")
-        batch = await asyncio.wait_for(again, 10)
+        batch = await asyncio.wait_for(again, 60)
         assert ["first"] == [event.text for event in batch.events if isinstance(event, ReplyEvent)]
 
 
@@ -480,7 +480,7 @@ async def test_a_wait_ends_when_it_is_not_wanted_any_more(ledger: Driven, redis_
 
 async def _listened_to(ledger: Driven) -> None:
     """Wait until somebody hears the account's bell."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await ledger.runtime.server.pubsub_channels(ledger.runtime.keys_of("hk").events):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -216,7 +216,7 @@ def test_it_is_printed_once_or_served(redis_url: str, namespace: str) -> None:
         try:
             assert process.stderr is not None
             assert f"metrics at http://127.0.0.1:{port}/metrics\n" == process.stderr.readline()
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
                 assert 1 == _read(answer.read().decode())["sendmill_up"][()]
         finally:
             process.terminate()

@@ -249,7 +249,7 @@ async def test_slices_of_which_nothing_is_left_hold_up_nothing(settings: Setting
         jobs = [await one.send(Sms("Hello", [number]), account="world") for number in hong_kong(30)]
         last = await one.send(Sms("Hello", [HONG_KONG]), account="world")
         await asyncio.to_thread(one.client.import_optouts, hong_kong(30))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(15):
             await one.drain("world")
         assert [{State.SUPPRESSED: 1}] * 30 == [await one.states(job) for job in jobs]
         assert {State.SUBMITTED: 1} == await one.states(last)

@@ -328,7 +328,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(running: Running, mon
     reader, writer = await running.raw(
         b"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nReport="
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         assert (await reader.readline()).startswith(b"HTTP/1.1 408")
     writer.close()
 
@@ -350,7 +350,7 @@ async def test_a_connection_without_a_whole_head_is_closed(settings: Settings, b
     """Whoever connects and says nothing, or half, is not kept."""
     async with listening(settings, idle_s=0.1) as running:
         reader, writer = await running.raw(begun)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             assert b"" == await reader.read()
         writer.close()
 
@@ -362,7 +362,7 @@ async def test_connections_have_an_end(settings: Settings, monkeypatch: pytest.M
         kept = [await running.raw(b"") for _ in range(2)]
         await asyncio.sleep(0.05)
         reader, refused = await running.raw(b"")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                 await reader.readexactly(1)
         refused.close()
@@ -385,7 +385,7 @@ async def test_one_address_takes_no_place_from_others(settings: Settings, monkey
 
         held = [await connected("127.0.0.2") for _ in range(2)]
         reader, refused = await connected("127.0.0.2")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                 await reader.readexactly(1)
         refused.close()
@@ -395,7 +395,7 @@ async def test_one_address_takes_no_place_from_others(settings: Settings, monkey
         await asyncio.sleep(0.05)
         reader, writer = await connected("127.0.0.2")
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
         writer.close()
 
@@ -491,12 +491,12 @@ async def test_who_asks_first_is_told_to_go_on(running: Running) -> None:
     """Programs on libcurl wait a second for it with every body above a kilobyte; a guessed token hears 404 instead."""
     head = "POST {} HTTP/1.1\r\nHost: push\r\nExpect: 100-continue\r\nContent-Length: {}\r\nConnection: close\r\n\r\n"
     reader, writer = await running.raw(head.format("/push/bulk/bulk-token", len(REPORT)).encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         assert b"HTTP/1.1 100 Continue\r\n" == await reader.readline()
         writer.write(REPORT)
         assert b"HTTP/1.1 200" in await reader.read()
     writer.close()
     reader, writer = await running.raw(head.format("/push/bulk/guessed", len(REPORT)).encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         assert (await reader.readline()).startswith(b"HTTP/1.1 404")
     writer.close()

@@ -115,7 +115,7 @@ async def test_so_many_wait_and_no_more(api: Api, monkeypatch: pytest.MonkeyPatc
     said = await api.get("/v1/events?group=g")
     assert ("busy", "after") == (said.code, said.body["retry"])
     api.app[events.WAITING].ending = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert {"events": [], "receipt": None} == (await waiting).body
 
 
