@@ -38,7 +38,7 @@ _LARGEST_PORT: Final = 65535
 Refusal = Callable[[int], web.Response]
 
 _WASTE: Final = bytearray(65_536)
-"""Where all that nobody reads goes, of every connection. With a larger one a fast sender would hold the loop for longer."""
+"""Where all that nobody reads goes, of every connection. With a larger one a fast sender would hold the loop longer."""
 
 
 class LimitedHandler(web.RequestHandler):
@@ -57,12 +57,14 @@ class LimitedHandler(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
+        """The application's answer to what is no HTTP, or to a fault of ours."""
         answer = super().handle_error(request, status, exc, message)  # it tells the log
         return answer if self._refusal is None else self._refusal(status)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        """Write an answer; where a long body is still coming, it is the connection's last."""
         body, size_bytes = request.content, request.content_length
         unread = not body.is_eof() and body.exception() is None and (size_bytes is None or size_bytes > SHORT_BYTES)
         if unread:
