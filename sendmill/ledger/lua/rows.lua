@@ -19,6 +19,11 @@ local EVENTS_KEPT = 100000
 local AT_ONCE = 4000 -- even: Lua unpacks no more than 8,000
 local FORGOTTEN = string.rep('\0', 8)
 
+-- Give a command many arguments in parts: `command` is called with the place of a part's first one, and the part.
+local function in_parts(items, command)
+  for from = 1, #items, AT_ONCE do command(from, unpack(items, from, math.min(from + AT_ONCE - 1, #items))) end
+end
+
 local function job_of(id) return string.match(id, '^[^.]+') end
 
 -- Milliseconds since the epoch with their fraction; never runs backwards, whatever the server's clock does.
@@ -133,6 +138,8 @@ local function note_horizons(horizons)
 end
 
 local loaded = {}
+local read_before = {} -- by id, slices of pages that were asked for together
+local to_write = {} -- by page, fields and what is to stand there
 local foreign = {} -- slices that a newer version wrote, by id: whoever finds one leaves it as it is
 
 local function leave_foreign(id)
@@ -141,16 +148,50 @@ local function leave_foreign(id)
     clock_ms())
 end
 
+-- Ask for those of many slices that lie in pages, by page.
+local function read_pages(ids)
+  local pages = {}
+  for _, id in ipairs(ids) do
+    local page, job = page_of(id)
+    if page and loaded[id] == nil then
+      local of = pages[page]
+      if not of then
+        of = { ids = {} }
+        pages[page] = of
+      end
+      of[#of + 1], of.ids[#of + 1] = job, id
+    end
+  end
+  for page, jobs in pairs(pages) do
+    in_parts(jobs, function(from, ...)
+      for n, raw in ipairs(redis.call('HMGET', key(page), ...)) do read_before[jobs.ids[from + n - 1]] = raw or '' end
+    end)
+  end
+end
+
+-- Write a slice of a page with the others of it that this script changes: see write_pages().
+local function write_later(s)
+  local fields = to_write[s.page]
+  if not fields then
+    fields = {}
+    to_write[s.page] = fields
+  end
+  fields[#fields + 1], fields[#fields + 2] = s.job, s.raw
+end
+
+local function write_pages()
+  for page, fields in pairs(to_write) do in_parts(fields, function(_, ...) redis.call('HSET', key(page), ...) end) end
+  to_write = {}
+end
+
 -- A slice of a page.
 local function folded_slice(id, raw)
   if string.sub(raw, 1, 1) ~= 'P' then return leave_foreign(id) end
   local _, lane, events, state, flags, epoch, aside, created, expires, _, _, numbers_at, start = struct.unpack(FOLDED, raw)
-  local row = state .. string.sub(raw, 24, 31)
   return {
-    page = true, lane = LANES[lane], events = events, n = 1, epoch = epoch, aside = aside, created = created,
-    expires = expires, start = start, duplicates_ok = flags % 2 == 1, unreported = flags >= 2 and 1 or 0, state = state,
-    numbers_at = numbers_at, states = { raw = row, base = 1 }, calls = { raw = row, base = 2 },
-    passed = { raw = row, base = 6 },
+    lane = LANES[lane], events = events, n = 1, epoch = epoch, aside = aside, created = created, expires = expires,
+    start = start, duplicates_ok = flags % 2 == 1, unreported = flags >= 2 and 1 or 0, state = state,
+    numbers_at = numbers_at, row = { states = state, calls = string.sub(raw, 24, 27), passed = string.sub(raw, 28, 31) },
   }
 end
 
@@ -176,15 +217,15 @@ end
 local function slice_of(id, whole)
   local s = loaded[id]
   if s ~= nil then return s or nil end
-  local raw = whole or read_slice(id, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
-  local paged = page_of(id) ~= nil
-  if #raw < (paged and FOLDED_BYTES or HEADER_BYTES) then
+  local raw = whole or read_before[id] or read_slice(id, HEADER_BYTES + ARRAYS_BYTES * SMALL_ROWS - 1)
+  local page, job = page_of(id)
+  if #raw < (page and FOLDED_BYTES or HEADER_BYTES) then
     loaded[id] = false
     return nil
   end
-  if paged then s = folded_slice(id, raw) else s = own_slice(id, raw) end
+  if page then s = folded_slice(id, raw) else s = own_slice(id, raw) end
   if not s then return nil end
-  s.id, s.raw, s.job, s.change, s.told = id, raw, job_of(id), {}, {}
+  s.id, s.raw, s.page, s.job, s.change, s.told = id, raw, page, job or job_of(id), {}, {}
   loaded[id] = s
   return s
 end
@@ -228,15 +269,10 @@ end
 local function set_field(s, name, value)
   s.raw = with_field(s, name, value)
   local at, form = FIELDS[name][1], FIELDS[name][2]
-  if s.page then write_slice(s.id, s.raw) else redis.call('SETRANGE', s.key, at, struct.pack(form, value)) end
+  if s.page then write_later(s) else redis.call('SETRANGE', s.key, at, struct.pack(form, value)) end
 end
 
 local known_leases = {} -- by id of a slice, of those that were asked for together
-
--- Give a command many arguments in parts: `command` is called with the place of a part's first one, and the part.
-local function in_parts(items, command)
-  for from = 1, #items, AT_ONCE do command(from, unpack(items, from, math.min(from + AT_ONCE - 1, #items))) end
-end
 
 -- Ask for the leases of many slices at once.
 local function read_leases(ids)
@@ -264,6 +300,10 @@ end
 
 -- Change the entries of some rows in one of the arrays. Those of a small slice wait for flush().
 local function set_rows(s, array, first, last, entry)
+  if s.page then
+    s.row[array], s.row.new = entry, true
+    return
+  end
   local held = s[array]
   if not held then
     local at = HEADER_BYTES + BEFORE[array] * s.n + SIZE[array] * first
@@ -295,7 +335,7 @@ end
 -- Hold rows first..last of a slice, whatever its size, as those of a small one are held. Until flush() the script may ask
 -- of no other rows of it, and change no other.
 local function hold(s, first, last)
-  if s.states then return end
+  if s.page or s.states then return end
   for _, array in ipairs(ARRAYS) do
     local size, at = SIZE[array], HEADER_BYTES + BEFORE[array] * s.n
     local raw = redis.call('GETRANGE', s.key, at + size * first, at + size * last + size - 1)
@@ -304,11 +344,13 @@ local function hold(s, first, last)
 end
 
 local function states_of(s, first, last)
+  if s.page then return s.row.states end
   if s.states then return held_rows(s.states, first, last, 1) end
   return redis.call('GETRANGE', s.key, HEADER_BYTES + first, HEADER_BYTES + last)
 end
 
 local function calls_of(s, first, last)
+  if s.page then return s.row.calls end
   if s.calls then return held_rows(s.calls, first, last, 4) end
   local at = HEADER_BYTES + s.n
   return redis.call('GETRANGE', s.key, at + 4 * first, at + 4 * last + 3)
@@ -316,6 +358,7 @@ end
 
 -- What the array `calls` or `passed` (ms after `created` at which a row last changed) has of one row.
 local function number_of(s, array, row)
+  if s.page then return (struct.unpack('<I4', s.row[array])) end
   local held = s[array]
   if not held then
     local at = HEADER_BYTES + BEFORE[array] * s.n + 4 * row
@@ -367,7 +410,7 @@ end
 local function move_where(s, first, last, new, now, fits, word)
   local states, calls = states_of(s, first, last), calls_of(s, first, last)
   local many, alike = last - first + 1, string.sub(states, 1, 1)
-  if states == string.rep(alike, many) and calls == string.rep(string.sub(calls, 1, 4), many) then
+  if many == 1 or (states == string.rep(alike, many) and calls == string.rep(string.sub(calls, 1, 4), many)) then
     -- Nearly always: all rows of a call fare alike. Looking at 20,000 of them one by one takes 4 ms.
     if alike == new or not fits(alike, struct.unpack('<I4', calls)) then return 0 end
     move(s, first, last, alike, new, now, word)
@@ -392,26 +435,28 @@ end
 -- Write what was changed of a slice in a page.
 local function write_folded(s)
   local flags = (s.duplicates_ok and 1 or 0) + (count_of(s, UNREPORTED) > 0 and 2 or 0)
-  local raw = s.raw
-  s.raw = string.sub(raw, 1, 3) .. held_rows(s.states, 0, 0, 1) .. string.char(flags) .. string.sub(raw, 6, 23)
-    .. held_rows(s.calls, 0, 0, 4) .. held_rows(s.passed, 0, 0, 4) .. string.sub(raw, 32)
-  write_slice(s.id, s.raw)
+  local raw, row = s.raw, s.row
+  s.raw = string.sub(raw, 1, 3) .. row.states .. string.char(flags) .. string.sub(raw, 6, 23) .. row.calls .. row.passed
+    .. string.sub(raw, 32)
+  write_later(s)
 end
 
 -- Write what was changed of a slice's rows and counters.
 local function write_changes(s, from, to)
+  if s.page then
+    if s.row.new or to > 0 then write_folded(s) end
+    return
+  end
   local pieces = {}
   for _, array in ipairs(ARRAYS) do
     local held = s[array]
     if held and held.new then
-      if s.page then return write_folded(s) end
       pieces[#pieces + 1] = {
         held.at + SIZE[array] * held.first, held_rows(held, held.first, held.last, SIZE[array]),
       }
     end
   end
   if to > 0 then
-    if s.page then return write_folded(s) end
     local counters = {}
     for at = from, to do
       counters[#counters + 1] = struct.pack('<I4', count_of(s, string.sub(COUNTERS, at, at)))
@@ -455,6 +500,7 @@ local function flush()
       end
     end
   end
+  write_pages()
   count(reached)
 end
 

@@ -83,7 +83,7 @@ for _, s in ipairs(new) do
   local ends_here = queued > 0 and is_cancelled(s.job)
   local joins = queued > 0 and not ends_here and due_ms ~= WITHHELD
   if joins then s.raw = with_field(s, 'start', next_start(s, queued)) end
-  write_slice(id, s.raw)
+  if s.page then write_later(s) else redis.call('SET', s.key, s.raw) end
   note_arrived(s)
   local word_of = details ~= '' and write_details(s, details) or {}
   if queued < s.n and s.events ~= '0' then tell(s, word_of, now) end

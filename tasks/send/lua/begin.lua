@@ -85,6 +85,7 @@ for n, call in ipairs(ask.calls) do
   for _, rows in ipairs(call.rows) do ids[#ids + 1] = rows[1] end
 end
 read_leases(ids)
+read_pages(ids)
 local some_void = #numbers > 0 and redis.call('EXISTS', unpack(numbers)) > 0
 
 for _, call in ipairs(ask.calls) do

@@ -47,6 +47,7 @@ end
 
 -- The slice that is next in a lane, and its start. What is passed here leaves the outbox with `leave`, but for foreign
 -- slices, which stay where they are.
+local result, leases, rows = {}, {}, 0
 local pages = {}
 local function leave(lane)
   if left[lane] and #left[lane] > 0 then redis.call('ZREM', key('out:' .. lane), unpack(left[lane])) end
@@ -60,6 +61,9 @@ local function next_of(lane)
     local from = page and page.kept or 0
     page = { found = redis.call('ZRANGE', key('out:' .. lane), from, from + PAGE - 1, 'WITHSCORES'), at = 1, kept = from }
     pages[lane] = page
+    local ids = {}
+    for i = 1, math.min(#page.found, 2 * math.ceil(wanted - rows)), 2 do ids[#ids + 1] = page.found[i] end
+    read_pages(ids)
   end
   local id, start = page.found[page.at], page.found[page.at + 1]
   page.at = page.at + 2
@@ -87,7 +91,6 @@ local function fairest_of(lane)
   return id, start
 end
 
-local result, leases, rows = {}, {}, 0
 local put_back_as_they_were, foreigners = {}, 0
 local lasts, ends = {}, {} -- fields of `turn` of jobs, and where what was claimed of each ends
 while rows < wanted and foreigners < FOREIGN_AT_ONCE do
@@ -97,7 +100,7 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
   if rows_by_job then id, start = fairest_of(lane) else id, start = next_of(lane) end
   if not id then break end
   size[lane] = size[lane] - 1
-  local raw = read_slice(id, -1)
+  local raw = read_before[id] or read_slice(id, -1)
   local s = slice_of(id, raw)
   if foreign[id] then
     foreigners = foreigners + 1
@@ -139,6 +142,7 @@ while rows < wanted and foreigners < FOREIGN_AT_ONCE do
 end
 for lane in pairs(left) do leave(lane) end
 for _, one in ipairs(put_back_as_they_were) do redis.call('ZADD', key('out:' .. one[1]), one[2], one[3]) end
+write_pages()
 if #leases > 0 then
   in_parts(leases, function(_, ...) redis.call('ZADD', key('inflight'), ...) end)
   local fields = {}

@@ -126,6 +126,7 @@ for n, call in ipairs(outcomes) do
   records[n] = record
 end
 read_leases(ids)
+read_pages(ids)
 
 for n, call in ipairs(outcomes) do
   setmetatable(call, { __index = DEFAULTS })
