@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from itertools import islice
 from typing import Any
 
@@ -16,6 +15,7 @@ from bench.markdown import table
 from bench.numbers import SIGNATURE, UNIQUE_TEXT, mainland, unique_rows
 from bench.paced_producer import paced
 from bench.section import Aim, Raw, Section
+from bench.slowlog import SLOW_MS, longest_ms, shown, slow_log
 from config.settings import Settings
 from providers import registry
 from sendmill.async_client import AsyncClient
@@ -30,7 +30,6 @@ from tasks.start.opening import open_runtime
 
 AT_ONCE = 200
 ARRIVE_PER_S = 500
-SLOW_US = 5_000
 _ACCOUNT = "singles"
 _LATER_MS = 10**12
 _CLOSED_AT_ONCE = 500
@@ -101,22 +100,19 @@ async def _remove(system: System, values: dict[str, Any], many: int) -> dict[str
     try:
         await _cancel_all(runtime)
         later_ms = int(time.time() * 1000) + _LATER_MS
-        await runtime.server.config_set("slowlog-log-slower-than", SLOW_US)
-        await runtime.server.execute_command("SLOWLOG", "RESET")
-        with paced(system.redis_url, _ACCOUNT, ARRIVE_PER_S) as arrived:
+        with (
+            slow_log(system.redis_url, system.valkey.pid) as slow,
+            paced(system.redis_url, _ACCOUNT, ARRIVE_PER_S) as arrived,
+        ):
             began = time.perf_counter()
             removed = 0
             while removed < many:
                 removed += await retire_old(runtime, later_ms)
             took_s = time.perf_counter() - began
-        logged = await runtime.server.slowlog_get(128)
-        slow = [each["duration"] for each in logged]
         return {
             "removed_per_s": removed / took_s,
             "arrived_per_s": arrived["sent"] / arrived["took_s"],
-            "slow_scripts": len(slow),
-            "slow": dict(Counter(bytes(each["command"]).split(b" ")[0].decode() for each in logged)),
-            "longest_ms": max(slow, default=0) / 1000,
+            "slow": slow.told(),
         }
     finally:
         await runtime.close()
@@ -173,12 +169,13 @@ def chapter(found: Raw) -> list[str]:
                 ("the same for a million jobs, s", f"{_of_a_million(found):.2f}"),
                 ("jobs removed/s", f"{removing['removed_per_s']:,.0f}"),
                 ("jobs that arrived/s meanwhile", f"{removing['arrived_per_s']:,.0f}"),
-                (f"commands and scripts above {SLOW_US // 1000} ms meanwhile", f"{removing['slow_scripts']}"),
-                ("the longest of them, ms", f"{removing['longest_ms']:.1f}"),
+                ("the longest script meanwhile, ms", f"{longest_ms(removing['slow']):.1f}"),
                 (f"{ticks['rows']:,} rows planned, s", f"{ticks['planned_s']:.0f}"),
                 ("the longest time without a tick meanwhile, s", f"{ticks['longest_s']:.1f}"),
             ],
         ),
+        "",
+        *shown(removing["slow"]),
     ]
 
 
@@ -192,7 +189,7 @@ def aims(found: Raw) -> list[Aim]:
     return [
         Aim.at_most("`find` over a million singles", _of_a_million(found), 1, unit=" s", form=".2f"),
         Aim.at_least("jobs removed while 500/s arrive", removing["removed_per_s"], 5_000, unit="/s"),
-        Aim.at_most("the longest script meanwhile", removing["longest_ms"], SLOW_US / 1000, unit=" ms", form=".1f"),
+        Aim.at_most("the longest script meanwhile", longest_ms(removing["slow"]), SLOW_MS, unit=" ms", form=".1f"),
         Aim.at_most(
             f"without a tick while {ticks['rows']:,} rows are planned", ticks["longest_s"], 2, unit=" s", form=".1f"
         ),

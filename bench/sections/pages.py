@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import time
-from pathlib import Path
 from typing import Any
 
 import redis
@@ -17,9 +16,9 @@ from bench.markdown import table
 from bench.numbers import ONE_TEXT, SIGNATURE, mainland
 from bench.paced_producer import paced
 from bench.section import Aim, Raw, Section
+from bench.slowlog import SLOW_MS, longest_ms, shown, slow_log
 from sendmill.async_client import AsyncClient
 from sendmill.ledger.keys import JobKeys
-from sendmill.ledger.scripts import Script
 from sendmill.messages import Sms
 from simulator.system import System
 
@@ -31,9 +30,6 @@ _PAUSED_EACH = 5
 _AT_ONCE = 20
 _WARM_S = 5.0
 _TIMEOUT_S = 300.0
-_SLOWER_THAN_US = 1_000
-_SHA_CHARS = 40
-_SHOWN = 6
 _PAGES = (
     "/",
     "/accounts/bulk00",
@@ -54,7 +50,6 @@ _PAGES = (
     "/send",
     "/metrics",
 )
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -81,12 +76,8 @@ def measure(bench: Bench) -> dict[str, Any]:
         with paced(system.redis_url, _SINGLES, per_s) as told:
             time.sleep(bench.size(_WARM_S, 0.5))
             _ask(system.web_url, paths)  # the first look reads a week
-            server.config_set("slowlog-log-slower-than", _SLOWER_THAN_US)
-            server.config_set("slowlog-max-len", 1_000)
-            server.slowlog_reset()
-            looks = [_ask(system.web_url, paths) for _ in range(rounds)]
-            slow = server.slowlog_get(1_000)
-    scripts = _by_script(slow)
+            with slow_log(system.redis_url, system.valkey.pid) as slow:
+                looks = [_ask(system.web_url, paths) for _ in range(rounds)]
     return {
         "accounts": accounts,
         "jobs": jobs,
@@ -100,22 +91,8 @@ def measure(bench: Bench) -> dict[str, Any]:
             }
             for place, page in enumerate(_PAGES)
         },
-        "scripts": {
-            name: {"above_1_ms": len(took), "median_ms": quantile(took, 0.5), "longest_ms": max(took)}
-            for name, took in scripts.items()
-        },
+        "slow": slow.told(),
     }
-
-
-def _by_script(slow: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Ms that entries of the slow log took, by the name of the script; other commands by their own."""
-    names = {script.sha: path.name for path in _ROOT.glob("*/*/lua/*.lua") for script in [Script(path)]}
-    found: dict[str, list[float]] = {}
-    for entry in slow:
-        command, _, rest = entry["command"].decode(errors="replace").partition(" ")
-        name = names.get(rest[:_SHA_CHARS], command)
-        found.setdefault(name, []).append(entry["duration"] / 1_000)
-    return dict(sorted(found.items(), key=lambda each: -max(each[1])))
 
 
 def _account(bench: Bench, name: str) -> dict[str, Any]:
@@ -174,10 +151,6 @@ def _ask(url: str, paths: list[str]) -> list[float]:
 def chapter(found: Raw) -> list[str]:
     """Each page."""
     rows = [(f"`{page}`", f"{each['median_ms']:.0f}", f"{each['p95_ms']:.0f}") for page, each in found["pages"].items()]
-    scripts = [
-        (f"`{name}`", f"{each['above_1_ms']:,}", f"{each['median_ms']:.1f}", f"{each['longest_ms']:.1f}")
-        for name, each in list(found["scripts"].items())[:_SHOWN]
-    ]
     return [
         "## Pages",
         "",
@@ -187,10 +160,7 @@ def chapter(found: Raw) -> list[str]:
         "",
         *table(("page", "median ms", "95 of 100 within ms"), rows),
         "",
-        "What Redis' slow log says took more than 1 ms meanwhile, of the last 1,000 entries. The time",
-        "counts in which the machine did something else.",
-        "",
-        *table(("script or command", "times", "median of these, ms", "longest, ms"), scripts),
+        *shown(found["slow"]),
     ]
 
 
@@ -198,13 +168,12 @@ def aims(found: Raw) -> list[Aim]:
     """What an operator waits for at most, and what Redis may stand still for."""
     pages = {page: each["p95_ms"] for page, each in found["pages"].items()}
     metrics = pages.pop("/metrics")
-    longest = max((each["longest_ms"] for each in found["scripts"].values()), default=1.0)
     slowest = max(pages, key=lambda page: pages[page])
     return [
         Aim.at_least("singles that come in meanwhile", found["per_s"], 990, unit="/s"),
         Aim.at_most(f"the console's slowest page (`{slowest}`), 95 of 100", pages[slowest], 300, unit=" ms"),
         Aim.at_most("`/metrics` there, 95 of 100", metrics, 100, unit=" ms"),
-        Aim.at_most("longest script in Redis meanwhile", longest, 5, unit=" ms", form=".1f"),
+        Aim.at_most("longest script in Redis meanwhile", longest_ms(found["slow"]), SLOW_MS, unit=" ms", form=".1f"),
     ]
 
 

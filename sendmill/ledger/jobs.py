@@ -134,6 +134,11 @@ def decode_meta(raw: bytes, job: str) -> JobMeta:
     return msgspec.structs.replace(_META.decode(raw), job=job)
 
 
+def bare_meta(raw: bytes) -> bytes:
+    """What a job asks for without what a slice of it holds too: text, sender, options."""
+    return encode_meta(msgspec.structs.replace(_META.decode(raw), text="", sender=None, options={}))
+
+
 def chunks_left(planned: bytes | None, chunks: bytes | None) -> range:
     """The chunks of a job that are not planned yet, from two fields of its hash. What is not there is 0, and 1."""
     return range(int(planned or 0), int(chunks or 1))

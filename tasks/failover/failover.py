@@ -25,6 +25,7 @@ from tasks.account.blocked import Health, health_of_accounts
 from tasks.failover.begin_move import Move, begin_move, runs_of
 from tasks.failover.finish_moves import finish_begun, finish_moves
 from tasks.plan.ask_first import NotYetError, prepare
+from tasks.plan.contents import content_of
 from tasks.plan.cut import Cut, Division, chunk_of, cut_of, divide
 from tasks.plan.plan import places_of, slice_body
 from tasks.plan.routes import Routes
@@ -149,6 +150,7 @@ class _Rescue:
         if not queued or read.body.moves >= MOST_MOVES:
             self._remember(slice_id)
             return []
+        job.meta = content_of(job.meta, read.body)
         chunk = chunk_of(read, queued)
         cut = await self._cut(job, chunk)
         if not cut.slices:

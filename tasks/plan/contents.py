@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from providers.base import Message
 from sendmill.ledger.jobs import JobMeta
 from sendmill.ledger.slices import SliceBody
@@ -67,3 +69,8 @@ def personal_message(source: HasContent) -> Message | None:
         fields=source.fields,
         send_at=datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
     )
+
+
+def content_of(meta: JobMeta, body: SliceBody) -> JobMeta:
+    """What a job asked for, with what stands only in its slice where that is in a page (`bare_meta`)."""
+    return msgspec.structs.replace(meta, text=body.text, sender=body.sender, options=body.options)

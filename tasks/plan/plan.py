@@ -39,7 +39,8 @@ from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 from tasks.process.wake import wake
 
-SLICES_AT_ONCE = 100
+SLICES_AT_ONCE = 64
+"""In one script: nothing else runs in Redis meanwhile."""
 
 REFUSED_ROWS = 2_000
 """Of one slice: what is told of each of its rows is written by one script."""
@@ -366,8 +367,11 @@ async def count_planned(runtime: Runtime, chunks: Sequence[Sequence[str | int | 
     return [job.decode() for job in await _PLANNED.arun(runtime.server, runtime.jobs.due, *args)]
 
 
-def planned_args(meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str | int | bytes]:
-    """What planned.lua is told of a chunk whose slices lie at their accounts."""
+def planned_args(meta: JobMeta, number: int, chunk: Chunk, cut: Cut, *, bare: bytes = b"") -> list[str | int | bytes]:
+    """What planned.lua is told of a chunk whose slices lie at their accounts.
+
+    `bare` is what is kept from then on of what the job asked for, where that is less than before: see `bare_meta`.
+    """
     entries = [
         msgspec.msgpack.encode((account, _slice_id(meta, number, index, cut.page), rows))
         for index, (account, _, rows, _) in enumerate(cut.slices)
@@ -377,7 +381,7 @@ def planned_args(meta: JobMeta, number: int, chunk: Chunk, cut: Cut) -> list[str
         msgspec.msgpack.encode((REFUSED, _slice_id(meta, number, index), sum(each.sent for each in rows)))
         for index, rows in enumerate(_refused(chunk, cut), len(cut.slices))
     ]
-    return [meta.job, number, cut.segments, msgspec.msgpack.encode(cut.cost), len(entries), *entries]
+    return [meta.job, number, cut.segments, msgspec.msgpack.encode(cut.cost), bare, len(entries), *entries]
 
 
 async def stop_if_cancelled(runtime: Runtime, job: str) -> None:

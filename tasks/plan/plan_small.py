@@ -1,7 +1,7 @@
 """Plan small jobs, hundreds together: most applications send one message a job.
 
 One process at a time has the right to (take.lua). It reads what waits, cuts all of it, stores the cuts, adds the
-slices, counts the jobs as planned: a script each for up to 200 jobs. What dies anywhere is repeated by whoever has the
+slices, counts the jobs as planned: a script each for up to 64 jobs. What dies anywhere is repeated by whoever has the
 right next, as a plan of a long job is; what is planned already stays as it is. A job whose content needs something of
 a vendor first is planned like a long one, so that it holds up no other.
 """
@@ -22,7 +22,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from config import names
-from sendmill.ledger.jobs import Chunk, JobMeta, decode_chunk, decode_meta
+from sendmill.ledger.jobs import Chunk, JobMeta, bare_meta, decode_chunk, decode_meta
 from sendmill.ledger.lock import Lock
 from sendmill.ledger.scripts import Script
 from sendmill.messages import Kind
@@ -45,7 +45,9 @@ from tasks.plan.routes import Routes
 from tasks.process.runtime import Runtime
 from tasks.process.versions import pages_are_known
 
-TAKEN_AT_ONCE = 200
+TAKEN_AT_ONCE = 64
+"""Jobs in one script: nothing else runs in Redis meanwhile."""
+
 AGAIN_MS = 5_000
 """What is planned apart, and a job that cannot be read, is looked at again after this."""
 
@@ -62,14 +64,14 @@ log = structlog.get_logger(__name__)
 
 
 class _Job(NamedTuple):
-    """A small job as it was read: `forgot` as its hash had it then, `cut` where an earlier plan left one, the bytes of
-    what it asks for."""
+    """A small job as it was read: `forgot` as its hash had it then, `cut` where an earlier plan left one, what it asks
+    for as its hash has it."""
 
     meta: JobMeta
     chunk: Chunk
     forgot: bytes
     cut: Cut | None
-    size: int
+    raw: bytes
 
 
 async def plan_small(runtime: Runtime, begin_drain: Callable[[str], None]) -> None:
@@ -121,7 +123,10 @@ async def _place(runtime: Runtime, cuts: Sequence[tuple[_Job, Cut]], begin_drain
         if name in runtime.accounts:
             begin_drain(name)
     await asyncio.sleep(0)  # the drains ask Redis first: what follows keeps no message waiting
-    for job_id in await count_planned(runtime, [planned_args(job.meta, 0, job.chunk, cut) for job, cut in cuts]):
+    planned = [
+        planned_args(job.meta, 0, job.chunk, cut, bare=bare_meta(job.raw) if cut.page else b"") for job, cut in cuts
+    ]
+    for job_id in await count_planned(runtime, planned):
         await stop_if_cancelled(runtime, job_id)
 
 
@@ -147,7 +152,7 @@ def _read(runtime: Runtime, now_ms: int, told: Sequence[bytes]) -> tuple[list[_J
             if alone:
                 apart.append(job)
             else:
-                found.append(_Job(meta, decode_chunk(raw_chunk), forgot, cut, len(raw)))
+                found.append(_Job(meta, decode_chunk(raw_chunk), forgot, cut, raw))
         except msgspec.DecodeError:
             log.exception("a job cannot be read", job=job)
             apart.append(job)
@@ -185,7 +190,7 @@ async def _cut(runtime: Runtime, found: Sequence[_Job]) -> tuple[list[tuple[_Job
 def _paged_at(job: _Job, cut: Cut) -> str:
     """The account in a page of which a job's row goes: its only one, which an account takes, and not too long."""
     alone = len(cut.slices) == 1 and cut.slices[0][2] == 1 and not (cut.refused or job.chunk.refused or cut.opted_out)
-    return cut.slices[0][0] if alone and job.size <= _PAGED_BYTES else ""
+    return cut.slices[0][0] if alone and len(job.raw) <= _PAGED_BYTES else ""
 
 
 async def _put_off(runtime: Runtime, jobs: Sequence[str], now_ms: int) -> None:

@@ -15,6 +15,7 @@ from providers.base import Bill
 from sendmill.ledger.jobs import JobMeta, decode_meta
 from sendmill.ledger.pages import read_whole
 from sendmill.ledger.slices import Slice, decode
+from tasks.plan.contents import content_of
 from tasks.plan.cut import MILLIONTHS, chunk_of, divide
 from tasks.plan.routes import Routes
 from tasks.process.account import Account
@@ -54,7 +55,7 @@ async def count_as_billed(runtime: Runtime, account: Account, bills: Mapping[Row
 
 def _differences(account: Account, meta: JobMeta, read: Slice, billed: Mapping[int, Bill]) -> dict[str, int]:
     """By field of a job's sums: how much the bills of a slice's rows differ from our own count."""
-    named = msgspec.structs.replace(meta, account=account.name)
+    named = msgspec.structs.replace(content_of(meta, read.body), account=account.name)
     more: dict[str, int] = defaultdict(int)
     for units, rows in _by_count(billed).items():
         ours = divide({account.name: account}, Routes(()), named, chunk_of(read, rows))

@@ -22,7 +22,15 @@ from sendmill.states import State
 from tasks.process.limits import largest_call, most_held
 from tasks.process.outbox import EXPIRED_BY_US, EXPIRED_DETAIL
 from tasks.send.call_queue import CallQueue
-from tasks.send.leases import LEASE_MS, claim_slices, keep_seat, postpone_lane, release_slices, renew_leases
+from tasks.send.leases import (
+    CLAIMED_AT_ONCE,
+    LEASE_MS,
+    claim_slices,
+    keep_seat,
+    postpone_lane,
+    release_slices,
+    renew_leases,
+)
 from tasks.send.pack import Lease, Packer, ReadyCall, Row
 from tasks.send.send_state import SendState
 
@@ -154,7 +162,7 @@ class ClaimedSlices:
                 self._leases[each.slice_id].dropped = True
             self._leases[each.slice_id] = lease
             self._packer.add(lease)
-        return came >= rows
+        return came >= rows or len(claimed) >= CLAIMED_AT_ONCE
 
     def _pack(self, *, full_only: bool) -> None:
         for lane in LANES:

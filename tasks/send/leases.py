@@ -20,6 +20,9 @@ LEASE_MS = 15_000
 SEAT_MS = 30_000
 """A process's seat at an account; longer than a drain."""
 
+CLAIMED_AT_ONCE = 128
+"""Slices in one script: nothing else runs in Redis meanwhile."""
+
 _POSTPONED_AT_ONCE = 1000
 
 _LUA = Path(__file__).parent / "lua"
@@ -47,16 +50,15 @@ async def claim_slices(
     rows_by_job: Mapping[str, int] | None = None,
     others_only: bool = False,
 ) -> list[ClaimedSlice]:
-    """Lease slices that hold about that many queued rows.
+    """Lease slices that hold about that many queued rows, `CLAIMED_AT_ONCE` at most.
 
     With `rows_by_job` (job → rows of it that the caller has) jobs of which it has less go first, as far as turns allow;
     with `others_only` only those of which it has none are leased. From then on the process has a seat.
     """
     packed = b"" if rows_by_job is None else msgspec.msgpack.encode(rows_by_job)
     other = "1" if others_only else "0"
-    answer = await _CLAIM.arun(
-        outbox.server, outbox.keys.state, rows, LEASE_MS, packed, other, outbox.process, SEAT_MS, *lanes
-    )
+    terms = (rows, CLAIMED_AT_ONCE, LEASE_MS, packed, other, outbox.process, SEAT_MS)
+    answer = await _CLAIM.arun(outbox.server, outbox.keys.state, *terms, *lanes)
     claimed = []
     for raw_id, epoch, blob in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
         slice_id = raw_id.decode()

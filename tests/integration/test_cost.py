@@ -15,6 +15,7 @@ from sendmill.cli import cli
 from sendmill.messages import TemplateSms, VendorTemplateSms
 from simulator.client import Simulator
 from tasks.plan.plan import plan
+from tasks.plan.plan_small import plan_small
 from tasks.report import query
 from tests.support.flow import flow, hong_kong, mainland
 from tests.support.rows import due_now, settings_of
@@ -61,15 +62,20 @@ async def test_what_the_vendor_says_that_it_billed_wins(simulator: Simulator, re
             await one.send(VendorTemplateSms("1", [{"to": to, "a": "x" * 200} for to in hong_kong(2)]), account="hk"),
             await one.send(TemplateSms("{name}, hello", [{"to": LONDON, "name": "x" * 200}]), account="hk"),
         ]
+        # One that lies in a page, where its text is.
+        jobs.append((await asyncio.to_thread(one.client.send, Sms("x" * 200, hong_kong(1, first=9)), account="hk")).id)
+        await plan_small(one.runtime, lambda _: None)
         await one.drain("hk")
         sums = [await asyncio.to_thread(one.client.status, job) for job in jobs]
-        assert [(2, {"CNY": Decimal("0.2")}), (2, {"CNY": Decimal("1.5")})] == [(s.segments, s.cost) for s in sums]
+        ours = {"CNY": Decimal("0.2")}
+        assert [(2, ours), (2, {"CNY": Decimal("1.5")}), (2, ours)] == [(s.segments, s.cost) for s in sums]
         account = one.runtime.accounts["hk"]
         for _ in range(2):
             await due_now(account)
             await query.query(one.runtime)
         sums = [await asyncio.to_thread(one.client.status, job) for job in jobs]
-        assert [(4, {"HKD": Decimal("1.0")}), (2, {"HKD": Decimal("0.5")})] == [(s.segments, s.cost) for s in sums]
+        theirs = {"HKD": Decimal("0.5")}
+        assert [(4, {"HKD": Decimal("1.0")}), (2, theirs), (2, theirs)] == [(s.segments, s.cost) for s in sums]
 
 
 async def test_a_dry_run_tells_what_the_plan_adds_up(redis_url: str, namespace: str) -> None:

@@ -21,6 +21,7 @@ from tasks.account.suspend import suspend
 from tasks.failover.failover import MOST_MOVES, failover
 from tasks.failover.finish_moves import finish_begun
 from tasks.keep.retire import retire
+from tasks.plan.plan_small import plan_small
 from tasks.process.call_records import CallOutcome, CallRows
 from tasks.send.grants import begin_calls
 from tasks.send.leases import claim_slices, release_slices
@@ -71,6 +72,26 @@ async def test_rows_of_a_suspended_account_go_out_by_the_next_one(
         shown = await asyncio.to_thread(one.client.show, f"{job}-8")
         assert (SECOND, [SECOND]) == (shown["account"], [attempt["account"] for attempt in shown["attempts"]])
     assert 0 == simulator.duplicates()["total"]
+
+
+async def test_a_job_of_one_row_takes_its_text_along(simulator: Simulator, redis_url: str, namespace: str) -> None:
+    """The job itself has it no more: it goes by its slice, and so do its segments and its price."""
+    text = "Hello 【Acme】" + "x" * 200
+    async with flow(_settings(simulator, redis_url, namespace)) as one:
+        job = (await asyncio.to_thread(one.client.send, Sms(text, mainland(1)))).id
+        await plan_small(one.runtime, lambda _: None)
+        before = await asyncio.to_thread(one.client.status, job)
+        await _suspend(one, FIRST)
+        await failover(one.runtime)
+        read = [read for account, read in await one.slices(job) if account == SECOND]
+        assert [text] == [each.body.text for each in read]
+        after = await asyncio.to_thread(one.client.status, job)
+        segments = before.segments
+        assert segments > 1
+        assert (segments, {"CNY": segments * Decimal("0.04")}) == (segments, before.cost)
+        assert (segments, {"CNY": segments * Decimal("0.05")}) == (after.segments, after.cost)
+        await one.drain(FIRST, SECOND)
+        assert {State.SUBMITTED: 1} == await one.states(job)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from config.settings import Settings
+from sendmill.ledger.jobs import JobMeta, bare_meta, decode_meta, encode_meta
 from sendmill.ledger.pages import fold, paged_id
 from sendmill.ledger.slices import SliceBody, encode, pack_u64
 from sendmill.messages import Sms
@@ -20,13 +21,14 @@ from simulator.client import Simulator
 from tasks.keep.expiry import give_up_reports
 from tasks.keep.retire import retire_old
 from tasks.plan.add import add_to_outbox
+from tasks.plan.contents import content_of
 from tasks.plan.plan import NewSlice, batches, plan
 from tasks.plan.plan_small import plan_small
 from tasks.process import versions
 from tasks.process.call_records import CallOutcome, CallRows
 from tasks.report.write_reports import Folding, fold_reports
 from tasks.send.grants import begin_calls, next_call_number
-from tasks.send.leases import claim_slices, release_slices
+from tasks.send.leases import CLAIMED_AT_ONCE, ClaimedSlice, claim_slices, release_slices
 from tasks.send.outcomes import write_outcomes
 from tests.support.flow import Flow, flow, mainland
 from tests.support.vendors import settings_for
@@ -99,6 +101,35 @@ async def test_sixty_four_lie_in_a_page(settings: Settings) -> None:
         )
         for job in jobs:
             assert {State.QUEUED: 1} == one.client.status(job).states
+
+
+@pytest.mark.parametrize(
+    ("content", "many"),
+    [(Sms("Parcel 5 【Acme】", mainland(1)), 0), (Sms("Parcel 5 【Acme】", mainland(2)), 1)],
+    ids=["in a page", "two rows"],
+)
+async def test_a_text_is_kept_once(settings: Settings, content: Sms, many: int) -> None:
+    """In the slice alone, where the job's only row lies in a page; a plan that is repeated changes nothing."""
+    async with flow(settings) as one:
+        job = await _sent(one, content)
+        for _ in range(2):
+            raw = await one.runtime.server.hget(one.runtime.jobs.job(job), "meta")
+            meta = decode_meta(raw, job)
+            assert (many, many) == (raw.count(b"Parcel 5"), meta.text.count("Parcel 5"))
+            [(_, read)] = await one.slices(job)
+            told = content_of(meta, read.body)
+            assert "Parcel 5 【Acme】" == told.text == read.body.text
+            assert (read.body.options, read.body.sender) == (told.options, told.sender)
+            await plan(one.runtime, job)
+
+
+def test_a_slice_tells_again_what_its_job_has_let_go() -> None:
+    """Text, sender and options; what an account's own signature is stands in slices alone, and is not the job's."""
+    meta = JobMeta("Parcel 5", 1, 2, "j", sender="Acme", options={"extno": "12"}, ref="r", lane="otp")
+    bare = decode_meta(bare_meta(encode_meta(meta)), "j")
+    assert ("", None, {}, "r", "otp") == (bare.text, bare.sender, bare.options, bare.ref, bare.lane)
+    body = SliceBody("j", "otp", meta.text, b"", 1, sender=meta.sender, options=meta.options, signature="【Acme】")
+    assert meta == content_of(bare, body)
 
 
 async def test_a_page_is_filled_for_a_minute_at_most(settings: Settings) -> None:
@@ -286,7 +317,10 @@ async def test_a_call_of_many_jobs_ends_as_one_of_a_few(settings: Settings) -> N
             slices.append((paged_id(job, f"p{place // 64}"), fold(blob), [], now_ms + 10**9))
         for part in batches(slices):
             await add_to_outbox(outbox, part, due_ms=0)
-        claimed = await claim_slices(outbox, many, ("normal",))
+        claimed: list[ClaimedSlice] = []
+        while some := await claim_slices(outbox, many - len(claimed), ("normal",)):
+            assert len(some) <= CLAIMED_AT_ONCE
+            claimed += some
         call = await next_call_number(outbox)
         rows = CallRows(call, many, [[each.slice_id, each.epoch, 0, 0] for each in claimed])
         grant = await begin_calls(outbox, [rows], lane="normal", service="send", slots=0, call_ms=60_000, limits=[])

@@ -11,16 +11,19 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local SETS = { 'small', 'small:otp' }
 
-local function waits_with_others(job)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, LOOKED_AT)
+local waits_with_others = {}
+if #due > 0 then
   for _, name in ipairs(SETS) do
-    if redis.call('ZSCORE', prefix .. name, job) then return true end
+    for n, since in ipairs(redis.call('ZMSCORE', prefix .. name, unpack(due))) do
+      if since then waits_with_others[due[n]] = true end
+    end
   end
-  return false
 end
 
 local result = { '0' }
-for _, job in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, LOOKED_AT)) do
-  if not waits_with_others(job) then
+for _, job in ipairs(due) do
+  if not waits_with_others[job] then
     local told = redis.call('HMGET', prefix .. 'job:' .. job, 'accepted', 'chunks')
     if not told[2] and tonumber(told[1] or '0') <= tonumber(ARGV[2]) then
       redis.call('ZADD', prefix .. 'small', now, job)

@@ -2,8 +2,8 @@
 -- Count chunks of jobs as planned, each once: their slices become the job's, the chunk and its cut go. A job without
 -- another chunk waits for no planner any more.
 -- KEYS[1] <namespace>:{jobs}:due, from which every other name is made
--- ARGV for each chunk: job, chunk, segments, msgpack {currency: millionths}, number of slices, then for each of these
--- msgpack [account, slice id, rows]
+-- ARGV for each chunk: job, chunk, segments, msgpack {currency: millionths}, msgpack JobMeta that is kept from now on ("" for
+-- the one that is there), number of slices, then for each of these msgpack [account, slice id, rows]
 -- job:<job> hash, `slice`: msgpack [account, rows] of the only slice of a job of one chunk, in place of a list
 -- Returns those of the jobs that were cancelled meanwhile.
 
@@ -11,17 +11,20 @@ local prefix = string.sub(KEYS[1], 1, -4)
 local cancelled = {}
 local done, done_alone, gone = {}, {}, {} -- jobs with no chunk left; those of one chunk; keys that nobody needs any more
 
-local function count(id, chunk, segments, cost, first, last)
+local function count(id, chunk, segments, cost, bare, first, last)
   local job = prefix .. 'job:' .. id
   local told = redis.call('HMGET', job, 'meta', 'planned', 'chunks', 'cancelled')
   if told[4] then cancelled[#cancelled + 1] = id end
   if not told[1] or (told[2] or '0') ~= chunk then return end
   local alone = not told[3]
-  local fields = { 'planned', chunk + 1 }
+  -- What gets shorter goes first: the others then stand where it was.
+  local fields = bare ~= '' and { 'meta', bare } or {}
+  local function set(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  set('planned', chunk + 1)
   if alone and first == last then
     local slice = cmsgpack.unpack(ARGV[first])
     local page = string.match(slice[2], '%.(p%d+)$')
-    fields[3], fields[4] = 'slice', cmsgpack.pack({ slice[1], slice[3], page })
+    set('slice', cmsgpack.pack({ slice[1], slice[3], page }))
   elseif first <= last then
     redis.call('RPUSH', prefix .. 'slices:' .. id, unpack(ARGV, first, last))
   end
@@ -32,7 +35,7 @@ local function count(id, chunk, segments, cost, first, last)
   for field, by in pairs(more) do
     -- The only chunk of a job is the first to add anything.
     if alone then
-      fields[#fields + 1], fields[#fields + 2] = field, by
+      set(field, by)
     else
       redis.call('HINCRBY', job, field, by)
     end
@@ -52,9 +55,9 @@ end
 
 local i = 1
 while i <= #ARGV do
-  local slices = tonumber(ARGV[i + 4])
-  count(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], i + 5, i + 4 + slices)
-  i = i + 5 + slices
+  local slices = tonumber(ARGV[i + 5])
+  count(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], i + 6, i + 5 + slices)
+  i = i + 6 + slices
 end
 if #gone > 0 then redis.call('UNLINK', unpack(gone)) end
 if #done > 0 then redis.call('ZREM', prefix .. 'due', unpack(done)) end

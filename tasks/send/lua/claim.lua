@@ -2,9 +2,9 @@
 -- include rows.lua
 -- Lease slices from the outbox: otp strictly first, then normal and bulk at 4 : 1.
 -- KEYS[1] the account's state hash
--- ARGV[1] rows wanted, ARGV[2] ms of the lease, ARGV[3] msgpack {job: rows of it that the caller holds}, or empty where
--- that does not matter, ARGV[4] "1" for slices of jobs alone of which the caller holds none, ARGV[5] process that takes,
--- or keeps, its seat at the account, ARGV[6] ms of the seat, ARGV[7..] lanes that may be claimed
+-- ARGV[1] rows wanted, ARGV[2] the most slices, ARGV[3] ms of the lease, ARGV[4] msgpack {job: rows of it that the caller
+-- holds}, or empty where that does not matter, ARGV[5] "1" for slices of jobs alone of which the caller holds none,
+-- ARGV[6] process that takes, or keeps, its seat at the account, ARGV[7] ms of the seat, ARGV[8..] lanes that may be claimed
 -- Slices that a newer version wrote stay where they are; where the account is paused or suspended all do.
 -- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than rows wanted need.
 
@@ -12,12 +12,12 @@ local now = clock_ms()
 -- Nothing goes out of an account that stands still: its slices stay where they are, however many are woken for it.
 local state = redis.call('HGET', key('state'), 'state')
 if state and state ~= 'active' then return {} end
-local wanted, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+local wanted, most, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local allowed = {}
-for i = 7, #ARGV do allowed[ARGV[i]] = true end
-local rows_by_job = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3]) or nil
-local others_only = ARGV[4] == '1'
-redis.call('ZADD', key('seats'), now + ARGV[6], ARGV[5])
+for i = 8, #ARGV do allowed[ARGV[i]] = true end
+local rows_by_job = ARGV[4] ~= '' and cmsgpack.unpack(ARGV[4]) or nil
+local others_only = ARGV[5] == '1'
+redis.call('ZADD', key('seats'), now + ARGV[7], ARGV[6])
 local WEIGHT = { normal = 4, bulk = 1 }
 local FOREIGN_AT_ONCE = 100
 local LOOKED_AT = 16
@@ -62,7 +62,7 @@ local function next_of(lane)
     page = { found = redis.call('ZRANGE', key('out:' .. lane), from, from + PAGE - 1, 'WITHSCORES'), at = 1, kept = from }
     pages[lane] = page
     local ids = {}
-    for i = 1, math.min(#page.found, 2 * math.ceil(wanted - rows)), 2 do ids[#ids + 1] = page.found[i] end
+    for i = 1, math.min(#page.found, 2 * math.min(most, wanted - rows)), 2 do ids[#ids + 1] = page.found[i] end
     read_pages(ids)
   end
   local id, start = page.found[page.at], page.found[page.at + 1]
@@ -93,7 +93,7 @@ end
 
 local put_back_as_they_were, foreigners = {}, 0
 local lasts, ends = {}, {} -- fields of `turn` of jobs, and where what was claimed of each ends
-while rows < wanted and foreigners < FOREIGN_AT_ONCE do
+while rows < wanted and #result < 3 * most and foreigners < FOREIGN_AT_ONCE do
   local lane = next_lane()
   if not lane then break end
   local id, start
