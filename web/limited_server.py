@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
@@ -22,7 +23,10 @@ MOST_OF_A_PEER: Final = 1000
 """Of one address: who holds them open takes no place from others. A proxy before us is one address too."""
 
 LINGER_S: Final = 2.0
-"""How long the rest of a refused body is read, so that its sender gets to see the answer."""
+"""How long the rest of a refused body is taken, so that its sender gets to see the answer."""
+
+SHORT_BYTES: Final = 65_536
+"""A refused body of so many is read to its end and its connection kept: that is cheaper than a new one."""
 
 STOP_S: Final = 8.0
 """Requests under way at SIGTERM have so long."""
@@ -33,25 +37,78 @@ _LARGEST_PORT: Final = 65535
 
 Refusal = Callable[[int], web.Response]
 
+_WASTE: Final = bytearray(65_536)
+"""Where all that nobody reads goes, of every connection. With a larger one a fast sender would hold the loop longer."""
 
-class _Handler(web.RequestHandler):
-    """aiohttp's, which answers what is no HTTP as the application says, and never quotes it."""
+
+class LimitedHandler(web.RequestHandler):
+    """aiohttp's, which answers what is no HTTP as the application says, and never quotes it.
+
+    What is left of a long body that was refused goes past the parser, which would take more time for it than honest
+    requests take: the connection ends with the answer.
+    """
 
     __slots__ = ("_refusal",)
 
-    def __init__(self, server: LimitedServer, refusal: Refusal, **options: Any) -> None:
-        super().__init__(server, **options)
+    def __init__(self, server: LimitedServer, refusal: Refusal | None, **options: Any) -> None:
+        super().__init__(server, lingering_time=LINGER_S, **options)
         self._refusal = refusal
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        super().handle_error(request, status, exc, message)  # it tells the log
-        return self._refusal(status)
+        """The application's answer to what is no HTTP, or to a fault of ours."""
+        answer = super().handle_error(request, status, exc, message)  # it tells the log
+        return answer if self._refusal is None else self._refusal(status)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write an answer; where a long body is still coming, it is the connection's last."""
+        body, size_bytes = request.content, request.content_length
+        unread = not body.is_eof() and body.exception() is None and (size_bytes is None or size_bytes > SHORT_BYTES)
+        if unread:
+            resp.force_close()
+        answer, reset = await super().finish_response(request, resp, start_time)
+        if unread and self.transport is not None:
+            await self._end_unread(self.transport, body)
+        return answer, reset
+
+    async def _end_unread(self, transport: asyncio.Transport, body: StreamReader) -> None:
+        """Take what still comes, until its sender has seen that there is no more from us, and closes."""
+        ended = self._loop.create_future()
+        transport.set_protocol(_Waste(self, ended))
+        with contextlib.suppress(RequestPayloadError, HttpProcessingError):
+            while body.read_nowait():  # what came before; it would stay in memory
+                pass
+        transport.resume_reading()
+        transport.write_eof()
+        await asyncio.wait((ended,), timeout=LINGER_S)
+
+
+class _Waste(asyncio.BufferedProtocol):
+    """Forgets what comes. No byte of it finds its way back to a parser, where it could pass for a request."""
+
+    def __init__(self, handler: LimitedHandler, ended: asyncio.Future[None]) -> None:
+        self._handler = handler
+        self._ended = ended
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return _WASTE
+
+    def buffer_updated(self, nbytes: int) -> None:
+        pass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handler.connection_lost(exc)
+        if not self._ended.done():
+            self._ended.set_result(None)
 
 
 class LimitedServer(web.Server):
     """aiohttp's, with an end to the number of connections, of all and of one address."""
+
+    handler_type: type[LimitedHandler] = LimitedHandler
 
     def __init__(
         self, handler: Any, *, request_factory: Any = None, refusal: Refusal | None = None, **options: Any
@@ -64,10 +121,7 @@ class LimitedServer(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of one connection."""
-        loop = asyncio.get_running_loop()
-        if self._refusal is None:
-            return web.RequestHandler(self, loop=loop, **self._options)
-        return _Handler(self, self._refusal, loop=loop, **self._options)
+        return self.handler_type(self, self._refusal, loop=asyncio.get_running_loop(), **self._options)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Count it; one too many is closed."""
@@ -103,7 +157,6 @@ class LimitedRunner(web.AppRunner):
         self._options: dict[str, Any] = {
             "access_log": None,
             "keepalive_timeout": idle_s,
-            "lingering_time": LINGER_S,
             "logger": kind_alone(log),
         }
         super().__init__(app, shutdown_timeout=STOP_S, handle_signals=False, **self._options)

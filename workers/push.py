@@ -24,7 +24,7 @@ from sendmill.ledger.keys import JobKeys
 from tasks.process.connection import connect, process_name
 from tasks.process.heartbeat import Heartbeat
 from tasks.report.spool import forget_spooled
-from web.limited_server import BACKLOG, IDLE_S, LINGER_S, STOP_S, LimitedServer, kind_alone, port_in
+from web.limited_server import BACKLOG, IDLE_S, STOP_S, LimitedHandler, LimitedServer, kind_alone, port_in
 from workers.alive import AliveFile
 from workers.receiver import Receiver
 from workers.start import exit_with, listen_or_exit, settings_or_exit
@@ -41,7 +41,7 @@ _HTTP_LOG: Final = logging.getLogger("workers.push.http")
 log = structlog.get_logger(__name__)
 
 
-class _Handler(web.RequestHandler):
+class _Handler(LimitedHandler):
     """aiohttp's, for request lines whose target has spaces or 8-bit bytes: some vendors escape nothing."""
 
     __slots__ = ()
@@ -60,9 +60,7 @@ def _with_all_escaped(line: re.Match[bytes]) -> bytes:
 class _Server(LimitedServer):
     """With our handler."""
 
-    def __call__(self) -> web.RequestHandler:
-        """The protocol of one connection."""
-        return _Handler(self, loop=asyncio.get_running_loop(), **self._options)
+    handler_type = _Handler
 
 
 async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -> None:
@@ -101,9 +99,7 @@ async def serve(settings: Settings, host: str, port: int, stop: asyncio.Event) -
 def runner_of(receiver: Receiver, *, idle_s: float = IDLE_S) -> web.ServerRunner:
     """The HTTP server in front of a receiver. aiohttp's own access log is off: its lines hold the tokens."""
     kind_alone(_HTTP_LOG)
-    server = _Server(
-        receiver.handle, access_log=None, keepalive_timeout=idle_s, lingering_time=LINGER_S, logger=_HTTP_LOG
-    )
+    server = _Server(receiver.handle, access_log=None, keepalive_timeout=idle_s, logger=_HTTP_LOG)
     return web.ServerRunner(server, shutdown_timeout=STOP_S)
 
 

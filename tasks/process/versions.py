@@ -23,9 +23,12 @@ async def pages_are_known(runtime: Runtime) -> bool:
     known, until_s = runtime.shared.get("versions", (False, 0.0))
     if time.monotonic() < until_s:
         return bool(known)
-    said = (await runtime.server.hgetall(runtime.jobs.living)).values()
-    known = all(written_format(raw) >= PAGED_FORMAT for raw in said)
-    if known:
+    async with runtime.server.pipeline(transaction=False) as pipe:
+        pipe.hgetall(runtime.jobs.living)
+        pipe.exists(runtime.jobs.listed_since)
+        said, listed = await pipe.execute()
+    known = all(written_format(raw) >= PAGED_FORMAT for raw in said.values())
+    if known and not listed:
         await runtime.server.set(runtime.jobs.listed_since, await redis_now_ms(runtime.server), nx=True)
     runtime.shared["versions"] = known, time.monotonic() + _ASKED_EVERY_S
     return known

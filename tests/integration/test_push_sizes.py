@@ -43,3 +43,19 @@ async def test_a_body_of_100_megabytes_is_answered_at_once_and_fills_no_memory(
         assert answer.startswith(b"HTTP/1.1 413")
         assert peak_bytes < MOST_MEMORY_BYTES
         assert [] == await running.stored("bulk")
+
+
+async def test_nothing_behind_a_long_refused_body_is_a_push(redis_url: str, namespace: str) -> None:
+    """Whoever has no token cannot hide a push with one in his body, or behind it: there is one answer, and an end."""
+    report = b"Report=id1,13800000001,DELIVRD,1735696800"
+    push = b"POST /push/bulk/bulk-token HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(report), report)
+    async with listening(settings_of(redis_url, namespace, "bulk")) as running:
+        reader, writer = await running.raw(b"POST /push/bulk/no HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        writer.write(push + b"x" * (100_000 - len(push)) + push)
+        await writer.drain()
+        answer += await reader.read()
+        writer.close()
+        assert 1 == answer.count(b"HTTP/1.1 404 ") == answer.count(b"HTTP/1.1")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert [] == await running.stored("bulk")
