@@ -31,4 +31,4 @@ async def pages_are_known(runtime: Runtime) -> bool:
     if known and not listed:
         await runtime.server.set(runtime.jobs.listed_since, await redis_now_ms(runtime.server), nx=True)
     runtime.shared["versions"] = known, time.monotonic() + _ASKED_EVERY_S
-    return known
+    return bool(known)
