@@ -1,7 +1,7 @@
 """Plan small jobs, hundreds together: most applications send one message a job.
 
 One process at a time has the right to (take.lua). It reads what waits, cuts all of it, stores the cuts, adds the
-slices, counts the jobs as planned: a script each for up to 64 jobs. What dies anywhere is repeated by whoever has the
+slices, counts the jobs as planned: a script each for up to 100 jobs. What dies anywhere is repeated by whoever has the
 right next, as a plan of a long job is; what is planned already stays as it is. A job whose content needs something of
 a vendor first is planned like a long one, so that it holds up no other.
 """
@@ -45,7 +45,7 @@ from tasks.plan.routes import Routes
 from tasks.process.runtime import Runtime
 from tasks.process.versions import pages_are_known
 
-TAKEN_AT_ONCE = 64
+TAKEN_AT_ONCE = 100
 """Jobs in one script: nothing else runs in Redis meanwhile."""
 
 AGAIN_MS = 5_000
