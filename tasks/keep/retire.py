@@ -36,6 +36,7 @@ LONGEST_S = 4.0
 """Of one run: the other steps of the clock's task come again."""
 
 _SLICES_AT_ONCE = 100
+_KEYS_AT_ONCE = 400
 _LOOKED_AT = "looked_at"
 _LOOK_AGAIN_MS = HOUR_MS
 _FIELDS = ("meta", "chunks", "planned", "slice", "key")
@@ -185,7 +186,8 @@ async def _remove(runtime: Runtime, doomed: Sequence[_OldJob]) -> None:
     keys += [jobs.key(job.key.decode()) for job in doomed if job.key]
     # A cancellation tells every account.
     told = [("SREM", known.keys.cancelled, *names) for known in runtime.accounts.values()]
-    await _together(runtime, [*told, ("UNLINK", *keys), ("ZREM", jobs.all, *names), ("ZREM", jobs.kept, *names)])
+    gone = [("UNLINK", *part) for part in _parts(iter(keys), _KEYS_AT_ONCE)]
+    await _together(runtime, [*told, *gone, ("ZREM", jobs.all, *names), ("ZREM", jobs.kept, *names)])
 
 
 async def _forget_slices(

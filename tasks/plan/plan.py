@@ -39,7 +39,7 @@ from tasks.process.outbox import Outbox
 from tasks.process.runtime import Runtime
 from tasks.process.wake import wake
 
-SLICES_AT_ONCE = 100
+SLICES_AT_ONCE = 64
 """In one script: nothing else runs in Redis meanwhile."""
 
 REFUSED_ROWS = 2_000

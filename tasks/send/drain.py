@@ -34,7 +34,7 @@ from tasks.send.send_state import SendState
 DRAIN_S = 20.0
 """After this a drain claims nothing new, so that accounts take turns in a process."""
 
-_AT_ONCE = 64
+_AT_ONCE = 48
 """Calls that one run of the gate may grant."""
 
 _ENDED = 64

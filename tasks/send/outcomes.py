@@ -22,7 +22,7 @@ from sendmill.ledger.scripts import Script
 from tasks.process.call_records import CallOutcome
 from tasks.process.outbox import Outbox
 
-WRITTEN_AT_ONCE = 48
+WRITTEN_AT_ONCE = 32
 """Outcomes in one script: nothing else runs in Redis meanwhile."""
 
 _TOGETHER = 16
