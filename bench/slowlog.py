@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ _SLOWER_THAN_US = 1_000
 _ENTRIES = 10_000
 _SHA_CHARS = 40
 _SHOWN = 6
+_LOOK_S = 0.1
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,6 +32,9 @@ class Slow:
     """What took more than 1 ms: ms by the name of a script, or of a command. `first`: Redis went before others."""
 
     first: bool
+    rewrites: int = 0
+    """Of the append-only file, which began meanwhile."""
+
     took_ms: dict[str, list[float]] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
@@ -38,7 +43,7 @@ class Slow:
             name: {"above_1_ms": len(took), "median_ms": quantile(took, 0.5), "longest_ms": max(took)}
             for name, took in sorted(self.took_ms.items(), key=lambda each: -max(each[1]))
         }
-        return {"first": self.first, "scripts": scripts}
+        return {"first": self.first, "rewrites": self.rewrites, "scripts": scripts}
 
 
 @contextlib.contextmanager
@@ -58,9 +63,11 @@ def slow_log(url: str, pid: int) -> Iterator[Slow]:
         with redis.Redis.from_url(url) as server:
             server.config_set("slowlog-log-slower-than", _SLOWER_THAN_US)
             server.config_set("slowlog-max-len", _ENTRIES)
+            before = _rewrites(server)
             server.slowlog_reset()
             yield slow
             entries = server.slowlog_get(_ENTRIES)
+            slow.rewrites = _rewrites(server) - before
     finally:
         if first:
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
@@ -70,22 +77,35 @@ def slow_log(url: str, pid: int) -> Iterator[Slow]:
         slow.took_ms.setdefault(names.get(rest[:_SHA_CHARS], command), []).append(entry["duration"] / 1_000)
 
 
+def _rewrites(server: redis.Redis) -> int:
+    """How often the append-only file was rewritten so far; not while that goes on."""
+    while (told := server.info("persistence"))["aof_rewrite_in_progress"]:
+        time.sleep(_LOOK_S)
+    return int(told["aof_rewrites"])
+
+
 def longest_ms(told: dict[str, Any]) -> float:
     """The longest of all; 1 where none took longer than that."""
     return max((float(each["longest_ms"]) for each in told["scripts"].values()), default=1.0)
 
 
 def shown(told: dict[str, Any]) -> Sequence[str]:
-    """The slowest as a table."""
+    """The slowest as a table; nothing for results of before it was kept by script."""
+    if "scripts" not in told:
+        return []
     rows = [
         (f"`{name}`", f"{each['above_1_ms']:,}", f"{each['median_ms']:.1f}", f"{each['longest_ms']:.1f}")
         for name, each in list(told["scripts"].items())[:_SHOWN]
     ]
     how = (
         "Redis went before the other programs meanwhile, as on a machine of its own."
-        if told["first"]
+        if told.get("first")
         else "The time counts in which the machine did something else."
     )
+    if told.get("rewrites"):
+        how += (
+            f" It began to rewrite its append-only file {told['rewrites']} times, and what it touches then is copied."
+        )
     return [
         f"What Redis' slow log says took more than 1 ms meanwhile. {how}",
         "",
