@@ -116,9 +116,6 @@ class EmbeddedValkey:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._answers():
             if not self.is_running() or time.monotonic() > deadline:
-                if self._process.returncode in (-signal.SIGINT, -signal.SIGTERM):
-                    # A terminal's signal to all of us met it before it was in a session of its own.
-                    raise KeyboardInterrupt
                 self.kill()
                 tail = log_path.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"the embedded Valkey did not start: {tail}")

@@ -31,6 +31,8 @@ def interruptible() -> Iterator[None]:
 def interrupts_put_off() -> Iterator[None]:
     """Ctrl-C, SIGTERM and SIGHUP wait until the block has ended; the first of them is then handled.
 
+    Also where the block fails: it may have failed because a child got the signal too.
+
     Children are not touched: they are started with the signals' default actions. Off the main thread, where Python
     handles no signals, the block is simply run.
     """
@@ -49,6 +51,6 @@ def interrupts_put_off() -> Iterator[None]:
     finally:
         for held, handler in before.items():
             signal.signal(held, handler)
-    if arrived:
-        first, frame = arrived[0]
-        before[first](first, frame)
+        if arrived:
+            first, frame = arrived[0]
+            before[first](first, frame)

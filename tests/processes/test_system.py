@@ -35,6 +35,14 @@ def system() -> Iterator[System]:
         yield started
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """As for a program in the foreground: whom a shell starts in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_the_processes_are_those_of_the_procfile(system: System) -> None:
     """Each line runs as it stands there: no second list says what a system consists of."""
     for kind, command in procfile.processes().items():
@@ -160,6 +168,7 @@ def test_an_interrupted_demo_leaves_no_process(
         demo.wait()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_waits_for_the_end_of_what_must_not_be_broken_off() -> None:
     """Between a fork and the note of its process an interrupt would leave a process that nobody knows of."""
     done = []
@@ -170,11 +179,19 @@ def test_an_interrupt_waits_for_the_end_of_what_must_not_be_broken_off() -> None
             done.append("all of it")
         done.append("what follows")
 
-    # Who starts this in the background of a shell has it ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupted()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert ["all of it"] == done
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_interrupt_counts_where_the_block_fails_too() -> None:
+    """Ctrl-C reaches a child that is being started too, and who waits for it finds it gone."""
+
+    def interrupted() -> None:
+        with interrupts_put_off():
+            signal.raise_signal(signal.SIGINT)
+            raise SystemFailed("the child is gone")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
