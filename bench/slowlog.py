@@ -103,9 +103,7 @@ def shown(told: dict[str, Any]) -> Sequence[str]:
         else "The time counts in which the machine did something else."
     )
     if told.get("rewrites"):
-        how += (
-            f" It began to rewrite its append-only file {told['rewrites']} times, and what it touches then is copied."
-        )
+        how += f" It rewrote its append-only file {told['rewrites']} times: what it touches then is copied."
     return [
         f"What Redis' slow log says took more than 1 ms meanwhile. {how}",
         "",

@@ -109,11 +109,12 @@ async def _remove(system: System, values: dict[str, Any], many: int) -> dict[str
             while removed < many:
                 removed += await retire_old(runtime, later_ms)
             took_s = time.perf_counter() - began
+        told = slow.told()
         return {
             "removed_per_s": removed / took_s,
             "arrived_per_s": arrived["sent"] / arrived["took_s"],
-            "longest_ms": longest_ms(slow.told()),
-            **slow.told(),
+            "longest_ms": longest_ms(told),
+            **told,
         }
     finally:
         await runtime.close()

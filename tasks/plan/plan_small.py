@@ -55,7 +55,10 @@ _PAGED_BYTES = 250
 """Of what a job asks for. A longer row would have Redis keep its whole page unpacked: `hash-max-listpack-value`."""
 
 _FEW = 16
+"""Jobs: where more are planned together nobody waits for a single one."""
+
 _DRAINS_FIRST_S = 0.002
+"""A claim and the gate take so long on an idle system."""
 
 _RIGHT_MS = 5_000
 _LONGEST_S = 20.0

@@ -6,7 +6,8 @@
 -- holds}, or empty where that does not matter, ARGV[5] "1" for slices of jobs alone of which the caller holds none,
 -- ARGV[6] process that takes, or keeps, its seat at the account, ARGV[7] ms of the seat, ARGV[8..] lanes that may be claimed
 -- Slices that a newer version wrote stay where they are; where the account is paused or suspended all do.
--- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than rows wanted need.
+-- Returns {id, epoch, blob, id, epoch, blob, …}: at least one slice where there is any, no more than ARGV[2] or than
+-- rows wanted need.
 
 local now = clock_ms()
 -- Nothing goes out of an account that stands still: its slices stay where they are, however many are woken for it.
@@ -26,6 +27,7 @@ local turn = key('turn')
 
 -- What is looked at of a lane is read once; what is changed is written in the end.
 local size, at, turns, left = {}, {}, {}, {}
+local result, leases, rows = {}, {}, 0
 
 local function waits(lane)
   if not allowed[lane] then return false end
@@ -47,7 +49,6 @@ end
 
 -- The slice that is next in a lane, and its start. What is passed here leaves the outbox with `leave`, but for foreign
 -- slices, which stay where they are.
-local result, leases, rows = {}, {}, 0
 local pages = {}
 local function leave(lane)
   if left[lane] and #left[lane] > 0 then redis.call('ZREM', key('out:' .. lane), unpack(left[lane])) end
